@@ -1,0 +1,14 @@
+"""What a user did wrong, said in one sentence: the field, the value and the remedy."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Bad input from the user. `run.py` prints the sentence and exits with code 2."""
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """" Did you mean 'x'?" for the closest of `names`, or "" when none is close."""
+    close = difflib.get_close_matches(str(name), [str(n) for n in names], n=1, cutoff=0.5)
+    return f" Did you mean {close[0]!r}?" if close else ""

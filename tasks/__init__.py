@@ -1,0 +1,1 @@
+"""All that touches the SeqIO registry: sources, preprocessors, tasks and mixtures."""

@@ -1,0 +1,24 @@
+"""What every test shares: a CPU of eight simulated devices, and the real sample data where it is."""
+
+import os
+import pathlib
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = (
+        os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+    ).strip()
+
+import pytest  # noqa: E402  (the flags must stand before anything imports JAX)
+
+REPO = pathlib.Path(__file__).resolve().parent.parent
+DATA_DIR = pathlib.Path(os.environ.get("POLYLM_TEST_DATA", REPO / "../shared/data")).resolve()
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> pathlib.Path:
+    """The folder of real text (udhr, tldr, multialpaca, benchmarks); skips where it is absent."""
+    if not (DATA_DIR / "tldr" / "en.jsonl").exists():
+        pytest.skip(f"no sample data in {DATA_DIR}: set POLYLM_TEST_DATA to a folder that has it")
+    return DATA_DIR
