@@ -1,0 +1,153 @@
+"""One entry point for everything: `run.py MODE --gin_file=... --gin.NAME=VALUE` makes one configured call.
+
+It knows gin and no machine learning. A mode is a dotted name, imported on use; gin configures that
+function from outside, so nothing else in the house imports gin.
+"""
+
+import importlib
+import inspect
+import os
+import pathlib
+import re
+import sys
+from collections.abc import Callable, Iterable
+
+from polylm_jax import command_line
+from polylm_jax.errors import InputError, nearest
+from polylm_jax.gin_errors import explained, misspelt
+
+MODES = {
+    "train_tokenizer": "polylm_jax.tokenizer_training.train_tokenizer",
+    "cache": "polylm_jax.cache.cache",
+    "train": "polylm_jax.train.train",
+    "inspect": "polylm_jax.inspection.inspect",
+}
+REPO = pathlib.Path(__file__).resolve().parent
+
+
+def bindings() -> dict[str, object]:
+    """Every macro and binding that gin holds, named as `config_str` writes it -> its value."""
+    import gin
+
+    names = re.findall(r"^([^\s#=]+) = ", gin.config_str(), re.MULTILINE)
+    return {name: gin.query_parameter(name if "." in name else f"%{name}") for name in names}
+
+
+def vocabulary() -> set[str]:
+    """What a user may have meant: macros, bindings, and all that their modules define and take."""
+    import gin
+
+    files = [path for folder in ("polylm_jax", "tasks") for path in REPO.glob(f"{folder}/*.py")]
+    names = {name for path in files for name in (path.stem, f"{path.parent.name}.{path.stem}")}
+    for binding in bindings():
+        selector, _, parameter = binding.rpartition(".")
+        names |= {binding, selector, parameter}
+        if selector:
+            function = gin.get_configurable(selector)
+            names |= {
+                *inspect.signature(function).parameters,
+                *vars(sys.modules[function.__module__]),
+            }
+            names |= {function.__module__, function.__module__.rpartition(".")[2]}
+    return names
+
+
+def configure(files: list[str], overrides: list[str], search_paths: Iterable[str]) -> None:
+    """Reads the files, then the overrides. Gin would take a misspelled macro or scope in silence."""
+    import gin
+
+    for folder in [REPO, REPO / "gin_configs", *search_paths]:
+        gin.add_config_file_search_path(str(folder))
+    with explained("", vocabulary):
+        gin.parse_config_files_and_bindings(files, None, finalize_config=False)
+    used = {"/".join(ref.scopes) for ref in gin.config.iterate_references(bindings())}
+    for override in overrides:
+        name = override.partition(" = ")[0]
+        if scope(name) and scope(name) not in used | set(bindings()):
+            hint = nearest(scope(name), used)
+            raise InputError(f"--gin.{name}: the gin files have no {scope(name)!r}.{hint}")
+        with explained(f"--gin.{override.replace(' = ', '=', 1)}: ", vocabulary):
+            gin.parse_config(override)
+    references = [*gin.config.iterate_references(known := bindings())]
+    for name in ["/".join(ref.scopes) for ref in references if ref.selector == "gin.macro"]:
+        if name not in known:
+            raise InputError(f"%{name} is used and no gin file sets it.{nearest(name, known)}")
+    used = {"/".join(ref.scopes[:n]) for ref in references for n in range(1, len(ref.scopes) + 1)}
+    for name in known:
+        if scope(name) and scope(name) not in used and (other := misspelt(scope(name), used)):
+            raise InputError(f"{name} is set and nothing uses it. Did you mean {other!r}?")
+
+
+def scope(name: str) -> str:
+    """'stage1' of 'stage1/experiment.PhaseConfig.tokens', '' of 'train.train.seed', a macro whole."""
+    return name.rpartition("/")[0] if "." in name else name
+
+
+def demand(mode: str, function: Callable, given: Iterable[str]) -> None:
+    """Refuses what `function` reaches and nobody has set; `gin.finalize` would ask for all modes."""
+    import gin
+
+    seen = set()
+
+    def visit(scopes: list[str], selector: str, wrapped: Callable, given: Iterable[str]) -> None:
+        if (key := "/".join([*scopes, selector])) in seen:
+            return
+        seen.add(key)
+        macro, bound = selector == "gin.macro", gin.get_bindings(key, resolve_references=False)
+        for parameter in inspect.signature(wrapped).parameters.values():
+            value = bound.get(parameter.name, parameter.default)
+            name = "/".join(scopes) if macro else f"{key}.{parameter.name}"
+            if parameter.name in given or parameter.kind is parameter.VAR_KEYWORD:
+                continue
+            if value is parameter.empty or repr(value) == "%gin.REQUIRED":
+                name = name.replace("polylm_jax.", "")
+                raise InputError(f"{mode} needs {name}: give it as --gin.{name}=VALUE.")
+            for reference in gin.config.iterate_references({name: value}):
+                if reference.evaluate and repr(reference) != "%gin.REQUIRED":
+                    target = reference.configurable
+                    inner = reference.scopes or ([] if macro else scopes)
+                    visit(inner, target.selector, target.wrapped, ())
+
+    visit([], MODES[mode], function, given)
+
+
+def call(
+    mode: str, files: list[str], overrides: list[str], search_paths: str, flags: dict
+) -> object:
+    """Configures the mode's function and calls it, with the resolved config where it takes `recipe`."""
+    configure(files, overrides, filter(None, search_paths.split(",")))
+    import gin
+
+    module, _, name = MODES[mode].rpartition(".")
+    function = getattr(importlib.import_module(module), name)
+    try:
+        configured = gin.get_configurable(function)
+    except ValueError as error:
+        remedy = f"add --gin_file=gin_configs/runs/{mode}.gin"
+        raise InputError(f"The gin files do not configure {mode}: {remedy}.") from error
+    if "recipe" in inspect.signature(function).parameters:
+        flags = {"recipe": gin.config_str(), **flags}
+    demand(mode, function, flags)
+    return configured(**flags)
+
+
+def main(argv: list[str]) -> int:
+    """Exit code 2 with one sentence for bad input; what a mode exits with passes through."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    debug = "--debug" in argv
+    try:
+        options, overrides, flags = command_line.parse(MODES, argv)
+        if options.help:
+            print(command_line.usage(MODES, options.mode))
+        else:
+            call(options.mode, options.gin_file, overrides, options.gin_search_paths, flags)
+        return 0
+    except InputError as error:
+        if debug:
+            raise
+        print(str(error).splitlines()[0], file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
