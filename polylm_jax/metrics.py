@@ -1,0 +1,141 @@
+"""What a run reports: loss per language, tokens a second, the share of the hardware's peak.
+
+Shapes: C components of the mixture.
+"""
+
+import dataclasses
+import math
+import time
+from collections.abc import Mapping, Sequence
+
+import jax
+import numpy as np
+
+from polylm_jax.model import PolyLMConfig
+
+# Dense bfloat16 TFLOP/s of what JAX calls one device, from the makers' data sheets. One device is
+# half a chip on v2, v3 and TPU7x. The longest name that the device's kind begins with counts.
+PEAK_TFLOPS = {
+    "TPU v2": 22.5,
+    "TPU v3": 61.5,
+    "TPU v4": 275.0,
+    "TPU v4 lite": 138.0,
+    "TPU v5": 459.0,
+    "TPU v5 lite": 197.0,
+    "TPU v5e": 197.0,
+    "TPU v5p": 459.0,
+    "TPU v6 lite": 918.0,
+    "TPU v6e": 918.0,
+    "TPU7x": 1153.5,
+    "NVIDIA A100": 312.0,
+    "NVIDIA H100": 989.0,
+    "NVIDIA H200": 989.0,
+}
+
+
+def peak_flops(device_kind: str) -> float | None:
+    """FLOP/s of one device, or None for a kind that the table doesn't have (a CPU)."""
+    names = [name for name in PEAK_TFLOPS if device_kind.startswith(name)]
+    return PEAK_TFLOPS[max(names, key=len)] * 1e12 if names else None
+
+
+def flops_per_token(model: PolyLMConfig, length: int) -> float:
+    """Model FLOPs of training on one token: 6 per parameter, plus causal attention.
+
+    The positions' table is looked up, not multiplied. Attention: two products of 2 T D forward,
+    three times that with the backward pass, half of it masked: 6 T D a layer. Rematerialisation
+    doesn't count.
+    """
+    multiplied = model.num_params - model.max_length * model.embed_dim
+    return 6.0 * multiplied + 6.0 * model.num_layers * model.embed_dim * length
+
+
+def fetch(device_metrics: Mapping[str, jax.Array]) -> dict[str, np.ndarray]:
+    """The only place where the training loop waits for the devices."""
+    return jax.device_get(device_metrics)
+
+
+@dataclasses.dataclass
+class Clock:
+    """Seconds since the last report that the host spent on something else than the step."""
+
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    def spent(self, what: str, since: float) -> None:
+        self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - since
+
+
+class Window:
+    """Sums the steps between two reports.
+
+    languages: the label of each component [C]; components with the same one are pooled.
+    device_flops: peak FLOP/s of all devices together, None where unknown.
+    """
+
+    def __init__(
+        self, languages: Sequence[str], flops_per_token: float, device_flops: float | None
+    ):
+        self._languages = tuple(languages)
+        self._flops_per_token = flops_per_token
+        self._device_flops = device_flops
+        self.clock = Clock()
+        self._start()
+
+    def _start(self) -> None:
+        self._nats = np.zeros(len(self._languages))
+        self._weight = np.zeros(len(self._languages))
+        self._grad_norms: list[float] = []
+        self._last: Mapping[str, np.ndarray] = {}
+        self.clock.seconds.clear()
+        self._since = time.perf_counter()
+
+    def add(self, step: int, metrics: Mapping[str, np.ndarray]) -> None:
+        """Takes the fetched metrics of a step; FloatingPointError when they are not numbers."""
+        if not (math.isfinite(metrics["loss"]) and math.isfinite(metrics["grad_norm"])):
+            raise FloatingPointError(
+                f"step {step}: the loss is {metrics['loss']} and the gradient norm "
+                f"{metrics['grad_norm']}; resume from a checkpoint before it with a lower peak "
+                "learning rate, and keep residual_dtype = 'float32'."
+            )
+        self._nats += metrics["component_nats"]
+        self._weight += metrics["component_weight"]
+        self._grad_norms.append(float(metrics["grad_norm"]))
+        self._last = metrics
+
+    def report(self) -> dict:
+        """The numbers since the last report, and starts the next one.
+
+        Losses are nats per token; `loss_by_language` has the languages that had tokens. Tokens a
+        second leave out the time for checkpoints and validation, which `seconds` tells.
+        """
+        elapsed = time.perf_counter() - self._since
+        other = dict(self.clock.seconds)
+        busy = elapsed - other.get("checkpoint", 0.0) - other.get("validation", 0.0)
+        tokens = float(self._weight.sum())
+        rate = tokens / max(busy, 1e-9)
+        line = {
+            "loss": float(self._nats.sum() / tokens),
+            "loss_by_language": self._by_language(),
+            "learning_rate": float(self._last["learning_rate"]),
+            "grad_norm": float(np.mean(self._grad_norms)),
+            "grad_norm_max": max(self._grad_norms),
+            "param_norm": float(self._last["param_norm"]),
+            "z_loss": float(self._last["z_loss"]),
+            "tokens_per_second": rate,
+            "seconds_per_step": busy / len(self._grad_norms),
+            "seconds": {"all": elapsed} | other,
+        }
+        if self._device_flops:
+            line["mfu"] = rate * self._flops_per_token / self._device_flops
+        self._start()
+        return line
+
+    def _by_language(self) -> dict[str, float]:
+        nats: dict[str, float] = {}
+        weight: dict[str, float] = {}
+        for label, component_nats, component_weight in zip(
+            self._languages, self._nats, self._weight, strict=True
+        ):
+            nats[label] = nats.get(label, 0.0) + component_nats
+            weight[label] = weight.get(label, 0.0) + component_weight
+        return {label: float(nats[label] / weight[label]) for label in nats if weight[label]}

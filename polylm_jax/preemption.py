@@ -1,0 +1,130 @@
+"""Leaving when told to: SIGTERM becomes a saved checkpoint and exit code 143, within a grace period.
+
+One process: a handler of ours. Python runs handlers between bytecodes of the main thread, which may
+be inside XLA's compiler for minutes, so a thread watches the pipe that the interpreter's C handler
+writes to (`signal.set_wakeup_fd`). Several processes: JAX's handler stays, its sync point names one
+step for all, and the same thread watches the notice that JAX shares between the processes.
+
+What then happens depends on where the run is:
+
+    before the first step    nothing would be lost: leaves at once
+    in the loop              `reached()` turns true after the same step on every process, and the
+                             loop saves and leaves; a checkpoint in flight is committed first
+    grace period over        leaves wherever it is; what isn't committed is never loaded
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Self
+
+import jax
+from jax._src import distributed  # the one door to the store that JAX's own notice lies in
+from jax.experimental import multihost_utils
+
+EXIT_CODE = 128 + signal.SIGTERM
+_NOTICE = "RECEIVED_PREEMPTION_NOTICE"  # JAX's key, set by the process that caught the signal
+_POLL_SECONDS = 0.5
+_FLUSH_SECONDS = 2.0  # the most that flushing the logs may add to the grace period
+_LEADER_SECONDS = 3.0  # process 0 serves the others, and they die with it: it leaves last
+
+
+def leave(code: int, flush: Callable[[], None] = lambda: None) -> None:
+    """Ends the process now. No barrier, no exit hook and no other thread can hold it up."""
+    flushing = threading.Thread(target=flush, daemon=True)
+    flushing.start()
+    flushing.join(_FLUSH_SECONDS)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+class Preemption:
+    """Watches for SIGTERM while it is open; `flush` writes what the logs still hold.
+
+    In a thread other than the main one (where Python installs no handlers) it watches nothing.
+    """
+
+    def __init__(self, grace_seconds: float, flush: Callable[[], None] = lambda: None):
+        self._grace_seconds = grace_seconds
+        self._flush = flush
+        self._several = jax.process_count() > 1
+        self._noticed = threading.Event()
+        self._closed = threading.Event()
+        self._leaving = threading.Lock()
+        self._in_loop = False
+        self._polls = 0
+        self._reached = False
+
+    def __enter__(self) -> Self:
+        self._handled = False
+        if self._several:
+            threading.Thread(target=self._watch_notice, daemon=True).start()
+        elif threading.current_thread() is threading.main_thread():
+            self._install()
+        return self
+
+    def __exit__(self, *_) -> None:
+        # Several processes end in JAX's shutdown barrier, which can hang: the grace period stays.
+        if self._several and self._noticed.is_set():
+            return
+        self._closed.set()
+        if self._handled:
+            signal.set_wakeup_fd(self._old_fd)
+            signal.signal(signal.SIGTERM, self._old_handler)
+            os.write(self._pipe[1], b"\0")
+
+    def enter_loop(self) -> None:
+        """From here on there is something to save before leaving."""
+        with self._leaving:
+            self._in_loop = True
+
+    def reached(self) -> bool:
+        """Whether to save and leave now; every process calls it after the same pieces of work."""
+        self._polls += 1
+        if self._several:
+            # True once, at the poll that all have agreed on.
+            self._reached |= multihost_utils.reached_preemption_sync_point(self._polls)
+        else:
+            self._reached = self._noticed.is_set()
+        return self._reached
+
+    def _install(self) -> None:
+        self._pipe = os.pipe()
+        os.set_blocking(self._pipe[1], False)
+        self._old_fd = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
+        self._old_handler = signal.signal(signal.SIGTERM, lambda *_: None)
+        self._handled = True
+        threading.Thread(target=self._watch_pipe, daemon=True).start()
+
+    def _watch_pipe(self) -> None:
+        while (byte := os.read(self._pipe[0], 1)) not in (b"\0", b""):
+            if byte[0] == signal.SIGTERM and not self._noticed.is_set():
+                threading.Thread(target=self._count_down, daemon=True).start()
+        for end in self._pipe:
+            os.close(end)
+
+    def _watch_notice(self) -> None:
+        while not self._closed.wait(_POLL_SECONDS):
+            try:
+                distributed.global_state.client.key_value_try_get(_NOTICE)
+            except jax.errors.JaxRuntimeError:  # NOT_FOUND: nobody was told to leave
+                continue
+            return self._count_down()
+
+    def _count_down(self) -> None:
+        self._noticed.set()
+        with self._leaving:
+            if not self._in_loop:
+                self._leave("nothing to save yet")
+        print("SIGTERM: saves after this step, then leaves", file=sys.stderr, flush=True)
+        if not self._closed.wait(self._grace_seconds):
+            self._leave(f"{self._grace_seconds:g} s of grace are over")
+
+    def _leave(self, why: str) -> None:
+        print(f"SIGTERM: leaves with exit code {EXIT_CODE}, {why}", file=sys.stderr, flush=True)
+        if self._several and jax.process_index() == 0:
+            self._closed.wait(_LEADER_SECONDS)
+        leave(EXIT_CODE, self._flush)

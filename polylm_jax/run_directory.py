@@ -1,0 +1,67 @@
+"""MODEL_DIR: what a run leaves there, and whether it may go on.
+
+MODEL_DIR/config.gin, config.1.gin, ...   the resolved recipe of each start
+         /fingerprint.json                what decides the run's numbers
+         /metrics.jsonl, validation.jsonl, events.jsonl
+         /checkpoints/STEP/               see `checkpoint`
+         /tensorboard/, lock
+"""
+
+import json
+from collections.abc import Mapping
+
+from etils import epath
+
+from polylm_jax import run_lock
+from polylm_jax.errors import InputError
+from polylm_jax.fingerprint import differences
+
+_SHOWN = 3  # differences that a refusal names
+
+
+class RunDirectory:
+    """A MODEL_DIR that this process holds. InputError when it can't be made, or is in use."""
+
+    def __init__(self, model_dir: str):
+        self.path = epath.Path(model_dir)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = run_lock.hold(model_dir)
+        except InputError:
+            raise
+        except Exception as error:  # each storage has its own: OSError here, TensorFlow's on gs://
+            why = str(error).splitlines()[0]
+            raise InputError(
+                f"MODEL_DIR = {model_dir!r} can't be written ({why}): give a folder of your own, or "
+                "a bucket that exists with credentials (gcloud auth application-default login)."
+            ) from error
+
+    def write_recipe(self, text: str) -> str:
+        """Writes the resolved config beside those of earlier starts; the name it got."""
+        taken = {path.name for path in self.path.glob("config*.gin")}
+        names = ("config.gin", *(f"config.{n}.gin" for n in range(1, len(taken) + 1)))
+        name = next(name for name in names if name not in taken)
+        (self.path / name).write_text(text)
+        return name
+
+    def write_fingerprint(self, fingerprint: Mapping) -> None:
+        text = json.dumps(fingerprint, indent=1, ensure_ascii=False)
+        (self.path / "fingerprint.json").write_text(text)
+
+    def close(self) -> None:
+        self._lock.close()
+
+
+def check_resume(where: str, old: Mapping, new: Mapping, allow_changes: bool) -> list[str]:
+    """The differences between a checkpoint's fingerprint and the recipe's, if they are allowed.
+
+    InputError names the first of them, old and new, unless `allow_changes`.
+    """
+    changes = differences(old, new)
+    if changes and not allow_changes:
+        more = f" and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
+        raise InputError(
+            f"{where} was trained with another recipe, {'; '.join(changes[:_SHOWN])}{more}: give it "
+            "the old values, another MODEL_DIR, or allow_changes = True where the change is meant."
+        )
+    return changes

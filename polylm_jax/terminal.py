@@ -1,0 +1,84 @@
+"""What a run says in the terminal: a bar with the newest numbers, or plain lines in a log file."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator, Mapping
+
+import rich.console
+import rich.progress
+import rich.table
+
+LRI, PDI = "\u2068", "\u2069"  # isolates right-to-left text, so that a line keeps its order
+
+
+def isolated(text: str) -> str:
+    """Text of any script as one unit of a left-to-right line."""
+    return f"{LRI}{text}{PDI}"
+
+
+def count(number: float) -> str:
+    """1234567 -> '1.23M', 950 -> '950'."""
+    for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e4, "k")):
+        if abs(number) >= size:
+            return f"{number / (1e3 if unit == 'k' else size):.3g}{unit}"
+    return f"{number:.0f}"
+
+
+class Terminal:
+    """Lines on stdout, and a progress bar where stdout is a terminal; silent unless `enabled`."""
+
+    def __init__(self, total_steps: int, step: int, enabled: bool = True):
+        self._console = rich.console.Console(
+            file=sys.stdout, quiet=not enabled, highlight=False, soft_wrap=True
+        )
+        self._total = total_steps
+        self._bar = None
+        if enabled and self._console.is_terminal:
+            self._bar = rich.progress.Progress(
+                "step",
+                rich.progress.MofNCompleteColumn(),
+                rich.progress.BarColumn(),
+                "{task.fields[numbers]}",
+                rich.progress.TimeElapsedColumn(),
+                rich.progress.TimeRemainingColumn(),
+                console=self._console,
+            )
+            self._task = self._bar.add_task("", total=total_steps, completed=step, numbers="")
+
+    def line(self, text: str) -> None:
+        self._console.print(text, markup=False)
+
+    def table(self, table: rich.table.Table) -> None:
+        self._console.print(table)
+
+    @contextlib.contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """'what ... 3.2 s': told when it starts and when it ends."""
+        start = time.perf_counter()
+        if not self._console.is_terminal:
+            self.line(f"{what} ...")
+        with self._console.status(f"{what} ..."):
+            yield
+        self.line(f"{what}: {time.perf_counter() - start:.1f} s")
+
+    def start(self) -> None:
+        if self._bar:
+            self._bar.start()
+
+    def step(self, step: int, report: Mapping) -> None:
+        """One report of `metrics.Window`."""
+        numbers = (
+            f"loss {report['loss']:.4f}  lr {report['learning_rate']:.2e}  "
+            f"norm {report['grad_norm']:.2f}  {count(report['tokens_per_second'])} tokens/s"
+        )
+        if "mfu" in report:
+            numbers += f"  MFU {report['mfu']:.1%}"
+        if self._bar:
+            self._bar.update(self._task, completed=step, numbers=numbers)
+        else:
+            self.line(f"step {step}/{self._total}  {report['phase']}  {numbers}")
+
+    def stop(self) -> None:
+        if self._bar:
+            self._bar.stop()
