@@ -32,7 +32,7 @@ class Progress:
 
     rows: rows of the schedule trained on, the place in the data. step: updates made; it counts on
     when the batch size changes, and rows = step * batch_size only while it never has.
-    fingerprint: nested names -> values of all that decides what the run computes.
+    evaluated: the last step that was validated, -1 for none. fingerprint: nested names -> values of all that decides what the run computes.
     """
 
     step: int
@@ -41,6 +41,7 @@ class Progress:
     phase: str
     fingerprint: Mapping
     recipe: str = ""
+    evaluated: int = -1
     format: int = FORMAT
 
 
@@ -67,20 +68,20 @@ class _Manager(ocp.CheckpointManager):
 class Checkpoints:
     """The checkpoints of one run. `on_commit(step)` is called, from another thread, for each."""
 
+    on_commit: Callable[[int], None] = staticmethod(lambda step: None)
+
     def __init__(
         self,
         model_dir: str,
         *,
         keep_last: int = 2,
         keep_every: int | None = None,
-        on_commit: Callable[[int], None] = lambda step: None,
     ):
         if keep_last < 1:
             raise InputError(f"keep_last = {keep_last}: a run needs its newest checkpoint; give 1.")
         keep = [checkpoint_managers.LatestN(keep_last)]
         if keep_every:
             keep.append(checkpoint_managers.EveryNSteps(keep_every))
-        self._on_commit = on_commit
         self._lock = threading.Lock()
         self._saving: int | None = None
         self._manager = _Manager(
@@ -146,7 +147,7 @@ class Checkpoints:
     def _committed(self) -> None:
         with self._lock:
             step, self._saving = self._saving, None
-        self._on_commit(step)
+        self.on_commit(step)
 
 
 def _read_progress(manager: ocp.CheckpointManager, step: int) -> Progress:

@@ -3,10 +3,10 @@
 Shapes: C components of the mixture.
 """
 
-import dataclasses
+import contextlib
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import jax
 import numpy as np
@@ -55,16 +55,6 @@ def fetch(device_metrics: Mapping[str, jax.Array]) -> dict[str, np.ndarray]:
     return jax.device_get(device_metrics)
 
 
-@dataclasses.dataclass
-class Clock:
-    """Seconds since the last report that the host spent on something else than the step."""
-
-    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
-
-    def spent(self, what: str, since: float) -> None:
-        self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - since
-
-
 class Window:
     """Sums the steps between two reports.
 
@@ -78,15 +68,22 @@ class Window:
         self._languages = tuple(languages)
         self._flops_per_token = flops_per_token
         self._device_flops = device_flops
-        self.clock = Clock()
+        self._seconds: dict[str, float] = {}
         self._start()
+
+    @contextlib.contextmanager
+    def spending(self, what: str) -> Iterator[None]:
+        """Counts the time inside towards `seconds` of the next report."""
+        start = time.perf_counter()
+        yield
+        self._seconds[what] = self._seconds.get(what, 0.0) + time.perf_counter() - start
 
     def _start(self) -> None:
         self._nats = np.zeros(len(self._languages))
         self._weight = np.zeros(len(self._languages))
         self._grad_norms: list[float] = []
         self._last: Mapping[str, np.ndarray] = {}
-        self.clock.seconds.clear()
+        self._seconds.clear()
         self._since = time.perf_counter()
 
     def add(self, step: int, metrics: Mapping[str, np.ndarray]) -> None:
@@ -109,7 +106,7 @@ class Window:
         second leave out the time for checkpoints and validation, which `seconds` tells.
         """
         elapsed = time.perf_counter() - self._since
-        other = dict(self.clock.seconds)
+        other = dict(self._seconds)
         busy = elapsed - other.get("checkpoint", 0.0) - other.get("validation", 0.0)
         tokens = float(self._weight.sum())
         rate = tokens / max(busy, 1e-9)

@@ -42,14 +42,15 @@ def leave(code: int, flush: Callable[[], None] = lambda: None) -> None:
 
 
 class Preemption:
-    """Watches for SIGTERM while it is open; `flush` writes what the logs still hold.
+    """Watches for SIGTERM while it is open. `flush` writes what the logs still hold.
 
     In a thread other than the main one (where Python installs no handlers) it watches nothing.
     """
 
-    def __init__(self, grace_seconds: float, flush: Callable[[], None] = lambda: None):
+    flush: Callable[[], None] = staticmethod(lambda: None)
+
+    def __init__(self, grace_seconds: float):
         self._grace_seconds = grace_seconds
-        self._flush = flush
         self._several = jax.process_count() > 1
         self._noticed = threading.Event()
         self._closed = threading.Event()
@@ -127,4 +128,4 @@ class Preemption:
         print(f"SIGTERM: leaves with exit code {EXIT_CODE}, {why}", file=sys.stderr, flush=True)
         if self._several and jax.process_index() == 0:
             self._closed.wait(_LEADER_SECONDS)
-        leave(EXIT_CODE, self._flush)
+        leave(EXIT_CODE, self.flush)

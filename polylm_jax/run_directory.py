@@ -7,14 +7,13 @@ MODEL_DIR/config.gin, config.1.gin, ...   the resolved recipe of each start
          /tensorboard/, lock
 """
 
-import json
+import os
 from collections.abc import Mapping
-
-from etils import epath
 
 from polylm_jax import run_lock
 from polylm_jax.errors import InputError
 from polylm_jax.fingerprint import differences
+from polylm_jax.storage import Folder, to_json
 
 _SHOWN = 3  # differences that a refusal names
 
@@ -23,30 +22,28 @@ class RunDirectory:
     """A MODEL_DIR that this process holds. InputError when it can't be made, or is in use."""
 
     def __init__(self, model_dir: str):
-        self.path = epath.Path(model_dir)
+        self.folder = Folder(model_dir, "MODEL_DIR")
+        self.folder.peek("fingerprint.json")  # a bucket answers here, within seconds, or never
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = run_lock.hold(model_dir)
-        except InputError:
-            raise
-        except Exception as error:  # each storage has its own: OSError here, TensorFlow's on gs://
-            why = str(error).splitlines()[0]
+            if self.folder.local:
+                os.makedirs(self.folder.local, exist_ok=True)
+            self._lock = run_lock.hold(self.folder)
+        except OSError as error:
             raise InputError(
-                f"MODEL_DIR = {model_dir!r} can't be written ({why}): give a folder of your own, or "
-                "a bucket that exists with credentials (gcloud auth application-default login)."
+                f"MODEL_DIR = {model_dir!r} can't be written ({error.strerror}): name a folder that "
+                "this user may write."
             ) from error
 
     def write_recipe(self, text: str) -> str:
         """Writes the resolved config beside those of earlier starts; the name it got."""
-        taken = {path.name for path in self.path.glob("config*.gin")}
+        taken = set(self.folder.list("config"))
         names = ("config.gin", *(f"config.{n}.gin" for n in range(1, len(taken) + 1)))
         name = next(name for name in names if name not in taken)
-        (self.path / name).write_text(text)
+        self.folder.write(name, text.encode())
         return name
 
     def write_fingerprint(self, fingerprint: Mapping) -> None:
-        text = json.dumps(fingerprint, indent=1, ensure_ascii=False)
-        (self.path / "fingerprint.json").write_text(text)
+        self.folder.write("fingerprint.json", to_json(fingerprint))
 
     def close(self) -> None:
         self._lock.close()

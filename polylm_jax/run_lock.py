@@ -5,23 +5,22 @@ there is none: a file that its holder rewrites every few seconds; who finds one 
 longer than that, and takes it over when it has stopped changing (no clocks are compared).
 """
 
-import json
 import os
 import socket
 import threading
 import time
 import uuid
 
-from etils import epath
-
 from polylm_jax.errors import InputError
+from polylm_jax.storage import Folder
 
 NAME = "lock"
 
 
-def _refuse(model_dir: str, holder: str) -> InputError:
+def _refuse(folder: Folder, holder: str) -> InputError:
     return InputError(
-        f"MODEL_DIR = {model_dir!r} is in use by {holder}: end that process, or give another folder."
+        f"{folder.field} = {folder.path!r} is in use by {holder}: end that process, or give "
+        "another folder."
     )
 
 
@@ -32,36 +31,35 @@ def _me() -> str:
 class FileLock:
     """Held from construction to `close`, or to the end of the process."""
 
-    def __init__(self, model_dir: str):
+    def __init__(self, folder: Folder):
         import fcntl
 
-        path = epath.Path(model_dir) / NAME
-        self._file = path.open("a+")
+        self._fd = os.open(folder.local / NAME, os.O_RDWR | os.O_CREAT)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._file.seek(0)
-            raise _refuse(model_dir, self._file.read() or "another process") from None
-        self._file.truncate(0)
-        self._file.write(_me())
-        self._file.flush()
+            holder = os.read(self._fd, 200).decode()
+            os.close(self._fd)
+            raise _refuse(folder, holder or "another process") from None
+        os.ftruncate(self._fd, 0)
+        os.write(self._fd, _me().encode())
 
     def close(self) -> None:
-        self._file.truncate(0)
-        self._file.close()
+        os.ftruncate(self._fd, 0)
+        os.close(self._fd)
 
 
 class BeatingLock:
     """The same without `flock`: rewritten every `seconds` by a thread of its holder."""
 
-    def __init__(self, model_dir: str, seconds: float = 10.0):
-        self._path = epath.Path(model_dir) / NAME
+    def __init__(self, folder: Folder, seconds: float = 10.0):
+        self._folder = folder
         self._seconds = seconds
         self._name = f"{_me()} ({uuid.uuid4().hex[:8]})"
-        if first := self._read():
+        if first := folder.peek(NAME):
             time.sleep(2.5 * seconds)
-            if (second := self._read()) and second != first:
-                raise _refuse(model_dir, json.loads(second)["holder"])
+            if (second := folder.peek(NAME)) and second != first:
+                raise _refuse(folder, second.decode().partition("\n")[0])
         self._closed = threading.Event()
         self._beat(0)
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -70,13 +68,10 @@ class BeatingLock:
     def close(self) -> None:
         self._closed.set()
         self._thread.join()
-        self._path.unlink(missing_ok=True)
-
-    def _read(self) -> str:
-        return self._path.read_text() if self._path.exists() else ""
+        self._folder.write(NAME, b"")
 
     def _beat(self, number: int) -> None:
-        self._path.write_text(json.dumps({"holder": self._name, "beat": number}))
+        self._folder.write(NAME, f"{self._name}\n{number}".encode())
 
     def _run(self) -> None:
         number = 0
@@ -85,6 +80,6 @@ class BeatingLock:
             self._beat(number)
 
 
-def hold(model_dir: str) -> FileLock | BeatingLock:
+def hold(folder: Folder) -> FileLock | BeatingLock:
     """The lock of a MODEL_DIR, taken; InputError, with who has it, when it is in use."""
-    return BeatingLock(model_dir) if "://" in model_dir else FileLock(model_dir)
+    return FileLock(folder) if folder.local else BeatingLock(folder)

@@ -5,58 +5,64 @@ no step stands twice. What happened (starts, saves, commits) is kept in a file o
 """
 
 import json
-import os
+import pathlib
 import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Mapping
 
-from etils import epath
+from polylm_jax.storage import Folder
 
 
 class JsonLines:
     """A file of JSON objects, one a line, each written at once.
 
     last_step: lines whose "step" is above it are cut off; a line half written always is.
-    On gs://, which can't append, the file grows here and is copied there by `flush`.
+    `reached` is the highest step that stood there before, `last` the highest that stands there.
+    On gs://, which can't append, the file grows here and `flush` copies it there.
     """
 
-    def __init__(self, path: epath.Path, last_step: int | None = None):
-        self._remote = path if "://" in str(path) else None
-        self._local = os.fspath(path)
-        if self._remote:
-            self._local = os.path.join(tempfile.mkdtemp(prefix="polylm_"), path.name)
-            if path.exists():
-                path.copy(self._local)
-        if os.path.exists(self._local):
+    def __init__(self, folder: Folder, name: str, last_step: int | None = None):
+        self._folder, self._name = folder, name
+        self.reached = self.last = -1
+        if folder.local:
+            self._path = folder.local / name
+        else:
+            self._path = pathlib.Path(tempfile.mkdtemp(prefix="polylm_")) / name
+            self._path.write_bytes(folder.read(name) or b"")
+        if self._path.exists():
             self._cut(last_step)
-        self._file = epath.Path(self._local).open("a", encoding="utf-8")
+        self._file = self._path.open("a", encoding="utf-8")
         self._lock = threading.Lock()
 
     def write(self, line: Mapping) -> None:
         """Appends an object; from any thread (commits of checkpoints are told by theirs)."""
         with self._lock:
+            self.last = max(self.last, line["step"])
             self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
             self._file.flush()
 
     def flush(self) -> None:
-        if self._remote:
-            epath.Path(self._local).copy(self._remote, overwrite=True)
+        if not self._folder.local:
+            self._folder.write(self._name, self._path.read_bytes())
 
     def close(self) -> None:
         self._file.close()
         self.flush()
 
     def _cut(self, last_step: int | None) -> None:
-        kept = self._local + ".tmp"
-        with open(self._local, encoding="utf-8") as old, open(kept, "w", encoding="utf-8") as new:
+        kept = self._path.with_suffix(".tmp")
+        with open(self._path, encoding="utf-8") as old, open(kept, "w", encoding="utf-8") as new:
             for line in old:
-                if line.endswith("\n") and (
-                    last_step is None or json.loads(line)["step"] <= last_step
-                ):
+                if not line.endswith("\n"):
+                    break
+                step = json.loads(line)["step"]
+                self.reached = max(self.reached, step)
+                if last_step is None or step <= last_step:
+                    self.last = max(self.last, step)
                     new.write(line)
-        os.replace(kept, self._local)
+        kept.replace(self._path)
 
 
 def flat(line: Mapping, prefix: str = "") -> dict[str, float]:
@@ -71,31 +77,31 @@ def flat(line: Mapping, prefix: str = "") -> dict[str, float]:
 
 
 class RunLog:
-    """All logs of a run, written by one process; `enabled=False` makes the others' silent.
+    """All logs of a run, in its folder; without a folder (on processes that don't lead) silent.
 
-    wandb_project: also to Weights & Biases, where it is installed (its own WANDB_MODE holds).
+    step: where the run goes on. wandb_project: also to Weights & Biases, where it is installed
+    (its own WANDB_MODE holds).
     """
 
     def __init__(
         self,
-        model_dir: epath.Path,
+        folder: Folder | None,
         step: int,
         *,
         tensorboard: bool = True,
         wandb_project: str | None = None,
-        enabled: bool = True,
     ):
         self._files: dict[str, JsonLines] = {}
         self._board = self._wandb = None
-        if not enabled:
+        if not folder:
             return
         for name in ("metrics", "validation"):
-            self._files[name] = JsonLines(model_dir / f"{name}.jsonl", last_step=step)
-        self._files["events"] = JsonLines(model_dir / "events.jsonl")
+            self._files[name] = JsonLines(folder, f"{name}.jsonl", last_step=step)
+        self._files["events"] = JsonLines(folder, "events.jsonl")
         if tensorboard:
-            self._board = _tensorboard(model_dir / "tensorboard")
+            self._board = _tensorboard(f"{folder.path}/tensorboard")
         if wandb_project:
-            self._wandb = _wandb(model_dir, wandb_project)
+            self._wandb = _wandb(folder, wandb_project)
 
     def metrics(self, step: int, line: Mapping) -> None:
         """Training's numbers at a step."""
@@ -104,6 +110,11 @@ class RunLog:
     def validation(self, step: int, line: Mapping) -> None:
         """Validation's numbers at a step."""
         self._write("validation", step, line)
+
+    @property
+    def reached(self) -> int:
+        """The highest step that the metrics had before this start cut them; -1 for none."""
+        return self._files["metrics"].reached if self._files else -1
 
     def event(self, what: str, step: int, **details) -> None:
         """Something that happened, with its time (Unix seconds)."""
@@ -127,7 +138,7 @@ class RunLog:
             self._wandb.finish()
 
     def _write(self, name: str, step: int, line: Mapping) -> None:
-        if not self._files:
+        if not self._files or step <= self._files[name].last:
             return
         self._files[name].write({"step": step} | line)
         numbers = flat(line, f"{name}/")
@@ -137,22 +148,20 @@ class RunLog:
             self._wandb.log(numbers | {"step": step})
 
 
-def _tensorboard(folder: epath.Path):
+def _tensorboard(path: str):
     """A writer in a thread of its own; imported here because it brings TensorFlow, 4 s."""
     from clu import metric_writers
 
-    return metric_writers.AsyncWriter(metric_writers.SummaryWriter(os.fspath(folder)))
+    return metric_writers.AsyncWriter(metric_writers.SummaryWriter(path))
 
 
-def _wandb(model_dir: epath.Path, project: str):
+def _wandb(folder: Folder, project: str):
     """The run of this MODEL_DIR at Weights & Biases, the same one on every resume."""
     import wandb
 
-    id_file = model_dir / "wandb_id"
-    if not id_file.exists():
-        id_file.write_text(uuid.uuid4().hex[:12])
-    folder = None if "://" in str(model_dir) else os.fspath(model_dir)
-    run = wandb.init(project=project, id=id_file.read_text(), resume="allow", dir=folder)
+    folder.claim("wandb_id", uuid.uuid4().hex[:12].encode())
+    name = folder.read("wandb_id").decode()
+    run = wandb.init(project=project, id=name, resume="allow", dir=folder.local)
     # Redone steps come again: W&B's own counter never goes back, so ours is the axis.
     run.define_metric("step")
     run.define_metric("*", step_metric="step")

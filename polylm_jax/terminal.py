@@ -49,7 +49,7 @@ class Terminal:
     def line(self, text: str) -> None:
         self._console.print(text, markup=False)
 
-    def table(self, table: rich.table.Table) -> None:
+    def show(self, table: rich.table.Table) -> None:
         self._console.print(table)
 
     @contextlib.contextmanager
@@ -62,9 +62,11 @@ class Terminal:
             yield
         self.line(f"{what}: {time.perf_counter() - start:.1f} s")
 
-    def start(self) -> None:
-        if self._bar:
-            self._bar.start()
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """The bar stands as long as this lasts."""
+        with self._bar or contextlib.nullcontext():
+            yield
 
     def step(self, step: int, report: Mapping) -> None:
         """One report of `metrics.Window`."""
@@ -78,7 +80,3 @@ class Terminal:
             self._bar.update(self._task, completed=step, numbers=numbers)
         else:
             self.line(f"step {step}/{self._total}  {report['phase']}  {numbers}")
-
-    def stop(self) -> None:
-        if self._bar:
-            self._bar.stop()

@@ -100,9 +100,8 @@ def test_refuses_what_is_not_there(saved, tmp_path):
 
 def test_keeps_the_last_and_every_so_many(tmp_path):
     committed = []
-    checkpoints = checkpoint.Checkpoints(
-        str(tmp_path), keep_last=2, keep_every=4, on_commit=committed.append
-    )
+    checkpoints = checkpoint.Checkpoints(str(tmp_path), keep_last=2, keep_every=4)
+    checkpoints.on_commit = committed.append
     state = fresh(mesh_of((8, 1, 1)))
     for step in range(1, 8):
         checkpoints.save(state, progress(step))
