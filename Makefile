@@ -1,0 +1,24 @@
+# make test | make demo: each sets everything up on a fresh machine.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: test demo lint
+
+$(BIN)/installed: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet -r requirements.txt
+	touch $@
+
+# PyTorch comes first and by itself: as a dependency of another package it would bring CUDA.
+$(BIN)/installed-dev: requirements-dev.txt $(BIN)/installed
+	$(BIN)/pip install --quiet torch==2.13.0
+	$(BIN)/pip install --quiet -r requirements-dev.txt
+	touch $@
+
+test: $(BIN)/installed-dev
+	$(BIN)/python -m pytest
+
+lint: $(BIN)/installed-dev
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
