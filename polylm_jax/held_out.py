@@ -1,0 +1,61 @@
+"""Held-out text: which documents no model and no tokenizer is trained on.
+
+A document belongs to a group (`group_of`), and a keyed hash of the group decides, so everything
+that shares an `id` (the translations of a page, the sentence pairs taken from it, both directions
+of a pair) falls on the same side in every task, on every machine and in every run. The salt is
+one for the whole project. Text without an `id` is its own group, as `normalise` writes it.
+"""
+
+import hashlib
+import unicodedata
+from collections.abc import Iterable
+
+from polylm_jax.errors import InputError
+
+HELD_OUT_FRACTION = 0.01
+SALT = b"PolyLM held out"  # blake2b takes 16 bytes at most; another salt is another split
+
+
+def normalise(text: str) -> str:
+    """NFKC, casefold, runs of white space as one space.
+
+    >>> normalise("  Ｓtraße\\n\\nN° 5 ")
+    'strasse n° 5'
+    """
+    folded = text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(folded.split())
+
+
+def group_of(identifier: str, text: str) -> str:
+    """The group of a document: its `id` where it has one (not ''), else its normalised text."""
+    return identifier or normalise(text)
+
+
+def hash64(group: str) -> int:
+    """A stable hash of a group, uniform on [0, 2**64)."""
+    data = group.encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8, salt=SALT).digest(), "little")
+
+
+def is_held_out(group: str, fraction: float = HELD_OUT_FRACTION) -> bool:
+    """Whether a group is held out of training; `fraction` of all groups are.
+
+    What a fraction holds out, every larger one holds out too.
+    """
+    return hash64(group) < fraction * 2**64
+
+
+def are_held_out(groups: Iterable[str], fraction: float = HELD_OUT_FRACTION) -> list[bool]:
+    """`is_held_out` of each group."""
+    threshold = fraction * 2**64
+    return [hash64(group) < threshold for group in groups]
+
+
+def check_fraction(fraction: float) -> float:
+    """The fraction, when it's one: raises InputError unless 0 <= fraction < 1."""
+    if not 0 <= fraction < 1:
+        raise InputError(
+            f"held_out is {fraction!r}: give the fraction of documents to hold out, "
+            f"0 or more and below 1 ({HELD_OUT_FRACTION} by default)."
+        )
+    return fraction

@@ -1,0 +1,65 @@
+"""Adding to SeqIO's registry: the same thing twice is fine, another under the same name isn't."""
+
+import functools
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+import seqio
+import tensorflow as tf
+
+from polylm_jax.errors import InputError
+from tasks.sources import RecordSource
+
+_NAME = re.compile(r"[\w.:#]+")  # what SeqIO takes, so no hyphen
+_DEFINITIONS: dict[str, object] = {}
+
+
+def add_task(
+    name: str, source: RecordSource, preprocessor: Callable, vocabulary: str
+) -> seqio.Task:
+    """Registers source -> preprocessor -> tokenize -> EOS as a SeqIO task, or finds it there."""
+    definition = (source.definition(), preprocessor, vocabulary)
+    if not _is_there(name, definition, seqio.TaskRegistry.names()):
+        seqio.TaskRegistry.add(
+            name,
+            source=source,
+            preprocessors=[
+                preprocessor,
+                seqio.preprocessors.tokenize,
+                seqio.preprocessors.append_eos,
+            ],
+            output_features=output_features(vocabulary),
+        )
+        _DEFINITIONS[name] = definition
+    return seqio.TaskRegistry.get(name)
+
+
+def add_mixture(name: str, rates: Mapping[str, object]) -> seqio.Mixture:
+    """Registers a SeqIO mixture of task name -> rate (a share of tokens), or finds it there."""
+    definition = dict(rates)
+    if not _is_there(name, definition, seqio.MixtureRegistry.names()):
+        seqio.MixtureRegistry.add(name, list(rates.items()))
+        _DEFINITIONS[name] = definition
+    return seqio.MixtureRegistry.get(name)
+
+
+@functools.cache
+def output_features(vocabulary: str) -> dict[str, seqio.Feature]:
+    """`targets` in a SentencePiece vocabulary, which is opened when it's first used."""
+    vocabulary = seqio.SentencePieceVocabulary(vocabulary)
+    return {"targets": seqio.Feature(vocabulary, add_eos=True, dtype=tf.int32)}
+
+
+def _is_there(name: str, definition: object, names: Sequence[str]) -> bool:
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"name {name!r} can't be registered: letters, digits and . : _ # make a name."
+        )
+    if name not in names:
+        return False
+    if name not in _DEFINITIONS or _DEFINITIONS[name] != definition:
+        raise InputError(
+            f"name {name!r} is already registered for something else: "
+            "give the new one another name."
+        )
+    return True
