@@ -59,12 +59,18 @@ class Window:
     """Sums the steps between two reports.
 
     languages: the label of each component [C]; components with the same one are pooled.
-    device_flops: peak FLOP/s of all devices together, None where unknown.
+    device_flops: peak FLOP/s of all devices together, None where unknown. also: metrics whose
+    newest value is reported besides.
     """
 
     def __init__(
-        self, languages: Sequence[str], flops_per_token: float, device_flops: float | None
+        self,
+        languages: Sequence[str],
+        flops_per_token: float,
+        device_flops: float | None,
+        also: Sequence[str] = (),
     ):
+        self._also = tuple(also)
         self._languages = tuple(languages)
         self._flops_per_token = flops_per_token
         self._device_flops = device_flops
@@ -116,8 +122,7 @@ class Window:
             "learning_rate": float(self._last["learning_rate"]),
             "grad_norm": float(np.mean(self._grad_norms)),
             "grad_norm_max": max(self._grad_norms),
-            "param_norm": float(self._last["param_norm"]),
-            "z_loss": float(self._last["z_loss"]),
+            **{name: float(self._last[name]) for name in self._also},
             "tokens_per_second": rate,
             "seconds_per_step": busy / len(self._grad_norms),
             "seconds": {"all": elapsed} | other,

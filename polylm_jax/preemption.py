@@ -17,6 +17,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Self
 
@@ -26,6 +27,7 @@ from jax.experimental import multihost_utils
 
 EXIT_CODE = 128 + signal.SIGTERM
 _NOTICE = "RECEIVED_PREEMPTION_NOTICE"  # JAX's key, set by the process that caught the signal
+_LEFT = "polylm_left_before_the_first_step"  # ours: then no step of the others can end either
 _POLL_SECONDS = 0.5
 _FLUSH_SECONDS = 2.0  # the most that flushing the logs may add to the grace period
 _LEADER_SECONDS = 3.0  # process 0 serves the others, and they die with it: it leaves last
@@ -39,6 +41,15 @@ def leave(code: int, flush: Callable[[], None] = lambda: None) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _told(key: str) -> bool:
+    """Whether some process has set a key."""
+    try:
+        distributed.global_state.client.key_value_try_get(key)
+    except jax.errors.JaxRuntimeError:  # NOT_FOUND
+        return False
+    return True
 
 
 class Preemption:
@@ -109,20 +120,23 @@ class Preemption:
 
     def _watch_notice(self) -> None:
         while not self._closed.wait(_POLL_SECONDS):
-            try:
-                distributed.global_state.client.key_value_try_get(_NOTICE)
-            except jax.errors.JaxRuntimeError:  # NOT_FOUND: nobody was told to leave
-                continue
-            return self._count_down()
+            if _told(_NOTICE):
+                return self._count_down()
 
     def _count_down(self) -> None:
         self._noticed.set()
         with self._leaving:
             if not self._in_loop:
+                if self._several:
+                    distributed.global_state.client.key_value_set(_LEFT, "", allow_overwrite=True)
                 self._leave("nothing to save yet")
         print("SIGTERM: saves after this step, then leaves", file=sys.stderr, flush=True)
-        if not self._closed.wait(self._grace_seconds):
-            self._leave(f"{self._grace_seconds:g} s of grace are over")
+        deadline = time.monotonic() + self._grace_seconds
+        while not self._closed.wait(min(_POLL_SECONDS, self._grace_seconds)):
+            if time.monotonic() >= deadline:
+                self._leave(f"{self._grace_seconds:g} s of grace are over")
+            if self._several and _told(_LEFT):
+                self._leave("another process left before its first step")
 
     def _leave(self, why: str) -> None:
         print(f"SIGTERM: leaves with exit code {EXIT_CODE}, {why}", file=sys.stderr, flush=True)

@@ -1,0 +1,92 @@
+"""What the devices execute, compiled ahead of the first step and kept for the next start."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+
+from polylm_jax import checkpoint, partitioning, train_state
+from polylm_jax.experiment import Resolved
+from polylm_jax.model import PolyLM
+from polylm_jax.optimizer import make_optimizer
+from polylm_jax.train_state import TrainState
+from polylm_jax.train_step import make_train_step
+
+
+@dataclasses.dataclass(frozen=True)
+class Programs:
+    """A run's model and optimizer on its mesh.
+
+    offset: see `Resolved.learning_rate`.
+    """
+
+    resolved: Resolved
+    offset: float = 0
+
+    @functools.cached_property
+    def mesh(self) -> Mesh:
+        return partitioning.make_mesh(self.resolved.experiment.mesh)
+
+    @functools.cached_property
+    def model(self) -> PolyLM:
+        return PolyLM(self.resolved.experiment.model)
+
+    @functools.cached_property
+    def learning_rate(self) -> Callable[[jax.Array], jax.Array]:
+        return self.resolved.learning_rate(self.offset)
+
+    @functools.cached_property
+    def optimizer(self) -> optax.GradientTransformation:
+        return make_optimizer(self.resolved.experiment.optimizer, self.learning_rate)
+
+    @functools.cached_property
+    def abstract_state(self) -> TrainState:
+        return train_state.abstract(self.model, self.optimizer, self.mesh)
+
+    def lower_step(self) -> jax.stages.Lowered:
+        """The train step, traced: (state, tokens [B, L+1], component [B]) -> (state, metrics).
+
+        The state is donated; metrics come back whole to every process.
+        """
+        experiment = self.resolved.experiment
+        step = make_train_step(
+            self.model,
+            self.optimizer,
+            self.learning_rate,
+            len(self.resolved.schedule.components),
+            microbatches=experiment.microbatches,
+            num_chunks=experiment.num_chunks,
+            z_loss=experiment.z_loss,
+        )
+        state = self.abstract_state
+        shardings = jax.tree.map(lambda x: x.sharding, state)
+        by_row = partitioning.batch_sharding(self.mesh)
+        B, L1 = experiment.batch_size, experiment.sequence_length + 1
+        with partitioning.activate(self.mesh):
+            return jax.jit(
+                step,
+                donate_argnums=0,
+                out_shardings=(shardings, partitioning.replicated(self.mesh)),
+            ).lower(
+                state,
+                jax.ShapeDtypeStruct((B, L1), jnp.int32, sharding=by_row),
+                jax.ShapeDtypeStruct((B,), jnp.int32, sharding=by_row),
+            )
+
+    def fresh_state(self) -> TrainState:
+        """Before the first step, from the seed."""
+        rng = jax.random.key(self.resolved.experiment.seed)
+        return train_state.create(self.model, self.optimizer, self.mesh, rng)
+
+    def state_from(self, path: str, step: int | None) -> TrainState:
+        """Before the first step, with the parameters of another run; InputError for another model."""
+        abstract = self.abstract_state
+        params = checkpoint.restore_params(path, abstract.params, step)
+        shardings = jax.tree.map(lambda x: x.sharding, abstract.opt_state)
+        opt_state = jax.jit(self.optimizer.init, out_shardings=shardings)(params)
+        zero = jax.device_put(jnp.int32(0), abstract.step.sharding)
+        return TrainState(step=zero, params=params, opt_state=opt_state)

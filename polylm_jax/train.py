@@ -1,0 +1,284 @@
+"""The training run, straight down: check, open, compile, restore, step after step, leave.
+
+`training_loop` holds what happens between two steps. Nothing iterates over the past: which rows a
+step reads follows from its number, so a resume takes as long at step 10 as at step 1,000,000.
+"""
+
+import contextlib
+import dataclasses
+import os
+import sys
+import traceback
+
+import jax
+from jax._src import xla_bridge
+
+from polylm_jax import data, metrics, partitioning, preemption, validation
+from polylm_jax.checkpoint import Checkpoints, Progress, read_progress
+from polylm_jax.errors import InputError
+from polylm_jax.experiment import Experiment, Resolved
+from polylm_jax.metrics import Window
+from polylm_jax.preemption import Preemption
+from polylm_jax.programs import Programs
+from polylm_jax.run_directory import RunDirectory, check_resume
+from polylm_jax.run_log import RunLog
+from polylm_jax.terminal import Terminal, count
+from polylm_jax.train_state import TrainState
+from polylm_jax.training_loop import Cadence, Loop
+from polylm_jax.validation import Validation
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The parameters of `train`, as it documents them."""
+
+    save_every_steps: int
+    keep_last: int
+    keep_every: int | None
+    eval_every_steps: int
+    eval_rows: int
+    log_every_steps: int
+    init_from: str | None
+    init_step: int | None
+    allow_changes: bool
+    grace_seconds: float
+    tensorboard: bool
+    wandb_project: str | None
+    recipe: str
+
+    @property
+    def cadence(self) -> Cadence:
+        return Cadence(self.log_every_steps, self.eval_every_steps, self.save_every_steps).check()
+
+
+def train(
+    experiment: Experiment,
+    model_dir: str,
+    *,
+    save_every_steps: int = 1000,
+    keep_last: int = 2,
+    keep_every: int | None = None,
+    eval_every_steps: int = 1000,
+    eval_rows: int = 128,
+    log_every_steps: int = 10,
+    init_from: str | None = None,
+    init_step: int | None = None,
+    allow_changes: bool = False,
+    grace_seconds: float = 25.0,
+    tensorboard: bool = True,
+    wandb_project: str | None = None,
+    compilation_cache_dir: str = "~/.cache/polylm_jax",
+    recipe: str = "",
+) -> None:
+    """Trains a model, or goes on training it: the newest checkpoint in MODEL_DIR is the start.
+
+    save_every_steps, keep_last, keep_every: checkpoints; every `keep_every` steps one for good.
+    eval_every_steps, eval_rows: validation, on at most so many rows of each component.
+    init_from, init_step: MODEL_DIR of another run whose parameters are the start (its newest step).
+    allow_changes: goes on although the recipe differs from the checkpoint's.
+    grace_seconds: after SIGTERM the run saves and leaves with exit code 143 within this time.
+    wandb_project: also reports to Weights & Biases, where it is installed.
+    compilation_cache_dir: compiled programs are kept here for the next start; '' keeps none.
+    recipe: the resolved config, written beside the checkpoints before the first step.
+
+    Raises InputError for bad input, before anything compiles; SystemExit(143) when told to leave.
+    """
+    settings = Settings(
+        save_every_steps, keep_last, keep_every, eval_every_steps, eval_rows, log_every_steps,
+        init_from, init_step, allow_changes, grace_seconds, tensorboard, wandb_project, recipe,
+    )  # fmt: skip
+    if not xla_bridge.backends_are_initialized():
+        partitioning.initialize_distributed()
+    # JAX's own setting (JAX_COMPILATION_CACHE_DIR) comes first.
+    if compilation_cache_dir and not jax.config.jax_compilation_cache_dir:
+        jax.config.update("jax_compilation_cache_dir", os.path.expanduser(compilation_cache_dir))
+    try:
+        with Preemption(grace_seconds) as leaving:
+            done = _run(experiment, model_dir, settings, leaving)
+    except Exception as error:
+        if jax.process_count() == 1:
+            raise
+        _leave_alone(error)
+    if not done:
+        sys.exit(preemption.EXIT_CODE)
+
+
+def _run(experiment: Experiment, model_dir: str, settings: Settings, leaving: Preemption) -> bool:
+    """Whether the run is done; not, when it was told to leave."""
+    cadence = settings.cadence
+    resolved = experiment.resolve()
+    with contextlib.ExitStack() as stack:
+        directory = RunDirectory(model_dir) if jax.process_index() == 0 else None
+        if directory:
+            stack.callback(directory.close)
+        checkpoints = Checkpoints(
+            model_dir, keep_last=settings.keep_last, keep_every=settings.keep_every
+        )
+        stack.callback(checkpoints.close)
+        start, changes = _start(checkpoints, model_dir, resolved, settings)
+        total = start.step + resolved.steps_after(start.rows)
+        programs = Programs(resolved, start.rows / experiment.batch_size - start.step)
+        state = _state(programs, checkpoints, start, settings)
+
+        log = RunLog(
+            directory.folder if directory else None,
+            start.step,
+            tensorboard=settings.tensorboard,
+            wandb_project=settings.wandb_project,
+        )
+        stack.callback(log.close)
+        leaving.flush = log.flush
+        checkpoints.on_commit = lambda step: log.event("commit", step)
+        terminal = Terminal(total, start.step, enabled=directory is not None)
+        if directory:
+            directory.write_fingerprint(start.fingerprint)
+            log.event(
+                "start",
+                start.step,
+                rows=start.rows,
+                total=total,
+                reached=log.reached,
+                recipe=directory.write_recipe(settings.recipe),
+                changes=changes,
+                devices=jax.device_count(),
+                processes=jax.process_count(),
+            )
+        _announce(terminal, resolved, programs, start, total, changes)
+
+        if total == start.step and (start.evaluated == total or not cadence.evaluate):
+            terminal.line(f"all {total} steps are done already")
+            return True
+        batches = data.batches(
+            resolved.rows(),
+            programs.mesh,
+            experiment.batch_size,
+            start.rows,
+            start.rows + (total - start.step) * experiment.batch_size,
+        )
+        with terminal.timed("compiling the train step"):
+            train_step = programs.lower_step().compile()
+        held_out, baseline = None, {}
+        if cadence.evaluate:
+            with terminal.timed("compiling validation"):
+                held_out, baseline = _validation(programs, settings.eval_rows)
+        loop = Loop(
+            resolved=resolved,
+            progress=start,
+            total=total,
+            cadence=cadence,
+            train_step=train_step,
+            validation=held_out,
+            baseline=baseline,
+            window=_window(resolved),
+            checkpoints=checkpoints,
+            preemption=leaving,
+            log=log,
+            terminal=terminal,
+        )
+        done = loop.run(state, batches)
+        log.event("end" if done else "leave", loop.progress.step, rows=loop.progress.rows)
+        return done
+
+
+def _start(
+    checkpoints: Checkpoints, model_dir: str, resolved: Resolved, settings: Settings
+) -> tuple[Progress, list[str]]:
+    """Where the run goes on, and in what it differs from the checkpoint (if that is allowed)."""
+    fresh = Progress(
+        step=0,
+        rows=0,
+        batch_size=resolved.experiment.batch_size,
+        phase=resolved.schedule.phases[0].name,
+        fingerprint=resolved.fingerprint(),
+        recipe=settings.recipe,
+    )
+    newest = checkpoints.newest()
+    if newest is None:
+        return fresh, []
+    old = checkpoints.progress(newest)
+    changes = check_resume(
+        f"{model_dir}, at step {newest},",
+        old.fingerprint,
+        fresh.fingerprint,
+        settings.allow_changes,
+    )
+    if old.batch_size != fresh.batch_size:
+        changes.append(f"batch_size: {old.batch_size} -> {fresh.batch_size}")
+    kept = {name: getattr(old, name) for name in ("step", "rows", "phase", "evaluated")}
+    return dataclasses.replace(fresh, **kept), changes
+
+
+def _state(
+    programs: Programs, checkpoints: Checkpoints, start: Progress, settings: Settings
+) -> TrainState:
+    """Restored, or born from another run's parameters or from the seed."""
+    if start.step:
+        return checkpoints.restore(start.step, programs.abstract_state)
+    if settings.init_from is None:
+        return programs.fresh_state()
+    theirs = read_progress(settings.init_from, settings.init_step).fingerprint["vocabulary"]
+    if theirs != start.fingerprint["vocabulary"] and not settings.allow_changes:
+        raise InputError(
+            f"INIT_FROM = {settings.init_from!r} was trained with the vocabulary {theirs[:12]} and "
+            f"this recipe has {start.fingerprint['vocabulary'][:12]}: give it that one, or "
+            "allow_changes = True where the change is meant."
+        )
+    return programs.state_from(settings.init_from, settings.init_step)
+
+
+def _announce(
+    terminal: Terminal,
+    resolved: Resolved,
+    programs: Programs,
+    start: Progress,
+    total: int,
+    changes: list[str],
+) -> None:
+    """What is about to be trained, on what, from where."""
+    experiment = resolved.experiment
+    shape = "x".join(map(str, resolved.mesh_shape))
+    tokens = (total - start.step) * experiment.batch_size * experiment.sequence_length
+    device = programs.mesh.devices.flat[0].device_kind
+    terminal.line(
+        f"{count(experiment.model.num_params)} parameters on {jax.device_count()} x {device} "
+        f"(data x fsdp x tensor = {shape}), steps {start.step} to {total} of "
+        f"{experiment.batch_size} x {experiment.sequence_length} tokens, {count(tokens)} in all"
+    )
+    for change in changes:
+        terminal.line(f"changed: {change}")
+
+
+def _validation(
+    programs: Programs, max_rows: int
+) -> tuple[Validation | None, dict[str, validation.Score]]:
+    """The compiled validation and the unigram's scores; nothing where no text is held out."""
+    resolved = programs.resolved
+    experiment, stores, languages = resolved.experiment, resolved.stores, resolved.languages
+    rows = validation.held_out(stores, languages, experiment.sequence_length, max_rows)
+    if not len(rows.tokens):
+        return None, {}
+    piece_bytes = resolved.tokenizer.piece_bytes
+    held_out = Validation(rows, piece_bytes, programs.mesh, experiment.batch_size)
+    held_out.compile(programs.model, programs.abstract_state.params, experiment.num_chunks)
+    return held_out, validation.unigram(rows, stores, languages, piece_bytes)
+
+
+def _window(resolved: Resolved) -> Window:
+    experiment, languages = resolved.experiment, resolved.languages
+    peak = metrics.peak_flops(jax.devices()[0].device_kind)
+    return Window(
+        [languages[component] for component in resolved.schedule.components],
+        metrics.flops_per_token(experiment.model, experiment.sequence_length),
+        peak * jax.device_count() if peak else None,
+        also=("param_norm", "z_loss") if experiment.z_loss else ("param_norm",),
+    )
+
+
+def _leave_alone(error: Exception) -> None:
+    """Ends one of several processes. Python's way out waits for all of them, which may be stuck."""
+    code = 2 if isinstance(error, InputError) else 1
+    if code == 1:
+        traceback.print_exc(file=sys.stdout)
+    sentence = " ".join(str(error).split()) or type(error).__name__
+    print(f"process {jax.process_index()} leaves: {sentence}", file=sys.stderr)
+    preemption.leave(code)
