@@ -18,13 +18,14 @@ from polylm_jax.errors import InputError
 
 _REMOTE_BLOCK = 8 << 20  # bytes asked of a bucket at once
 _LOCAL_BLOCK = 1 << 20
+_ZSTD_BLOCK = 128 << 10
 _MAGIC = "*?["
 
 COMPRESSED = {
-    ".gz": gzip.GzipFile,
-    ".xz": lzma.LZMAFile,
-    ".bz2": bz2.BZ2File,
-    ".zst": lambda raw: zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True),
+    ".gz": gzip.open,
+    ".xz": lzma.open,
+    ".bz2": bz2.open,
+    ".zst": lambda raw: io.BufferedReader(_Zstd(raw), _LOCAL_BLOCK),
 }
 _BROKEN = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zstandard.ZstdError)
 
@@ -134,6 +135,37 @@ def _naming(path: str, field: str) -> Iterator[None]:
         raise InputError(
             f"{field}: {path!r} can't be read ({reason}); check the path and its permissions."
         ) from error
+
+
+class _Zstd(io.RawIOBase):
+    """Decompressed zstd frames; zstandard's own reader takes a file that is cut short for whole."""
+
+    def __init__(self, raw: io.BufferedIOBase):
+        self._raw, self._frame, self._waiting, self._ready = raw, None, b"", b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        while not self._ready and self._decompress():
+            pass
+        data, self._ready = self._ready[: len(buffer)], self._ready[len(buffer) :]
+        buffer[: len(data)] = data
+        return len(data)
+
+    def _decompress(self) -> bool:
+        """Decompresses one more block; False at the end. Raises EOFError inside a frame."""
+        block = self._waiting or self._raw.read(_ZSTD_BLOCK)
+        if not block:
+            if self._frame is not None:
+                raise EOFError("the last frame isn't complete")
+            return False
+        self._frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
+        self._ready = memoryview(self._frame.decompress(block))
+        self._waiting = b""
+        if self._frame.eof:
+            self._waiting, self._frame = self._frame.unused_data, None
+        return True
 
 
 class _Remote(io.RawIOBase):

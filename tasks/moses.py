@@ -33,6 +33,7 @@ class Moses(Reader):
     """
 
     paths: Mapping[str, str]
+    id: None = None
     unit_lines: int = UNIT_LINES
 
     def __post_init__(self):

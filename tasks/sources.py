@@ -19,6 +19,7 @@ from tasks.formats import BadLine, Jsonl, Reader, Text, Tsv
 from tasks.moses import Moses
 from tasks.pages import Pages
 from tasks.parquet import Parquet
+from tasks.tfds_sources import Tfds
 
 SPLITS = ("train", "validation", "all")
 FORMATS: dict[str, type[Reader]] = {
@@ -27,6 +28,7 @@ FORMATS: dict[str, type[Reader]] = {
     "tsv": Tsv,
     "parquet": Parquet,
     "moses": Moses,
+    "tfds": Tfds,
 }
 SUFFIXES = {".jsonl": "jsonl", ".json": "jsonl", ".txt": "text", ".tsv": "tsv"}
 SUFFIXES |= {".parquet": "parquet"}
@@ -186,7 +188,8 @@ def read(
 
     `read("books/*.txt.xz", {"text": "text"})` takes the format from the ending;
     `read({"format": "jsonl", "paths": "pile/*.jsonl.zst", "where": {"meta.pile_set_name":
-    "ArXiv"}}, ...)` says it. `paths` are taken under `folder` unless they're absolute.
+    "ArXiv"}}, ...)` says it; `{"name": "wikipedia/20230601.th"}` is a data set of TFDS. `text`
+    names the text's field; `paths` are taken under `folder` unless they're absolute.
     Raises InputError for an unknown format or option; files are looked for later.
     """
     if isinstance(spec, RecordSource):
@@ -197,19 +200,21 @@ def read(
 def reader(spec: object, columns: Mapping[str, str | int], folder: str = "") -> Reader:
     """The reader of a spec; see `read`."""
     options = dict(spec) if isinstance(spec, Mapping) else {"paths": spec}
+    if "name" in options and "paths" not in options:
+        options = {"format": "tfds", "paths": options.pop("name"), **options}
     if "paths" not in options:
         raise InputError(f"source {spec!r} has no 'paths': give a path, a glob or a list of them.")
-    options["paths"] = _under(folder, options["paths"])
     name = options.pop("format") if "format" in options else _format_of(options["paths"])
     if name not in FORMATS:
         raise InputError(
             f"format is {name!r}.{nearest(name, FORMATS)} Give one of {', '.join(FORMATS)}."
         )
+    if name != "tfds":
+        options["paths"] = _under(folder, options["paths"])
     if "text" in options:
         options["columns"] = {next(iter(columns)): options.pop("text")}
-    if "columns" not in options:
-        options["columns"] = dict(columns)
-    known = FORMATS[name].__dataclass_fields__
+    options = {"columns": dict(columns), **options}
+    known = ("text", *FORMATS[name].__dataclass_fields__)
     for option in options:
         if option not in known:
             raise InputError(
