@@ -115,9 +115,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if start >= len(value):
             return self._send(416, Content_Range=f"bytes */{len(value)}")
         span = f"bytes {start}-{stop - 1}/{len(value)}"
-        return self._send(
-            206, value[start:stop], X_Goog_Generation=generation, Content_Range=span
-        )
+        return self._send(206, value[start:stop], X_Goog_Generation=generation, Content_Range=span)
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
