@@ -29,14 +29,21 @@ class Pages:
         return [{"paths": reader.paths, **reader.options()} for reader in self.readers]
 
     def group(self, sentences: Sequence[str], held_out: float) -> str | None:
-        """The `id` of a page on which the sentences stand, or None when there is none.
+        """The `id` of a page on which the sentences stand, '' when they stand on none.
 
-        A page that has all of them goes before one that has some. Among several, one that is
-        trained on goes first: what any training page says can't be held out.
+        A sentence that any page trains on can't be held out, and one that only held-out pages
+        have can't be trained on: None when that pulls the two sides of a pair apart. Among
+        several pages one that has all the sentences goes first.
         """
-        found = [self._ids.get(_bare(sentence), frozenset()) for sentence in sentences]
-        ids = frozenset.intersection(*found) or frozenset.union(*found)
-        return min(ids, key=lambda i: (is_held_out(i, held_out), i), default=None)
+        found = [self._ids[bare] for bare in map(_bare, sentences) if bare in self._ids]
+        if not found:
+            return ""
+        unseen = [all(is_held_out(page, held_out) for page in ids) for ids in found]
+        if any(unseen) != all(unseen):
+            return None
+        on_all, on_any = frozenset.intersection(*found), frozenset.union(*found)
+        agreeing = [page for page in on_any if is_held_out(page, held_out) == unseen[0]]
+        return min(agreeing, key=lambda page: (page not in on_all, page))
 
     @functools.cached_property
     def _ids(self) -> dict[str, frozenset[str]]:

@@ -161,14 +161,14 @@ class RecordSource(seqio.DataSource):
     def _pair_group(self, record: Mapping[str, str]) -> str | None:
         """The group of a pair without an `id`, or None when it may be in neither split.
 
-        A pair that stands on one of `pages` has that page's. Otherwise the English side (or the
+        A pair that stands on `pages` has the group that they give. Otherwise the English side (or the
         first of the codes by alphabet) decides, as text: both directions, all pairs of that
         sentence and the sentence as a document of its own agree. A pair of which only the other
         side is held out, as a document of its own, would bring it into training: it's left out.
         """
         if self.pages is not None:
             page = self.pages.group([record[name] for name in self._columns], self.held_out)
-            if page is not None:
+            if page != "":
                 return page
         group = normalise(record[self._pivot])
         if is_held_out(group, self.held_out):
