@@ -156,6 +156,11 @@ class Schedule:
             raise IndexError(f"row {row} of a schedule of {self.total_rows} rows")
         return self._segments[int(np.searchsorted(self._starts, row, side="right")) - 1]
 
+    @functools.cached_property
+    def trained(self) -> tuple[str, ...]:
+        """The components that have a share in some phase."""
+        return tuple(c for c, shares in zip(self.components, zip(*self.quotas)) if any(shares))
+
     def phase_at(self, row: int) -> int:
         """The number of the phase that a row belongs to (the last one at the end of the run)."""
         return self._segment(row).phase

@@ -1,0 +1,267 @@
+"""Rows of a run by their numbers, and batches of them that wait on the devices before a step asks.
+
+    row of the run -> schedule: (component, ordinal) -> epoch, position = divmod(ordinal, rows of
+    the store) -> permutation keyed by (seed, component, epoch): row of the store -> its tokens
+
+Each arrow is arithmetic on the row's number alone, so the same rows come from any number of hosts,
+devices and threads, and a run goes on at any row at once.
+
+Shapes: n rows asked for, B rows of a batch over all hosts, L tokens that a row predicts.
+"""
+
+import collections
+import concurrent.futures
+import dataclasses
+import functools
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from polylm_jax import permutation
+from polylm_jax.errors import InputError
+from polylm_jax.mixing import Schedule
+from polylm_jax.partitioning import batch_sharding
+from polylm_jax.token_store import TokenStore
+
+TRAIN = "train"
+PLANNED_ROWS = 1 << 13  # rows located at a time: one row alone costs 0.1 ms per component, in NumPy
+CLOSE_SECONDS = 1.0  # that closing waits for reads under way
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Rows [start_row, start_row + B) of a run, or of a validation split.
+
+    tokens int32 [B, L+1]: labels are all but the first. component int32 [B]: which of the
+    schedule's components each row is from. weights float32 [B]: 0 for rows that only fill up a
+    batch. The arrays are sharded over the mesh's batch axes.
+    """
+
+    tokens: jax.Array
+    component: jax.Array
+    weights: jax.Array
+    start_row: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """The rows of a run. Raises InputError for a component without a store or without one row.
+
+    length: L. seed: decides the order of each store's rows in each epoch.
+    """
+
+    schedule: Schedule
+    stores: Mapping[str, TokenStore]
+    length: int
+    seed: int
+
+    def __post_init__(self):
+        for component in self.schedule.trained:
+            if component not in self.stores:
+                raise InputError(
+                    f"component {component!r} has a share and no token store; cache its task or "
+                    "set its share to 0."
+                )
+            if self.num_rows(component) < 1:
+                raise InputError(
+                    f"task {component!r} has {self.stores[component].num_tokens(TRAIN)} training "
+                    f"tokens, fewer than one row of {self.length} + 1; add text, shorten the rows "
+                    "or set its share to 0."
+                )
+
+    def num_rows(self, component: str) -> int:
+        """Rows of the component's store: an epoch."""
+        return self.stores[component].num_rows(TRAIN, self.length)
+
+    @functools.cached_property
+    def _planned(self) -> Callable[[int], tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        return functools.lru_cache(maxsize=8)(self._plan)
+
+    def _plan(self, block: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(component, epoch, store row) of the block's rows, PLANNED_ROWS of them or the rest."""
+        start = block * PLANNED_ROWS
+        stop = min(start + PLANNED_ROWS, self.schedule.total_rows)
+        component, ordinal = self.schedule.rows(start, stop)
+        epoch, store_row = np.empty_like(ordinal), np.empty_like(ordinal)
+        for number in np.unique(component):
+            here = component == number
+            name = self.schedule.components[number]
+            size = self.num_rows(name)
+            epoch[here], position = np.divmod(ordinal[here], size)
+            epochs, which = np.unique(epoch[here], return_inverse=True)
+            keys = [permutation.key(self.seed, name, one) for one in epochs.tolist()]
+            key = np.array(keys, np.uint64)[which] if len(keys) > 1 else keys[0]
+            store_row[here] = permutation.permute(position, size, key)
+        return component, epoch, store_row
+
+    def _located(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(component int32, epoch int64, store row int64) of any rows [n]."""
+        rows = np.asarray(rows, np.int64)
+        found = np.empty(rows.shape, np.int32), np.empty_like(rows), np.empty_like(rows)
+        blocks, offsets = np.divmod(rows, PLANNED_ROWS)
+        for block in np.unique(blocks).tolist():
+            here = blocks == block
+            for all_rows, planned in zip(found, self._planned(block)):
+                all_rows[here] = planned[offsets[here]]
+        return found
+
+    def locate(self, row: int) -> tuple[str, int, int]:
+        """(component, epoch, row of its store) of one row of the run."""
+        component, epoch, store_row = (values.item() for values in self._located(np.array([row])))
+        return self.schedule.components[component], epoch, store_row
+
+    def read(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(tokens int32 [n, L+1], component int32 [n]) of any rows int64 [n] of the run."""
+        component, _, store_row = self._located(rows)
+        tokens = np.empty((len(component), self.length + 1), np.int32)
+        for number in np.unique(component):
+            here = np.flatnonzero(component == number)
+            store = self.stores[self.schedule.components[number]]
+            tokens[here] = store.read_rows(TRAIN, store_row[here], self.length)
+        return tokens, component
+
+
+class HostShards:
+    """Which rows of a batch this host's devices hold, and the way onto them.
+
+    offsets int64: those rows, ascending; each is read once, however many devices hold it.
+    """
+
+    def __init__(self, mesh: Mesh, batch_size: int):
+        self.batch_size = batch_size
+        self._sharding = batch_sharding(mesh)
+        parts = mesh.size // mesh.shape["tensor"]
+        if batch_size < 1 or batch_size % parts:
+            raise InputError(
+                f"batch_size = {batch_size} does not divide over the {parts} parts of the mesh's "
+                f"data x fsdp; make it a multiple of {parts}."
+            )
+        places = self._sharding.addressable_devices_indices_map((batch_size,))
+        self._devices = list(places)
+        spans = [index[0].indices(batch_size)[:2] for index in places.values()]
+        self.offsets = np.unique(np.concatenate([np.arange(*span) for span in spans]))
+        self._local = [slice(*np.searchsorted(self.offsets, span)) for span in spans]
+
+    def place(self, rows: np.ndarray) -> jax.Array:
+        """This host's rows [len(offsets), ...] -> the global array [B, ...]."""
+        shards = jax.device_put([rows[local] for local in self._local], self._devices)
+        shape = (self.batch_size, *rows.shape[1:])
+        return jax.make_array_from_single_device_arrays(shape, self._sharding, shards)
+
+
+class BatchIterator(Iterator[Batch]):
+    """Batches in order, loaded by background threads `prefetch` batches ahead.
+
+    `wait_seconds` is how long the last one was waited for. An error in a thread is raised by the
+    `next` under way or the following one, even when batches before it are ready.
+    """
+
+    def __init__(self, load: Callable[[int], Batch], starts: range, prefetch: int, workers: int):
+        if prefetch < 1 or workers < 1:
+            raise InputError(f"prefetch = {prefetch} and workers = {workers}; give 1 or more.")
+        self.wait_seconds = 0.0
+        self._load = load
+        self._starts = iter(starts)
+        self._pending: collections.deque[concurrent.futures.Future] = collections.deque()
+        self._pool = concurrent.futures.ThreadPoolExecutor(workers, thread_name_prefix="batches")
+        for _ in range(prefetch):
+            self._submit()
+
+    def _submit(self) -> None:
+        for start in self._starts:
+            self._pending.append(self._pool.submit(self._load, start))
+            return
+
+    def __next__(self) -> Batch:
+        if not self._pending:
+            self.close()
+            raise StopIteration
+        began = time.perf_counter()
+        first = self._pending[0]
+        while not any(future.done() and future.exception() for future in self._pending):
+            if first.done():
+                break
+            concurrent.futures.wait(
+                [future for future in self._pending if not future.done()],
+                return_when=concurrent.futures.FIRST_COMPLETED,
+            )
+        self.wait_seconds = time.perf_counter() - began
+        self._raise_failure()
+        self._pending.popleft()
+        self._submit()
+        return first.result()
+
+    def _raise_failure(self) -> None:
+        for future in self._pending:
+            if future.done() and future.exception():
+                self.close()
+                raise future.exception()
+
+    def close(self) -> None:
+        """Drops what is prefetched and ends the threads; a read that hangs ends by itself later."""
+        self._starts = iter(())
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        concurrent.futures.wait(self._pending, timeout=CLOSE_SECONDS)
+        self._pending.clear()
+
+
+def batches(
+    rows: Rows,
+    mesh: Mesh,
+    batch_size: int,
+    start_row: int,
+    stop_row: int,
+    prefetch: int = 2,
+    workers: int = 2,
+) -> BatchIterator:
+    """The batches of rows [start_row, stop_row), which must be whole ones.
+
+    Raises InputError for a batch that doesn't divide over the mesh, ValueError for other rows.
+    """
+    total = rows.schedule.total_rows
+    if not 0 <= start_row <= stop_row <= total or (stop_row - start_row) % batch_size:
+        raise ValueError(
+            f"rows {start_row} to {stop_row} of {total} are not whole batches of {batch_size}"
+        )
+    shards = HostShards(mesh, batch_size)
+    weights = np.ones(len(shards.offsets), np.float32)
+
+    def load(start: int) -> Batch:
+        tokens, component = rows.read(start + shards.offsets)
+        return Batch(shards.place(tokens), shards.place(component), shards.place(weights), start)
+
+    return BatchIterator(load, range(start_row, stop_row, batch_size), prefetch, workers)
+
+
+def validation_batches(
+    store: TokenStore,
+    split: str,
+    length: int,
+    batch_size: int,
+    mesh: Mesh,
+    max_rows: int,
+    component: int = 0,
+    prefetch: int = 2,
+    workers: int = 2,
+) -> BatchIterator:
+    """The first rows of a split, unshuffled, at most `max_rows`; the last batch is filled up.
+
+    What fills it is zeros with weight 0. No batches where the split is shorter than a row.
+    component: the number that `Batch.component` gives for all rows.
+    """
+    available = min(store.num_rows(split, length), max_rows)
+    shards = HostShards(mesh, batch_size)
+    components = np.full(len(shards.offsets), component, np.int32)
+
+    def load(start: int) -> Batch:
+        rows = start + shards.offsets
+        real = rows < available
+        tokens = np.zeros((len(rows), length + 1), np.int32)
+        tokens[real] = store.read_rows(split, rows[real], length)
+        weights = real.astype(np.float32)
+        return Batch(shards.place(tokens), shards.place(components), shards.place(weights), start)
+
+    return BatchIterator(load, range(0, available, batch_size), prefetch, workers)
