@@ -1,0 +1,81 @@
+"""Small token stores whose tokens say which store and place they are from, and random schedules."""
+
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+from hypothesis import strategies as st
+
+from polylm_jax.mixing import Phase, Schedule
+from polylm_jax.store_identity import FORMAT_VERSION, Identity, dtype_for
+from polylm_jax.store_writer import StoreWriter
+from polylm_jax.token_store import TokenStore
+
+SPAN = 1 << 14  # place p of the store with number c holds the token c * SPAN + p
+VOCAB = 1 << 18
+
+
+def build(
+    folder: pathlib.Path,
+    task: str,
+    splits: Mapping[str, np.ndarray],
+    language: str,
+    tokens_by_language: Mapping[str, int] | None = None,
+) -> TokenStore:
+    """A store of two parts with these tokens in its splits."""
+    identity = Identity(
+        format_version=FORMAT_VERSION,
+        task=task,
+        task_version="1",
+        vocabulary="toy.model",
+        vocabulary_sha256="0" * 64,
+        vocab_size=VOCAB,
+        eos_id=2,
+        dtype=dtype_for(VOCAB),
+        source={},
+        units=("0", "1"),
+    )
+    writer = StoreWriter(str(folder / task), identity)
+    for number in range(2):
+        unit = writer.unit(number)
+        for split, tokens in splits.items():
+            part = np.array_split(tokens, 2)[number]
+            counts = {"documents": 1, "bytes": len(part)}
+            for name, count in (tokens_by_language or {language: len(tokens)}).items():
+                counts["tokens", name] = count if number == 0 else 0
+            unit.add(split, part, language, counts)
+        unit.commit()
+    assert writer.finish(0.0) is not None
+    return TokenStore.open(str(folder / task))
+
+
+def numbered(folder: pathlib.Path, sizes: Mapping[str, int]) -> dict[str, TokenStore]:
+    """A store per name with so many training tokens and half as many for validation."""
+    stores = {}
+    for number, (name, size) in enumerate(sizes.items()):
+        tokens = np.arange(size) + number * SPAN
+        stores[name] = build(
+            folder, name, {"train": tokens, "validation": tokens[: size // 2]}, name
+        )
+    return stores
+
+
+@st.composite
+def schedules(draw, names: tuple[str, ...] = (), max_rows: int = 600) -> Schedule:
+    """One to four phases, with ramps, absent components, shares of 0 and of a millionth."""
+    if not names:
+        names = tuple(f"c{number}" for number in range(draw(st.integers(1, 9))))
+    weight = st.one_of(st.just(0.0), st.just(1e-6), st.floats(1e-3, 1.0), st.just(1.0))
+    phases = []
+    for number in range(draw(st.integers(1, 4))):
+        present = draw(st.lists(st.sampled_from(names), min_size=1, unique=True))
+        weights = {name: draw(weight) for name in present}
+        weights[present[0]] = max(weights[present[0]], 0.5)
+        total = sum(weights.values())
+        rows = draw(st.integers(1, max_rows))
+        ramp = draw(st.integers(0, rows)) if number else 0
+        shares = {name: value / total for name, value in weights.items()}
+        if min((share for share in shares.values() if share), default=1) < 6e-7:
+            shares = {present[0]: 1.0}
+        phases.append(Phase(f"phase {number}", shares, rows, ramp))
+    return Schedule(phases)
