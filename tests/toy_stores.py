@@ -13,6 +13,7 @@ from polylm_jax.token_store import TokenStore
 
 SPAN = 1 << 14  # place p of the store with number c holds the token c * SPAN + p
 VOCAB = 1 << 18
+TINY = 1e-6  # a share of one row in a million
 
 
 def build(
@@ -65,17 +66,15 @@ def schedules(draw, names: tuple[str, ...] = (), max_rows: int = 600) -> Schedul
     """One to four phases, with ramps, absent components, shares of 0 and of a millionth."""
     if not names:
         names = tuple(f"c{number}" for number in range(draw(st.integers(1, 9))))
-    weight = st.one_of(st.just(0.0), st.just(1e-6), st.floats(1e-3, 1.0), st.just(1.0))
+    kind = st.one_of(st.sampled_from([0.0, TINY, 1.0]), st.floats(1e-3, 1.0))
     phases = []
     for number in range(draw(st.integers(1, 4))):
         present = draw(st.lists(st.sampled_from(names), min_size=1, unique=True))
-        weights = {name: draw(weight) for name in present}
-        weights[present[0]] = max(weights[present[0]], 0.5)
-        total = sum(weights.values())
+        weights = {name: draw(kind) for name in present} | {present[0]: draw(st.floats(0.1, 1.0))}
+        tiny = sum(weight == TINY for weight in weights.values()) * TINY
+        total = sum(weight for weight in weights.values() if weight != TINY)
+        shares = {n: w if w == TINY else w * (1 - tiny) / total for n, w in weights.items()}
         rows = draw(st.integers(1, max_rows))
         ramp = draw(st.integers(0, rows)) if number else 0
-        shares = {name: value / total for name, value in weights.items()}
-        if min((share for share in shares.values() if share), default=1) < 6e-7:
-            shares = {present[0]: 1.0}
         phases.append(Phase(f"phase {number}", shares, rows, ramp))
     return Schedule(phases)
