@@ -6,6 +6,7 @@ function from outside, so nothing else in the house imports gin.
 
 import importlib
 import inspect
+import io
 import os
 import pathlib
 import re
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterable
 from polylm_jax import command_line
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.gin_errors import explained, misspelt
+from polylm_jax.stderr import imports_kept_quiet
 
 MODES = {
     "train_tokenizer": "polylm_jax.tokenizer_training.train_tokenizer",
@@ -52,13 +54,27 @@ def vocabulary() -> set[str]:
     return names
 
 
+def remote_text(path: str) -> io.StringIO | None:
+    """A gin file on gs://, such as the one beside a run's checkpoints; None for what isn't there."""
+    if not path.startswith("gs://"):
+        return None
+    from polylm_jax.storage import Folder
+
+    folder, _, name = path.rpartition("/")
+    text = Folder(folder, "gin_file").peek(name)
+    return None if text is None else io.StringIO(text.decode("utf-8"))
+
+
 def configure(files: list[str], overrides: list[str], search_paths: Iterable[str]) -> None:
     """Reads the files, then the overrides. Gin would take a misspelled macro or scope in silence."""
     import gin
 
+    # Gin also looks into Python packages, and breaks over a folder that looks like one.
+    del gin.config._FILE_READERS[1:]
+    gin.config.register_file_reader(remote_text, lambda path: remote_text(path) is not None)
     for folder in [REPO, REPO / "gin_configs", *search_paths]:
         gin.add_config_file_search_path(str(folder))
-    with explained("", vocabulary):
+    with explained("", vocabulary), imports_kept_quiet():
         gin.parse_config_files_and_bindings(files, None, finalize_config=False)
     used = {"/".join(ref.scopes) for ref in gin.config.iterate_references(bindings())}
     for override in overrides:
@@ -133,7 +149,7 @@ def call(
 
 def main(argv: list[str]) -> int:
     """Exit code 2 with one sentence for bad input; what a mode exits with passes through."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow only reads text for us
     debug = "--debug" in argv
     try:
         options, overrides, flags = command_line.parse(MODES, argv)

@@ -2,7 +2,6 @@
 
 import contextlib
 import difflib
-import logging
 import pathlib
 import re
 import tokenize
@@ -51,8 +50,7 @@ def explain(error: Exception, names: Callable[[], set[str]]) -> str | None:
 
 @contextlib.contextmanager
 def explained(prefix: str, names: Callable[[], set[str]]) -> Iterator[None]:
-    """Turns what gin raises over a config into an `InputError`; gin's own log lines are dropped."""
-    logging.disable(logging.ERROR)
+    """Turns what gin raises over a config into an `InputError`."""
     try:
         yield
     except Exception as error:
@@ -60,5 +58,3 @@ def explained(prefix: str, names: Callable[[], set[str]]) -> Iterator[None]:
         if sentence is None:
             raise
         raise InputError(prefix + sentence) from error
-    finally:
-        logging.disable(logging.NOTSET)
