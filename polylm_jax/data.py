@@ -181,30 +181,29 @@ class BatchIterator(Iterator[Batch]):
             raise StopIteration
         began = time.perf_counter()
         first = self._pending[0]
-        while not any(future.done() and future.exception() for future in self._pending):
-            if first.done():
-                break
+        while not (failed := self._failed()) and not first.done():
             concurrent.futures.wait(
                 [future for future in self._pending if not future.done()],
                 return_when=concurrent.futures.FIRST_COMPLETED,
             )
         self.wait_seconds = time.perf_counter() - began
-        self._raise_failure()
+        if failed:
+            self.close()
+            raise failed[0]
         self._pending.popleft()
         self._submit()
         return first.result()
 
-    def _raise_failure(self) -> None:
-        for future in self._pending:
-            if future.done() and future.exception():
-                self.close()
-                raise future.exception()
+    def _failed(self) -> list[BaseException]:
+        done = (future.exception() for future in self._pending if future.done())
+        return [error for error in done if error]
 
     def close(self) -> None:
         """Drops what is prefetched and ends the threads; a read that hangs ends by itself later."""
         self._starts = iter(())
         self._pool.shutdown(wait=False, cancel_futures=True)
-        concurrent.futures.wait(self._pending, timeout=CLOSE_SECONDS)
+        under_way = [future for future in self._pending if not future.cancelled()]
+        concurrent.futures.wait(under_way, timeout=CLOSE_SECONDS)
         self._pending.clear()
 
 

@@ -141,7 +141,7 @@ def epochs(
     return {
         name: int(count) / num_rows[name]
         for name, count in zip(schedule.components, counts)
-        if name in num_rows and num_rows[name]
+        if num_rows.get(name)
     }
 
 

@@ -44,7 +44,7 @@ def build(
             counts = {"documents": 1, "bytes": len(part)}
             for name, count in (tokens_by_language or {language: len(tokens)}).items():
                 counts["tokens", name] = count if number == 0 else 0
-            unit.add(split, part, language, counts)
+            unit.add(split, part, {language}, counts)
         unit.commit()
     assert writer.finish(0.0) is not None
     return TokenStore.open(str(folder / task))

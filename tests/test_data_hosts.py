@@ -1,0 +1,143 @@
+"""Two processes over loopback, four devices each, read together what one process reads alone.
+
+Run by itself (`python test_data_hosts.py STORES OUT`), this file is one of the two processes.
+"""
+
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import jax
+import numpy as np
+from toy_stores import numbered
+
+from polylm_jax import partitioning
+from polylm_jax.data import Rows, batches, validation_batches
+from polylm_jax.mixing import Phase, Schedule
+from polylm_jax.partitioning import MeshConfig
+from polylm_jax.token_store import TokenStore
+
+LENGTH, BATCH, START, STOP = 6, 16, 32, 160
+SIZES = {"ar": 60, "en": 241, "th": 1000}
+MESHES = [MeshConfig(8, 1, 1), MeshConfig(2, 2, 2), MeshConfig(1, 8, 1), MeshConfig(1, 1, 8)]
+SCHEDULE = Schedule(
+    [
+        Phase("1", {"en": 0.6, "th": 0.4}, 70),
+        Phase("2", {"en": 0.2, "th": 0.5, "ar": 0.3}, 90, 40),
+    ]
+)
+
+
+class Counted:
+    """A store that notes how often each row is read."""
+
+    def __init__(self, store: TokenStore):
+        self._store = store
+        self.reads: list[int] = []
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    def read_rows(self, split, rows, length):
+        self.reads += np.asarray(rows).tolist()
+        return self._store.read_rows(split, rows, length)
+
+
+def collect(folder: str) -> dict[str, np.ndarray]:
+    """For each mesh what this process's shards hold, the rows they are of, and what it read."""
+    found = {}
+    for number, config in enumerate(MESHES):
+        mesh = partitioning.make_mesh(config)
+        stores = {name: Counted(TokenStore.open(f"{folder}/{name}")) for name in SIZES}
+        train = batches(Rows(SCHEDULE, stores, LENGTH, 5), mesh, BATCH, START, STOP)
+        rows = _held(train, f"{number}/train", found)
+        reads = sum(len(store.reads) for store in stores.values())
+        found[f"{number}/train/reads"] = np.array([len(rows), reads])
+        held_out = Counted(TokenStore.open(f"{folder}/th"))
+        args = ("validation", LENGTH, BATCH, mesh, 70)
+        rows = _held(validation_batches(held_out, *args), f"{number}/validation", found)
+        found[f"{number}/validation/reads"] = np.array([np.sum(rows < 70), len(held_out.reads)])
+    return found
+
+
+def _held(iterator, name: str, found: dict[str, np.ndarray]) -> np.ndarray:
+    """Puts the addressable shards' rows into `found`; returns their numbers, each once."""
+    held: dict[int, tuple] = {}
+    for batch in iterator:
+        assert batch.tokens.shape == (BATCH, LENGTH + 1)
+        arrays = (batch.tokens, batch.component, batch.weights)
+        for shards in zip(*(array.addressable_shards for array in arrays), strict=True):
+            first = shards[0].index[0].indices(BATCH)[0] + batch.start_row
+            for offset, values in enumerate(zip(*(np.asarray(shard.data) for shard in shards))):
+                held[first + offset] = values
+    rows = sorted(held)
+    found[f"{name}/rows"] = np.array(rows)
+    for place, field in enumerate(("tokens", "component", "weights")):
+        found[f"{name}/{field}"] = np.array([held[row][place] for row in rows])
+    return found[f"{name}/rows"]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _spawn(stores: pathlib.Path, out: list[pathlib.Path]) -> list[subprocess.Popen]:
+    here = pathlib.Path(__file__).resolve()
+    environment = os.environ | {
+        "JAX_PLATFORMS": "cpu",
+        "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{_free_port()}",
+        "JAX_NUM_PROCESSES": str(len(out)),
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+        "PYTHONPATH": str(here.parent.parent),
+    }
+    return [
+        subprocess.Popen(
+            [sys.executable, str(here), str(stores), str(path)],
+            env=environment | {"JAX_PROCESS_ID": str(process)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for process, path in enumerate(out)
+    ]
+
+
+def test_two_processes_read_what_one_reads(tmp_path):
+    numbered(tmp_path / "stores", SIZES)
+    out = [tmp_path / f"{process}.npz" for process in range(2)]
+    processes = _spawn(tmp_path / "stores", out)
+    alone = collect(str(tmp_path / "stores"))
+    try:
+        for process in processes:
+            said, _ = process.communicate(timeout=120)
+            assert process.returncode == 0, said
+    finally:
+        for process in processes:
+            process.kill()
+    first, second = (dict(np.load(path)) for path in out)
+    assert first.keys() == second.keys() == alone.keys()
+    for number, config in enumerate(MESHES):
+        for kind in ("train", "validation"):
+            name = f"{number}/{kind}"
+            for one in (first, second, alone):
+                held, read = one[f"{name}/reads"]
+                assert held == read  # each of its own rows once, and no other
+            rows = [one[f"{name}/rows"] for one in (first, second)]
+            apart = config.tensor < 8  # a mesh all of `tensor` holds every row everywhere
+            assert bool(set(rows[0]) & set(rows[1])) != apart
+            assert set(rows[0]) | set(rows[1]) == set(alone[f"{name}/rows"])
+            for field in ("tokens", "component", "weights"):
+                whole = alone[f"{name}/{field}"]
+                offset = alone[f"{name}/rows"][0]
+                for one, own in zip((first, second), rows):
+                    assert one[f"{name}/{field}"].tobytes() == whole[own - offset].tobytes()
+
+
+if __name__ == "__main__":
+    assert partitioning.initialize_distributed()
+    assert (jax.device_count(), jax.local_device_count()) == (8, 4)
+    np.savez(sys.argv[2], **collect(sys.argv[1]))
