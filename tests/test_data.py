@@ -6,6 +6,7 @@ schedule says of itself.
 
 import threading
 import time
+import types
 
 import jax
 import numpy as np
@@ -233,6 +234,24 @@ def test_an_error_interrupts_the_wait_for_an_earlier_batch(stores):
     assert rows.stores["zh"].hanging  # batch 0, still
     rows.stores["zh"].go_on.set()
     until(lambda: threads() == 0)
+
+
+def test_stores_far_away_are_read_at_the_same_time(stores):
+    """Each read waits for the two others, so one after the other they would never end."""
+
+    class Remote(Watched):
+        folder = types.SimpleNamespace(local=None)
+        together = threading.Barrier(3, timeout=20)
+
+        def read_rows(self, split, rows, length):
+            self.together.wait()
+            return super().read_rows(split, rows, length)
+
+    schedule = Schedule([Phase("1", {"en": 0.4, "th": 0.3, "zh": 0.3}, 40)])
+    far = Rows(schedule, {name: Remote(store) for name, store in stores.items()}, LENGTH, seed=2)
+    near = Rows(schedule, stores, LENGTH, seed=2)
+    for found, expected in zip(far.read(np.arange(40)), near.read(np.arange(40))):
+        assert (found == expected).all()
 
 
 def test_close_stops_the_threads_and_the_iteration(stores):
