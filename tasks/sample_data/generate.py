@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from polylm_jax.errors import InputError
 from tasks.sample_data import snippets
 from tasks.sample_data.templates import Book, Value, Word, read_book
 
@@ -22,6 +23,7 @@ FOLDER = Path(__file__).parent
 MINUTES = ("15", "30", "45")
 HOURS = range(7, 11)  # plural in Portuguese (às) and early enough for school and work
 PAIRS_PER_DOCUMENT = 3
+MOST_PER_FRAME = 2000  # so that no kind of document or snippet runs out of what it can say
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ def pairs(documents: Mapping[str, Sequence[Document]], seed: int) -> list[tuple[
 def write(folder: str | Path, per_frame: int = 60, seed: int = 0) -> dict[str, int]:
     """Writes LL.jsonl {"id", "text"}, en-LL.jsonl {"id", "en", "LL"} and code.jsonl.
 
+    In en-id.jsonl "id" is the Indonesian sentence; the document's id stands under "doc" there.
+
     Args:
         folder: where to; made if it isn't there.
         per_frame: how many documents of each of the 14 kinds.
@@ -97,7 +101,11 @@ def write(folder: str | Path, per_frame: int = 60, seed: int = 0) -> dict[str, i
 
     Returns:
         Name of each file -> number of its records.
+
+    Raises InputError when per_frame isn't from 1 to `MOST_PER_FRAME`.
     """
+    if not 1 <= per_frame <= MOST_PER_FRAME:
+        raise InputError(f"per_frame is {per_frame}: give a number from 1 to {MOST_PER_FRAME}.")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     written = documents(books(), per_frame, seed)
@@ -118,9 +126,10 @@ def _pair_records(
     code: str,
     places: Iterable[tuple[int, int]],
 ) -> Iterator[dict[str, str]]:
+    key = "doc" if code == "id" else "id"
     for place, i in places:
         sides = {"en": english[place].sentences[i], code: other[place].sentences[i]}
-        yield {"id": english[place].id, **sides}
+        yield {key: english[place].id, **sides}
 
 
 def _write(path: Path, records: Iterable[Mapping[str, str]]) -> int:

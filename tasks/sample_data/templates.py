@@ -19,6 +19,7 @@ from polylm_jax.errors import InputError
 
 SLOT = re.compile(r"\{([a-z+]+)(?:\.(\w+))?(?:@([a-z]+))?(?:\?([^{}]*))?\}")
 GENDERS = "mfnp"  # masculine, feminine, neuter, plural: the order of the texts after `?`
+ASCII_DIGITS = "0123456789"
 OPENING = "“”„«»‘‹「『¿¡—–-\"' \u00a0"  # stands before a sentence's first letter
 
 # After a final consonant | after a vowel. ㄹ takes 로, as a vowel does.
@@ -99,7 +100,7 @@ class Book:
         return GENDERS.index(found.pop() if len(found) == 1 else "m")
 
     def _number(self, number: int) -> str:
-        return str(number).translate(str.maketrans("0123456789", self.digits))
+        return str(number).translate(str.maketrans(ASCII_DIGITS, self.digits))
 
     def _capitalised(self, text: str) -> str:
         rest = text.lstrip(OPENING)
@@ -125,7 +126,7 @@ def _particle(match: re.Match) -> str:
 def read_book(folder: Path, code: str, gender: Mapping[str, str]) -> Book:
     """Reads lexicon/CODE.toml, frames/CODE.toml and stories/CODE.txt of a folder."""
     words = tomllib.loads((folder / f"lexicon/{code}.toml").read_text(encoding="utf-8"))
-    writing = words.pop("writing")
+    writing = {"digits": ASCII_DIGITS, "capitals": {}, **words.pop("writing")}
     forms = {
         category: {
             item: {"": text} if isinstance(text, str) else text for item, text in items.items()
@@ -138,8 +139,8 @@ def read_book(folder: Path, code: str, gender: Mapping[str, str]) -> Book:
         frames=tomllib.loads((folder / f"frames/{code}.toml").read_text(encoding="utf-8")),
         stories=_stories((folder / f"stories/{code}.txt").read_text(encoding="utf-8")),
         space=writing["between_sentences"],
-        digits=writing["digits"] if "digits" in writing else "0123456789",
-        capitals=writing["capitals"] if "capitals" in writing else {},
+        digits=writing["digits"],
+        capitals=writing["capitals"],
         gender=gender,
     )
 
