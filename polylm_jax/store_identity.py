@@ -66,7 +66,7 @@ def refuse_other(path: str, made: bytes, wanted: Identity) -> None:
     Args:
       path: the store's folder.
       made: its plan or manifest, as JSON.
-      wanted: what it would be made from now.
+      wanted: what it would be made from now; files count only where it knows them.
     """
     fields = json.loads(made)
     remedy = "delete it, or give another cache_dir"
@@ -81,8 +81,10 @@ def refuse_other(path: str, made: bytes, wanted: Identity) -> None:
             f"sha256 {fields['vocabulary_sha256'][:12]}; now {wanted.vocabulary}, "
             f"{wanted.vocabulary_sha256[:12]}): give that one, or {remedy}."
         )
-    if fields["task_version"] != wanted.task_version:
-        what = difference(portable(fields["source"]), portable(wanted.source))
+    old, new = portable(fields["source"]), portable(wanted.source)
+    if "files" not in new:
+        old.pop("files", None)
+    if what := difference(old, new):
         raise InputError(
             f"token store {path!r} was made from another version of task {wanted.task!r} "
             f"({what}): {remedy}."
@@ -101,7 +103,7 @@ def difference(made: Mapping, now: Mapping, where: str = "") -> str:
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             return difference(old, new, name)
         return f"{name}: {_shown(old)}, now {_shown(new)}"
-    return where
+    return ""
 
 
 def _shown(value: object) -> str:

@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -110,17 +110,19 @@ class UnitWriter:
         self._parts: dict[str, list[dict]] = {}
         self._counts: dict[str, Counter] = {}
         self._languages: set[str] = set()
-        self._space_marks = 0
         self._bad: list[dict] = []
 
-    def add(self, split: str, tokens: np.ndarray, language: str, counts: Mapping) -> None:
+    def add(
+        self, split: str, tokens: np.ndarray, languages: Iterable[str], counts: Mapping
+    ) -> None:
         """Appends documents that are already closed with EOS.
 
         Args:
           split: where they belong.
           tokens: integers [n], the documents one after the other.
-          language: the example's: 'en', 'en-th'.
-          counts: 'documents' and 'bytes', and ('tokens', code) and ('bytes', code) per language.
+          languages: what the examples say: 'en', 'en-th'.
+          counts: 'documents', 'bytes' and 'space_marks', and ('tokens', code) and ('bytes', code)
+            per language.
         """
         if len(tokens) and not 0 <= tokens.min() <= tokens.max() < self.identity.vocab_size:
             raise InputError(
@@ -128,15 +130,11 @@ class UnitWriter:
                 f"{self.identity.vocabulary!r} has {self.identity.vocab_size}: give its own."
             )
         self._counts.setdefault(split, Counter()).update(counts)
-        self._languages.add(language)
+        self._languages.update(languages)
         self._buffers.setdefault(split, []).append(tokens.astype(self._dtype))
         self._buffered[split] += len(tokens)
         if self._buffered[split] >= PART_TOKENS:
             self._flush(split)
-
-    def add_space_marks(self, count: int) -> None:
-        """Counts U+2581 in the text."""
-        self._space_marks += count
 
     def add_bad(self, file: str, line: int, reason: str, raw: bytes) -> None:
         """Puts a line into quarantine."""
@@ -158,7 +156,7 @@ class UnitWriter:
             "lines": len(self._bad) + sum(c["documents"] for c in self._counts.values()),
             "bad": Counter(line["file"] for line in self._bad),
             "first_bad": self._bad[0] if self._bad else None,
-            "space_marks": self._space_marks,
+            "space_marks": sum(c["space_marks"] for c in self._counts.values()),
         }
         self.folder.write(_unit_key(self.number), to_json(record))
         return record
@@ -193,9 +191,7 @@ class UnitWriter:
         }
 
 
-def check_bad(
-    path: str, task: str, records: Sequence[dict], max_bad: float, units: int = 0
-) -> None:
+def check_bad(path: str, task: str, records: Sequence[dict], max_bad: float, of: int = 0) -> None:
     """Refuses a task of which more than `max_bad` of all lines are bad.
 
     Args:
@@ -203,14 +199,14 @@ def check_bad(
       task: its name.
       records: those of the units that are finished.
       max_bad: the share of all lines that may be bad.
-      units: how many there will be: only what they can't make good any more is refused.
+      of: how many there will be: refused is only what the rest can't make good any more.
     """
     lines = sum(record["lines"] for record in records)
     files = Counter()
     for record in records:
         files.update(record["bad"])
     bad = files.total()
-    if not bad or bad <= max_bad * lines * max(units / len(records), 1):
+    if not bad or bad <= max_bad * lines * max(of / len(records), 1):
         return
     file, most = max(files.items(), key=lambda item: (item[1], item[0]))
     first = next(r["first_bad"] for r in records if (r["first_bad"] or {}).get("file") == file)

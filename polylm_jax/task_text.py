@@ -79,6 +79,13 @@ def steps_before_tokenize(task: seqio.Task) -> list[Callable] | None:
     return steps[: cuts[0]]
 
 
+def is_text(task: seqio.Task) -> bool:
+    """Whether the task is text that `tokenize` turns into tokens, so that it can be cut there."""
+    vocabulary = task.output_features[TEXT].vocabulary
+    passed = isinstance(vocabulary, seqio.PassThroughVocabulary)
+    return not passed and steps_before_tokenize(task) is not None
+
+
 def text_batches(
     task: seqio.Task,
     unit: Unit,

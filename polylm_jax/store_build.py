@@ -1,0 +1,107 @@
+"""From a SeqIO task to its token store, unit by unit, shared by any number of processes.
+
+The text of a unit is read on one thread while the batches before it are tokenized on SentencePiece's
+own, so that Python's part (JSON, hashes, rendering) hides behind the tokenizer's.
+"""
+
+import collections
+import concurrent.futures
+import os
+from collections.abc import Iterator
+from typing import TypeVar
+
+import seqio
+
+from polylm_jax import task_text, task_tokens
+from polylm_jax.store_writer import StoreWriter, check_bad
+from polylm_jax.task_identity import identify
+from polylm_jax.task_text import BadLine, Unit
+from polylm_jax.task_tokens import Tokens
+from polylm_jax.token_store import MANIFEST, Manifest
+from polylm_jax.tokenizer import Tokenizer
+
+BATCH = 1024  # documents
+AHEAD = 4  # batches of text that wait for the tokenizer
+T = TypeVar("T")
+
+
+class Progress:
+    """What a build tells as it goes; this one listens to nothing."""
+
+    def start(self, name: str, units: int, left: int) -> None:
+        """A store of so many units begins, of which this process will do `left`."""
+
+    def batch(self, documents: int, tokens: int) -> None:
+        """So much more is tokenized."""
+
+    def unit(self) -> None:
+        """One more unit is committed."""
+
+
+def build_store(
+    task: seqio.Task,
+    store_dir: str,
+    tokenizer: Tokenizer,
+    shard: tuple[int, int] = (0, 1),
+    max_bad: float = 0.01,
+    progress: Progress | None = None,
+    num_threads: int | None = None,
+) -> Manifest | None:
+    """Builds the store of a task, or goes on with it; finished units are kept.
+
+    Args:
+      task: what gives the tokens.
+      store_dir: the store's folder, local or gs://.
+      tokenizer: the task's vocabulary.
+      shard: (i, n): this process does every n-th unit of work, beginning with the i-th.
+      max_bad: the share of lines that may be bad before the build fails.
+      progress: is told how it goes.
+      num_threads: of the tokenizer, by default one per core.
+
+    Returns:
+      The manifest of the complete store, None while units are left to other processes.
+
+    Raises:
+      InputError: the folder holds another store, lines are bad, or the task doesn't fit.
+    """
+    units = task_text.units(task)
+    writer = StoreWriter(store_dir, identify(task, units, tokenizer))
+    finished = writer.folder.read(MANIFEST)
+    if finished is not None:
+        return Manifest.from_json(finished)
+    index, count = shard
+    progress = progress or Progress()
+    num_threads = num_threads or os.cpu_count() or 1
+    mine = [number for number in writer.missing() if number % count == index]
+    progress.start(task.name, len(units), len(mine))
+    records = []
+    for number in mine:
+        unit = writer.unit(number)
+        for tokens in _tokens(task, units[number], tokenizer, unit.add_bad, num_threads):
+            unit.add(tokens.split, tokens.tokens, tokens.languages, tokens.counts)
+            progress.batch(tokens.counts["documents"], len(tokens.tokens))
+        records.append(unit.commit())
+        progress.unit()
+        check_bad(store_dir, task.name, records, max_bad, of=len(units))
+    return writer.finish(max_bad)
+
+
+def _tokens(
+    task: seqio.Task, unit: Unit, tokenizer: Tokenizer, on_bad_line: BadLine, num_threads: int
+) -> Iterator[Tokens]:
+    if task_text.is_text(task):
+        text = _ahead(task_text.text_batches(task, unit, "all", BATCH, on_bad_line))
+        return task_tokens.token_batches(text, tokenizer, num_threads)
+    return task_tokens.whole_batches(task, unit, tokenizer, BATCH, on_bad_line)
+
+
+def _ahead(source: Iterator[T]) -> Iterator[T]:
+    """The same items, made on a thread, `AHEAD` of them before their use."""
+    pool = concurrent.futures.ThreadPoolExecutor(1)
+    try:
+        waiting = collections.deque(pool.submit(next, source, None) for _ in range(AHEAD))
+        while (item := waiting.popleft().result()) is not None:
+            waiting.append(pool.submit(next, source, None))
+            yield item
+    finally:
+        pool.shutdown(cancel_futures=True)
