@@ -139,12 +139,12 @@ def shares(
     {'en': 0.4, 'th': 0.18, 'ko': 0.36, 'parallel': 0.06}
 
     Args:
-        counts: tokens, bytes or documents of each language; `en` may be left out.
+        counts: tokens, bytes or documents of each language; `en` and code may be left out.
         non_english: the share of languages other than English, parallel text included.
         alpha: 1 keeps the proportions of the counts, 0 makes all equal.
         parallel, code: shares of those components.
     """
-    others = {language: count for language, count in counts.items() if language != "en"}
+    others = {x: count for x, count in counts.items() if x not in ("en", languages.CODE)}
     english = 1 - non_english - code
     rest = non_english - parallel
     if min(english, rest, parallel, code) < 0:
