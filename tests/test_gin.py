@@ -1,5 +1,6 @@
 """Gin at the edge: what `run.py` makes of files and overrides, and how it refuses each wrong name."""
 
+import gcs_server
 import gin
 import pytest
 import toy_modes
@@ -78,6 +79,13 @@ def test_includes_are_found_in_search_paths(recipe, tmp_path):
     (tmp_path / "elsewhere" / "base.gin").write_text(RECIPE)
     outer = recipe("MODEL_DIR = 'y'", text="include 'base.gin'")
     assert run.main(["fit", outer, f"--gin_search_paths={tmp_path / 'elsewhere'}"]) == 0
+
+
+def test_a_gin_file_may_lie_on_gs():
+    with gcs_server.GcsServer() as server:
+        server.buckets["bucket"]["run/config.gin"] = (1, RECIPE.encode())
+        argv = ["fit", "--gin_file=gs://bucket/run/config.gin", '--gin.MODEL_DIR="x"']
+        assert run.main(argv) == 0
 
 
 def test_the_resolved_text_loads_as_the_same_configuration(recipe, tmp_path):
