@@ -170,7 +170,7 @@ def _open(path: str, step: int | None) -> tuple[ocp.CheckpointManager, int]:
         folder = folder / FOLDER
     if not folder.exists():
         raise InputError(f"{path} has no {FOLDER!r} folder: give the MODEL_DIR of a run.")
-    options = ocp.CheckpointManagerOptions(read_only=True, save_interval_steps=0, create=False)
+    options = ocp.CheckpointManagerOptions(create=False, save_root_metadata=False)
     reader = ocp.CheckpointManager(folder, options=options, item_handlers=_handlers())
     steps = sorted(reader.all_steps())
     if not steps or (step is not None and step not in steps):

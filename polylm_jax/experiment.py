@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import jax
 import numpy as np
 
-from polylm_jax import optimizer, partitioning
+from polylm_jax import ledger, optimizer, partitioning
 from polylm_jax.data import Rows
 from polylm_jax.errors import InputError
 from polylm_jax.mixing import Phase, Schedule
@@ -124,17 +124,11 @@ class Experiment:
         devices = jax.device_count() if num_devices is None else num_devices
         self._check_shapes(devices)
         schedule = self._schedule()
+        rates = self._rates(schedule)
+        optimizer.learning_rate(rates)  # refuses a warm-up longer than its phase
         tokenizer = self._tokenizer() if open_stores else None
-        resolved = Resolved(
-            experiment=self,
-            schedule=schedule,
-            rates=self._rates(schedule),
-            mesh_shape=self.mesh.shape(devices),
-            tokenizer=tokenizer,
-            stores=self._stores(schedule, tokenizer) if open_stores else {},
-        )
-        resolved.learning_rate()  # refuses a warm-up longer than its phase
-        return resolved
+        rows = self._rows(schedule, tokenizer) if open_stores else None
+        return Resolved(self, schedule, rates, self.mesh.shape(devices), tokenizer, rows)
 
     def _check_shapes(self, devices: int) -> None:
         self.model.check()
@@ -192,19 +186,11 @@ class Experiment:
             )
         return tokenizer
 
-    def _stores(self, schedule: Schedule, tokenizer: Tokenizer) -> dict[str, TokenStore]:
-        from polylm_jax import cache
+    def _rows(self, schedule: Schedule, tokenizer: Tokenizer) -> Rows:
+        from polylm_jax import cache  # brings SeqIO and TensorFlow, 5 s
 
-        stores = cache.ensure_stores(schedule.components, self.cache_dir, tokenizer)
-        for phase in schedule.phases:
-            for component, share in phase.shares.items():
-                if share and not stores[component].num_rows("train", self.sequence_length):
-                    raise InputError(
-                        f"phase {phase.name!r} gives {component!r} a share of {share:g}, and its "
-                        f"store has {stores[component].num_tokens('train')} training tokens, less "
-                        f"than one row of {self.sequence_length}: add text or set the share to 0."
-                    )
-        return stores
+        stores = cache.ensure_stores(schedule.trained, self.cache_dir, tokenizer)
+        return Rows(schedule, stores, self.sequence_length, self.seed)
 
 
 def _shares(mixture: str | Mapping[str, float]) -> dict[str, float]:
@@ -217,14 +203,19 @@ def _shares(mixture: str | Mapping[str, float]) -> dict[str, float]:
 
 @dataclasses.dataclass(frozen=True)
 class Resolved:
-    """A checked experiment. `stores` is empty and `tokenizer` None where they weren't opened."""
+    """A checked experiment. `tokenizer` and `rows` are None where the stores weren't opened."""
 
     experiment: Experiment
     schedule: Schedule
     rates: tuple[RatePhase, ...]
     mesh_shape: tuple[int, int, int]
     tokenizer: Tokenizer | None
-    stores: Mapping[str, TokenStore]
+    rows: Rows | None
+
+    @property
+    def stores(self) -> Mapping[str, TokenStore]:
+        """Those of the components that have a share."""
+        return self.rows.stores if self.rows else {}
 
     @property
     def total_steps(self) -> int:
@@ -234,15 +225,14 @@ class Resolved:
         """Whole steps that are left once `rows` rows were trained on."""
         return max(self.schedule.total_rows - rows, 0) // self.experiment.batch_size
 
-    def rows(self) -> Rows:
-        """The rows of the run, to be read by number."""
-        experiment = self.experiment
-        return Rows(self.schedule, self.stores, experiment.sequence_length, experiment.seed)
-
     @property
     def languages(self) -> dict[str, str]:
         """Component -> the label that its losses are pooled under: 'th', 'en-th', 'code'."""
-        return {name: store.manifest.language for name, store in self.stores.items()}
+        return {name: store.language for name, store in self.stores.items()}
+
+    def ledger(self, row: int) -> ledger.Ledger:
+        """Tokens planned and realised in the first `row` rows."""
+        return ledger.ledger(self.schedule, self.stores, self.experiment.sequence_length, row)
 
     def learning_rate(self, offset: int = 0) -> Callable[[jax.Array], jax.Array]:
         """Updates made -> rate. offset: steps of this batch size that the rows so far would be,

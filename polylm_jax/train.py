@@ -9,11 +9,12 @@ import dataclasses
 import os
 import sys
 import traceback
+from collections.abc import Callable
 
 import jax
 from jax._src import xla_bridge
 
-from polylm_jax import data, metrics, partitioning, preemption, validation
+from polylm_jax import data, metrics, partitioning, preemption, run_summary, validation
 from polylm_jax.checkpoint import Checkpoints, Progress, read_progress
 from polylm_jax.errors import InputError
 from polylm_jax.experiment import Experiment, Resolved
@@ -22,7 +23,7 @@ from polylm_jax.preemption import Preemption
 from polylm_jax.programs import Programs
 from polylm_jax.run_directory import RunDirectory, check_resume
 from polylm_jax.run_log import RunLog
-from polylm_jax.terminal import Terminal, count
+from polylm_jax.terminal import Terminal
 from polylm_jax.train_state import TrainState
 from polylm_jax.training_loop import Cadence, Loop
 from polylm_jax.validation import Validation
@@ -92,92 +93,109 @@ def train(
     # JAX's own setting (JAX_COMPILATION_CACHE_DIR) comes first.
     if compilation_cache_dir and not jax.config.jax_compilation_cache_dir:
         jax.config.update("jax_compilation_cache_dir", os.path.expanduser(compilation_cache_dir))
-    try:
-        with Preemption(grace_seconds) as leaving:
-            done = _run(experiment, model_dir, settings, leaving)
-    except Exception as error:
-        if jax.process_count() == 1:
-            raise
-        _leave_alone(error)
+    with Preemption(grace_seconds) as leaving, contextlib.ExitStack() as stack:
+        try:
+            done = _run(experiment, model_dir, settings, leaving, stack)
+        except Exception as error:
+            if jax.process_count() == 1:
+                raise
+            _leave_alone(error, leaving.flush)
     if not done:
         sys.exit(preemption.EXIT_CODE)
 
 
-def _run(experiment: Experiment, model_dir: str, settings: Settings, leaving: Preemption) -> bool:
-    """Whether the run is done; not, when it was told to leave."""
+def _run(
+    experiment: Experiment,
+    model_dir: str,
+    settings: Settings,
+    leaving: Preemption,
+    stack: contextlib.ExitStack,
+) -> bool:
+    """Whether the run is done; not, when it was told to leave. `stack` closes what it opens."""
+    # All that can be wrong, in seconds.
     cadence = settings.cadence
     resolved = experiment.resolve()
-    with contextlib.ExitStack() as stack:
-        directory = RunDirectory(model_dir) if jax.process_index() == 0 else None
-        if directory:
-            stack.callback(directory.close)
-        checkpoints = Checkpoints(
-            model_dir, keep_last=settings.keep_last, keep_every=settings.keep_every
-        )
-        stack.callback(checkpoints.close)
-        start, changes = _start(checkpoints, model_dir, resolved, settings)
-        total = start.step + resolved.steps_after(start.rows)
-        programs = Programs(resolved, start.rows / experiment.batch_size - start.step)
-        state = _state(programs, checkpoints, start, settings)
+    directory = None
+    if jax.process_index() == 0:
+        directory = RunDirectory(model_dir)
+        stack.callback(directory.close)
+    checkpoints = Checkpoints(
+        model_dir, keep_last=settings.keep_last, keep_every=settings.keep_every
+    )
+    stack.callback(checkpoints.close)
+    start, changes = _start(checkpoints, model_dir, resolved, settings)
+    total = start.step + resolved.steps_after(start.rows)
+    programs = Programs(resolved, start.rows / experiment.batch_size - start.step)
+    state = _state(programs, checkpoints, start, settings)
 
-        log = RunLog(
-            directory.folder if directory else None,
-            start.step,
-            tensorboard=settings.tensorboard,
-            wandb_project=settings.wandb_project,
-        )
-        stack.callback(log.close)
-        leaving.flush = log.flush
-        checkpoints.on_commit = lambda step: log.event("commit", step)
-        terminal = Terminal(total, start.step, enabled=directory is not None)
-        if directory:
-            directory.write_fingerprint(start.fingerprint)
-            log.event(
-                "start",
-                start.step,
-                rows=start.rows,
-                total=total,
-                reached=log.reached,
-                recipe=directory.write_recipe(settings.recipe),
-                changes=changes,
-                devices=jax.device_count(),
-                processes=jax.process_count(),
-            )
-        _announce(terminal, resolved, programs, start, total, changes)
+    # Who hears of it.
+    log = RunLog(
+        directory.folder if directory else None,
+        start.step,
+        tensorboard=settings.tensorboard,
+        wandb_project=settings.wandb_project,
+    )
+    stack.callback(log.close)
+    stack.callback(checkpoints.wait)  # its commits are told in the log
+    leaving.flush = log.flush
+    checkpoints.on_commit = lambda step: log.event("commit", step)
+    terminal = Terminal(total, start.step, enabled=directory is not None)
+    if directory:
+        directory.write_fingerprint(start.fingerprint)
+        recipe = directory.write_recipe(settings.recipe)
+        log.event("start", start.step, **_place(start, total, log, recipe, changes))
+    for line in run_summary.lines(resolved, start, total, changes):
+        terminal.line(line)
+    terminal.show(run_summary.ledger_table(resolved.ledger(resolved.schedule.total_rows)))
+    if total == start.step and (start.evaluated == total or not cadence.evaluate):
+        terminal.line(f"all {total} steps are done")
+        return True
 
-        if total == start.step and (start.evaluated == total or not cadence.evaluate):
-            terminal.line(f"all {total} steps are done already")
-            return True
-        batches = data.batches(
-            resolved.rows(),
-            programs.mesh,
-            experiment.batch_size,
-            start.rows,
-            start.rows + (total - start.step) * experiment.batch_size,
-        )
-        with terminal.timed("compiling the train step"):
-            train_step = programs.lower_step().compile()
-        held_out, baseline = None, {}
-        if cadence.evaluate:
-            with terminal.timed("compiling validation"):
-                held_out, baseline = _validation(programs, settings.eval_rows)
-        loop = Loop(
-            resolved=resolved,
-            progress=start,
-            total=total,
-            cadence=cadence,
-            train_step=train_step,
-            validation=held_out,
-            baseline=baseline,
-            window=_window(resolved),
-            checkpoints=checkpoints,
-            preemption=leaving,
-            log=log,
-            terminal=terminal,
-        )
-        done = loop.run(state, batches)
-        log.event("end" if done else "leave", loop.progress.step, rows=loop.progress.rows)
-        return done
+    # Rows on their way and programs compiled, then step after step.
+    batches = data.batches(
+        resolved.rows,
+        programs.mesh,
+        experiment.batch_size,
+        start.rows,
+        start.rows + (total - start.step) * experiment.batch_size,
+    )
+    stack.callback(batches.close)
+    with terminal.timed("compiling the train step"):
+        train_step = programs.lower_step().compile()
+    held_out, baseline = None, {}
+    if cadence.evaluate:
+        with terminal.timed("compiling validation"):
+            held_out, baseline = _validation(programs, settings.eval_rows)
+    loop = Loop(
+        resolved=resolved,
+        progress=start,
+        total=total,
+        cadence=cadence,
+        train_step=train_step,
+        validation=held_out,
+        baseline=baseline,
+        window=_window(resolved),
+        checkpoints=checkpoints,
+        preemption=leaving,
+        log=log,
+        terminal=terminal,
+    )
+    done = loop.run(state, batches)
+    log.event("end" if done else "leave", loop.progress.step, rows=loop.progress.rows)
+    return done
+
+
+def _place(start: Progress, total: int, log: RunLog, recipe: str, changes: list[str]) -> dict:
+    """What the log keeps of a start; `reached` minus its step is how many steps are done again."""
+    return {
+        "rows": start.rows,
+        "total": total,
+        "reached": log.reached,
+        "recipe": recipe,
+        "changes": changes,
+        "devices": jax.device_count(),
+        "processes": jax.process_count(),
+    }
 
 
 def _start(
@@ -226,28 +244,6 @@ def _state(
     return programs.state_from(settings.init_from, settings.init_step)
 
 
-def _announce(
-    terminal: Terminal,
-    resolved: Resolved,
-    programs: Programs,
-    start: Progress,
-    total: int,
-    changes: list[str],
-) -> None:
-    """What is about to be trained, on what, from where."""
-    experiment = resolved.experiment
-    shape = "x".join(map(str, resolved.mesh_shape))
-    tokens = (total - start.step) * experiment.batch_size * experiment.sequence_length
-    device = programs.mesh.devices.flat[0].device_kind
-    terminal.line(
-        f"{count(experiment.model.num_params)} parameters on {jax.device_count()} x {device} "
-        f"(data x fsdp x tensor = {shape}), steps {start.step} to {total} of "
-        f"{experiment.batch_size} x {experiment.sequence_length} tokens, {count(tokens)} in all"
-    )
-    for change in changes:
-        terminal.line(f"changed: {change}")
-
-
 def _validation(
     programs: Programs, max_rows: int
 ) -> tuple[Validation | None, dict[str, validation.Score]]:
@@ -264,21 +260,21 @@ def _validation(
 
 
 def _window(resolved: Resolved) -> Window:
-    experiment, languages = resolved.experiment, resolved.languages
+    experiment, schedule, languages = resolved.experiment, resolved.schedule, resolved.languages
     peak = metrics.peak_flops(jax.devices()[0].device_kind)
     return Window(
-        [languages[component] for component in resolved.schedule.components],
+        [languages.get(name, name) for name in schedule.components],
         metrics.flops_per_token(experiment.model, experiment.sequence_length),
         peak * jax.device_count() if peak else None,
         also=("param_norm", "z_loss") if experiment.z_loss else ("param_norm",),
     )
 
 
-def _leave_alone(error: Exception) -> None:
+def _leave_alone(error: Exception, flush: Callable[[], None]) -> None:
     """Ends one of several processes. Python's way out waits for all of them, which may be stuck."""
     code = 2 if isinstance(error, InputError) else 1
     if code == 1:
         traceback.print_exc(file=sys.stdout)
     sentence = " ".join(str(error).split()) or type(error).__name__
     print(f"process {jax.process_index()} leaves: {sentence}", file=sys.stderr)
-    preemption.leave(code)
+    preemption.leave(code, flush)

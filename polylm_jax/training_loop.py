@@ -8,7 +8,6 @@ In order, once a step has been handed to the devices:
 4. A checkpoint, where one is due, on leaving and at the end.
 """
 
-import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 
@@ -75,7 +74,7 @@ class Loop:
         state: given up (its buffers are reused). batches: the rows from `progress.rows` on.
         """
         self.preemption.enter_loop()
-        with self.terminal.running(), contextlib.closing(batches):
+        with self.terminal.running():
             leaving = self._evaluation_is_due() and self._evaluate(state)
             while self.progress.step < self.total and not leaving:
                 state = self._dispatch(state, self._next(batches))
@@ -146,6 +145,7 @@ class Loop:
     def _save(self, state: TrainState) -> None:
         self._collect()  # raises if the step went wrong: what is saved has finite loss and gradients
         with self.window.spending("checkpoint"):
-            self.log.event("save", self.progress.step, rows=self.progress.rows)
+            at = self.progress
+            self.log.event("save", at.step, ledger=self.resolved.ledger(at.rows).as_dict())
             self.checkpoints.save(state, self.progress)
             self.log.flush()

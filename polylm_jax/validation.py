@@ -24,7 +24,6 @@ from polylm_jax.token_store import TokenStore
 from polylm_jax.train_step import row_loss
 
 SPLIT = "validation"
-_COUNTED_LENGTH = 4096  # tokens of a row when counting for the unigram
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,15 +132,20 @@ def held_out(
     )
 
 
-def train_counts(store: TokenStore, vocab_size: int, max_tokens: int) -> np.ndarray:
-    """int64 [V]: how often each token stands in the training text, or in rows spread over it."""
+def train_counts(
+    store: TokenStore, vocab_size: int, max_tokens: int, length: int = 4096
+) -> np.ndarray:
+    """int64 [V]: how often each token stands in the training text.
+
+    Above `max_tokens` in so many of them, as rows of `length` tokens spread over the text.
+    """
     tokens = store.num_tokens("train")
     if tokens <= max_tokens:
         text = store.read_rows("train", np.zeros(1, np.int64), tokens - 1)
     else:
-        wanted, available = max_tokens // _COUNTED_LENGTH, tokens // _COUNTED_LENGTH - 1
+        wanted, available = max_tokens // length, store.num_rows("train", length)
         rows = np.arange(wanted, dtype=np.int64) * available // wanted
-        text = store.read_rows("train", rows, _COUNTED_LENGTH)[:, :-1]
+        text = store.read_rows("train", rows, length)[:, :-1]
     return np.bincount(text.ravel(), minlength=vocab_size)
 
 

@@ -1,0 +1,103 @@
+"""Two real processes over loopback, four devices each: the same run as one process with eight."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import toy_run
+
+pytest_plugins = ["toy_fixture"]
+
+STEPS = 12
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def start(folder, model_dir, steps=STEPS, **settings):
+    """Both processes of a run."""
+    changes = {"experiment": {"steps": steps}, "train": settings}
+    shared = os.environ | {
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+        "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port()}",
+        "JAX_NUM_PROCESSES": "2",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+    return [
+        subprocess.Popen(
+            [sys.executable, toy_run.__file__, str(folder), str(model_dir), json.dumps(changes)],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            env=shared | {"JAX_PROCESS_ID": str(number)},
+        )
+        for number in range(2)
+    ]  # fmt: skip
+
+
+def end(processes):
+    """Exit codes and what stood on stderr."""
+    errors = [process.communicate(timeout=120)[1] for process in processes]
+    return [process.returncode for process in processes], "\n".join(errors)
+
+
+def wait_for(seen, processes):
+    while not seen():
+        assert all(process.poll() is None for process in processes), end(processes)
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def alone(toy_folder, tmp_path_factory):
+    """The run in this process."""
+    model_dir = tmp_path_factory.mktemp("alone")
+    toy_run.run(toy_folder, model_dir, {"phases": toy_run.halves(STEPS)})
+    return model_dir
+
+
+def test_two_processes_have_the_losses_of_one(toy_folder, alone, tmp_path):
+    codes, errors = end(start(toy_folder, tmp_path / "two"))
+    assert codes == [0, 0], errors
+    there, here = toy_run.losses(tmp_path / "two"), toy_run.losses(alone)
+    assert there.keys() == here.keys() == set(range(1, STEPS + 1))
+    np.testing.assert_allclose(list(there.values()), list(here.values()), rtol=1e-5)
+
+
+def test_sigterm_to_one_saves_on_all_and_the_run_goes_on_in_one_process(
+    toy_folder,
+    tmp_path,
+):
+    model_dir = tmp_path / "two"
+    processes = start(toy_folder, model_dir, steps=4000, save_every_steps=100_000)
+    wait_for(
+        lambda: (model_dir / "metrics.jsonl").exists() and toy_run.losses(model_dir), processes
+    )
+    processes[1].send_signal(signal.SIGTERM)
+    codes, errors = end(processes)
+    assert codes == [143, 143], errors
+    (left,) = toy_run.events(model_dir, "leave")
+    assert [save["step"] for save in toy_run.events(model_dir, "commit")] == [left["step"]]
+    assert left["rows"] == 8 * left["step"]
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_sigterm_before_the_first_step_ends_all(victim, toy_folder, tmp_path):
+    model_dir = tmp_path / "two"
+    processes = start(toy_folder, model_dir, steps=4000)
+    wait_for(lambda: (model_dir / "events.jsonl").exists(), processes)
+    processes[victim].send_signal(signal.SIGTERM)
+    codes, errors = end(processes)
+    assert codes == [143, 143], errors
+
+
+def test_bad_input_ends_every_process_with_2(toy_folder, tmp_path):
+    codes, errors = end(start(toy_folder, tmp_path / "two", keep_last=0))
+    assert codes == [2, 2]
+    assert "keep_last = 0" in errors and "Traceback" not in errors

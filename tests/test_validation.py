@@ -1,0 +1,123 @@
+"""Bits per byte: every held-out label once, in bytes that a reader of the text would count."""
+
+import math
+
+import jax
+import numpy as np
+import pytest
+import toy_run
+
+from polylm_jax import partitioning, train_state, validation
+from polylm_jax.model import PolyLM
+from polylm_jax.optimizer import OptimizerConfig, make_optimizer
+from polylm_jax.token_store import TokenStore
+from polylm_jax.validation import Score
+
+pytest_plugins = ["toy_fixture"]
+
+L = toy_run.LENGTH
+MESHES = [(8, 1, 1), (2, 2, 2)]
+
+
+@pytest.fixture(scope="module")
+def stores(toy_folder):
+    return {task: TokenStore.open(f"{toy_folder}/stores/{task}") for task in toy_run.LANGUAGES}
+
+
+@pytest.fixture(scope="module")
+def piece_bytes():
+    """Bytes of each piece, other than 1 for most: 0 for EOS and its like."""
+    lengths = np.random.default_rng(0).integers(1, 4, toy_run.MODEL.vocab_size).astype(np.int32)
+    lengths[:3] = 0
+    return lengths
+
+
+def rows_of(stores, max_rows=1000):
+    return validation.held_out(stores, toy_run.LANGUAGES, L, max_rows)
+
+
+def test_a_short_split_is_scored_to_its_last_label(stores):
+    rows = rows_of(stores)
+    for number, label in enumerate(rows.labels):
+        task = next(task for task, language in toy_run.LANGUAGES.items() if language == label)
+        split = stores[task].read_rows("validation", np.zeros(1, np.int64), 299)[0]
+        mine = rows.label == number
+        labels = rows.tokens[mine][:, 1:][rows.counted[mine]]
+        np.testing.assert_array_equal(labels, split[1:])
+        inputs = rows.tokens[mine][:, :-1][rows.counted[mine]]
+        np.testing.assert_array_equal(inputs, split[:-1])
+
+
+def test_a_long_split_is_sampled_all_over_and_always_the_same(stores):
+    rows, again = rows_of(stores, 4), rows_of(stores, 4)
+    np.testing.assert_array_equal(rows.tokens, again.tokens)
+    assert len(rows.tokens) == 3 * 4 and rows.counted.all()
+    english = stores["toy.en"].read_rows("validation", np.arange(18, dtype=np.int64), L)
+    mine = rows.tokens[rows.label == rows.labels.index("en")]
+    where = [int(np.flatnonzero((english == row).all(axis=1))[0]) for row in mine]
+    assert where == [0, 4, 9, 13]
+
+
+def test_bits_per_byte_by_hand():
+    score = Score(nats=10 * math.log(2), bytes=4, tokens=5)
+    assert score.bits_per_byte == pytest.approx(2.5)
+    assert score.loss == pytest.approx(2 * math.log(2))
+
+
+def test_the_average_counts_languages_once_and_leaves_out_pairs_and_code():
+    bits = {"en": 1.0, "th": 3.0, "en-th": 100.0, "code": 100.0}
+    scores = {label: Score(b * math.log(2) * 1000, 1000, 1) for label, b in bits.items()}
+    scores["en"] = Score(1.0 * math.log(2) * 10**9, 10**9, 1)
+    assert validation.average(scores) == pytest.approx(2.0)
+    assert validation.average({"code": scores["code"]}) == pytest.approx(100.0)
+
+
+def test_components_of_one_language_are_pooled(stores, piece_bytes):
+    one = {task: "th" for task in stores}
+    rows = validation.held_out(stores, one, L, 1000)
+    scores = rows.scores(np.ones(len(rows.tokens)), piece_bytes)
+    assert scores.keys() == {"th"}
+    assert scores["th"].tokens == 3 * 299
+    assert scores["th"].nats == len(rows.tokens)
+
+
+def test_the_unigram_is_the_smoothed_one_over_the_same_labels(stores, piece_bytes):
+    V = len(piece_bytes)
+    scores = validation.unigram(rows_of(stores), stores, toy_run.LANGUAGES, piece_bytes)
+    for task, label in toy_run.LANGUAGES.items():
+        train = stores[task].read_rows("train", np.zeros(1, np.int64), 2699)[0]
+        labels = stores[task].read_rows("validation", np.zeros(1, np.int64), 299)[0][1:]
+        nats = sum(-math.log(((train == t).sum() + 1) / (len(train) + V)) for t in labels)
+        expected = nats / (math.log(2) * piece_bytes[labels].sum())
+        assert scores[label].bits_per_byte == pytest.approx(expected)
+
+
+def test_a_unigram_of_much_text_counts_rows_spread_over_it(stores):
+    text = stores["toy.en"].read_rows("train", np.zeros(1, np.int64), 2699)[0]
+    counts = validation.train_counts(stores["toy.en"], 320, 1000, length=100)
+    rows = [number * 26 // 10 for number in range(10)]
+    expected = np.concatenate([text[row * 100 : row * 100 + 100] for row in rows])
+    np.testing.assert_array_equal(counts, np.bincount(expected, minlength=320))
+
+
+@pytest.mark.parametrize("shape", MESHES)
+def test_the_model_is_scored_as_by_plain_softmax(shape, stores, piece_bytes):
+    mesh = partitioning.make_mesh(partitioning.MeshConfig(*shape))
+    model = PolyLM(toy_run.MODEL)
+    tx = make_optimizer(OptimizerConfig(), lambda step: 0.0)
+    params = train_state.create(model, tx, mesh, jax.random.key(1)).params
+    rows = rows_of(stores)
+    held_out = validation.Validation(rows, piece_bytes, mesh, 16)
+    held_out.compile(model, train_state.abstract(model, tx, mesh).params, 2)
+    scores = held_out.run(params)
+
+    x_BTD = model.apply({"params": jax.device_get(params)}, rows.tokens[:, :-1])
+    logits = np.asarray(x_BTD @ np.asarray(params["wte"]["embedding"]).T, np.float64)
+    logprobs = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    nats = -np.take_along_axis(logprobs, rows.tokens[:, 1:, None], axis=-1)[..., 0] * rows.counted
+    for number, label in enumerate(rows.labels):
+        mine = rows.label == number
+        counted = rows.tokens[mine][:, 1:][rows.counted[mine]]
+        expected = nats[mine].sum() / (math.log(2) * piece_bytes[counted].sum())
+        assert scores[label].bits_per_byte == pytest.approx(expected, rel=1e-5)
+    assert held_out.run(params, stop=lambda: True) is None
