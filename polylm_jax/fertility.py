@@ -120,17 +120,19 @@ def _cells(row: Row) -> tuple[str, ...]:
         row.text,
         f"{row.bytes / 1e3:.0f}",
         f"{row.bytes_per_token:.2f}",
-        f"{row.tokens_per_unit:.2f} a {row.unit}",
+        f"{row.tokens_per_unit:.2f}/{row.unit[:4]}",
         f"{100 * row.byte_share:.1f}",
         "-" if row.ratio is None else f"{row.ratio:.2f}",
     )
 
 
-def table(rows: Iterable[Row], title: str) -> rich.table.Table:
+def table(rows: Iterable[Row]) -> rich.table.Table:
     """The rows for a terminal of 80 columns."""
-    made = rich.table.Table(title=title, box=rich.box.SIMPLE_HEAD, title_justify="left")
+    made = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
     for place, column in enumerate(COLUMNS):
-        made.add_column(column, justify="left" if place < 2 else "right", no_wrap=True)
+        made.add_column(
+            column.replace("/", "/\n"), justify="left" if place < 2 else "right", no_wrap=True
+        )
     for row in _ordered(rows):
         made.add_row(*_cells(row))
     return made

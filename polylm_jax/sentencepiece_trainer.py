@@ -136,6 +136,6 @@ def _refusal(said: str, vocab_size: int) -> InputError | None:
     if least := _TOO_SMALL.search(said):
         return InputError(
             f"vocab_size = {vocab_size} is less than the {least[1]} pieces that bytes and single "
-            "characters take: set it above that, or lower character_coverage."
+            "characters take: set it to more, or lower character_coverage."
         )
     return None

@@ -106,7 +106,7 @@ def train_tokenizer(
         _measured(language, sample, tokenizer, compared, num_threads)
         for language, sample in samples.items()
     ]
-    console.print(fertility.table(rows, f"{output}: {vocab_size:,} pieces"))
+    console.print(fertility.table(rows))
     refused = fertility.refusal(rows, min_bytes_per_token, min_ratio)
     report = {
         "sha256": tokenizer.fingerprint,
