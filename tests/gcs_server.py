@@ -31,7 +31,7 @@ class GcsServer:
 
     def __enter__(self):
         handler = type("Handler", (_Handler,), {"store": self})
-        self.httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.httpd = _Server(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self.httpd.server_address[1]}"
         threading.Thread(target=self.httpd.serve_forever, daemon=True).start()
         self.before = os.environ.get("TENSORSTORE_GCS_HTTP_URL")
@@ -44,6 +44,10 @@ class GcsServer:
         del os.environ["TENSORSTORE_GCS_HTTP_URL"]
         if self.before is not None:
             os.environ["TENSORSTORE_GCS_HTTP_URL"] = self.before
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 128  # TensorStore opens 64 connections at once; 5, the default, drop some
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
