@@ -24,6 +24,8 @@ from polylm_jax.train_state import TrainState
 
 FOLDER = "checkpoints"
 FORMAT = 1
+# So that an export can read a parameter of any size in pieces; a shard below this is one chunk.
+CHUNK_BYTES = 64 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +114,7 @@ class Checkpoints:
         self._manager.save(
             progress.step,
             args=ocp.args.Composite(
-                params=ocp.args.StandardSave(state.params),
+                params=ocp.args.StandardSave(state.params, _in_chunks(state.params)),
                 optimizer=ocp.args.StandardSave(state.opt_state),
                 progress=ocp.args.JsonSave(dataclasses.asdict(progress)),
             ),
@@ -148,6 +150,11 @@ class Checkpoints:
         with self._lock:
             step, self._saving = self._saving, None
         self.on_commit(step)
+
+
+def _in_chunks(params):
+    """How Orbax is to store each parameter."""
+    return jax.tree.map(lambda _: ocp.SaveArgs(chunk_byte_size=CHUNK_BYTES), params)
 
 
 def _read_progress(manager: ocp.CheckpointManager, step: int) -> Progress:
