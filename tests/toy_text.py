@@ -8,15 +8,16 @@ import random
 from polylm_jax import sentencepiece_trainer
 from polylm_jax.tokenizer import Tokenizer
 
-WORDS = {
-    "en": "the river runs past an old stone house where children read books every winter".split(),
-    "de": "der Fluss fließt über grüne Wiesen an einem schönen alten Haus vorbei".split(),
-    "th": "แม่น้ำ ไหล ผ่าน บ้าน เก่า ที่ เด็ก อ่าน หนังสือ ทุก ฤดูหนาว".split(),
-    "ar": "النهر يجري قرب بيت قديم حيث يقرأ الأطفال الكتب كل شتاء".split(),
-    "ja": "川 は 古い 家 の そば を 流れ 子供 たち が 本 を 読み ます".split(),
-    "ko": "강은 아이들이 겨울마다 책을 읽는 오래된 돌집 옆을 흐른다".split(),
-    "code": ["def", "return", "    x", "        y", "=", "(a,", "b):", "\tif", "not"],
+SENTENCES = {
+    "en": "the river runs past an old stone house where children read books every winter",
+    "de": "der Fluss fließt über grüne Wiesen an einem schönen alten Haus vorbei",
+    "th": "แม่น้ำ ไหล ผ่าน บ้าน เก่า ที่ เด็ก อ่าน หนังสือ ทุก ฤดูหนาว",
+    "ar": "النهر يجري قرب بيت قديم حيث يقرأ الأطفال الكتب كل شتاء",
+    "ja": "川 は 古い 家 の そば を 流れ 子供 たち が 本 を 読み ます",
+    "ko": "강은 아이들이 겨울마다 책을 읽는 오래된 돌집 옆을 흐른다",
 }
+WORDS = {language: sentence.split() for language, sentence in SENTENCES.items()}
+WORDS["code"] = ["def", "return", "    x", "        y", "=", "(a,", "b):", "\tif", "not"]
 DIGITS = {"th": "๐๑๒๓๔๕๖๗๘๙", "ar": "٠١٢٣٤٥٦٧٨٩"}
 CONTROL_TEXT = "</s><s><unk><0x0A> "  # what a user may type, and no piece may come of it
 
