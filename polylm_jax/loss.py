@@ -1,13 +1,20 @@
 """Cross entropy over a large vocabulary that never holds the logits of a batch.
 
-Shapes: B batch, T tokens of a row, C tokens of a chunk, D embedding, V vocabulary.
+Shapes: B batch, T tokens of a row, D embedding, V vocabulary; P parts of the batch, one for each
+place that rows lie in, R rows of a part, C tokens of a chunk, K blocks of the vocabulary, U
+tokens of a block.
 
-One 2,048-token row over 256,000 tokens is 2 GB of float32 logits. They are made for a chunk of
-positions at a time, and the gradient of the chunk is made right there, in the forward pass
-(three matrix products in all and nothing recomputed); the backward pass only scales it.
+One 2,048-token row over 256,000 tokens is 2 GB of float32 logits. Two ways around them, both with
+the gradient made in the forward pass, so that the backward pass only scales it:
+
+- by chunks of positions against the whole vocabulary: three matrix products, nothing recomputed.
+  Each device holds the whole matrix (its `tensor` share) and a float32 gradient of it.
+- by blocks of the vocabulary for all positions: the logits are made twice, four products. A
+  device holds one block of matrix and gradient: at 13B, 0.3 GB in place of 7.8 GB.
 """
 
 import functools
+import math
 
 import flax.linen as nn
 import jax
@@ -20,7 +27,8 @@ def cross_entropy(
     labels_BT: jax.Array,
     weights_BT: jax.Array,
     *,
-    num_chunks: int,
+    num_chunks: int = 8,
+    vocab_blocks: int = 1,
     z_loss: float = 0.0,
 ) -> tuple[jax.Array, jax.Array]:
     """Sum over tokens of weight x (-log p(label) + z_loss x log(Z)^2), and -log p per token.
@@ -28,94 +36,168 @@ def cross_entropy(
     x_BTD: final hidden states; their dtype is the one of the matrix products.
     wte_VD: the tied embedding, in float32.
     num_chunks: pieces that the length is cut into; the nearest smaller divisor of it is used.
+    vocab_blocks: above 1, pieces of the vocabulary in place of chunks, likewise.
     z_loss: coefficient of the square of the log of the softmax's normaliser Z.
 
     Returns the loss sum (scalar, nats, differentiable in x and wte) and nll_BT (float32, nats,
     unweighted, without z-loss, no gradient). Softmax in float32.
     """
-    chunks = divisor(x_BTD.shape[1], num_chunks)
-    loss, nll_BT = _cross_entropy(x_BTD, wte_VD, labels_BT, weights_BT, chunks, z_loss)
+    if vocab_blocks > 1:
+        pieces, function = divisor(wte_VD.shape[0], vocab_blocks), _by_blocks
+    else:
+        pieces, function = divisor(x_BTD.shape[1], num_chunks), _by_chunks
+    loss, nll_BT = _loss(x_BTD, wte_VD, labels_BT, weights_BT, function, pieces, z_loss)
     return loss, jax.lax.stop_gradient(nll_BT)
 
 
-def divisor(length: int, at_most: int) -> int:
-    """The largest number of equal chunks that `length` divides into, `at_most` many."""
-    return next(n for n in range(min(at_most, length), 0, -1) if length % n == 0)
+def divisor(size: int, at_most: int) -> int:
+    """The largest number of equal pieces that `size` divides into, `at_most` many."""
+    return next(n for n in range(min(at_most, size), 0, -1) if size % n == 0)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
-def _cross_entropy(x_BTD, wte_VD, labels_BT, weights_BT, chunks, z_loss):
-    wte_VD = wte_VD.astype(x_BTD.dtype)
-
-    def body(total, chunk):
-        x_BCD, labels_BC, weights_BC = chunk
-        logits_BCV = _logits(x_BCD, wte_VD)
-        log_z_BC, nll_BC = _nll(logits_BCV, labels_BC)
-        total += jnp.sum(weights_BC * (nll_BC + z_loss * log_z_BC**2))
-        return total, nll_BC
-
-    split = _split((x_BTD, labels_BT, weights_BT), chunks)
-    total, nll = jax.lax.scan(body, jnp.zeros((), jnp.float32), split)
-    return total, _join(nll)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5, 6))
+def _loss(x_BTD, wte_VD, labels_BT, weights_BT, function, pieces, z_loss):
+    log_z_BT, nll_BT, _ = function(x_BTD, wte_VD, labels_BT, weights_BT, pieces, z_loss, False)
+    return jnp.sum(weights_BT * (nll_BT + z_loss * log_z_BT**2)), nll_BT
 
 
-def _forward(x_BTD, wte_VD, labels_BT, weights_BT, chunks, z_loss):
-    """The loss with its gradients for a cotangent of one."""
-    matrix_VD = wte_VD.astype(x_BTD.dtype)
-
-    def body(carry, chunk):
-        total, dwte_VD = carry
-        x_BCD, labels_BC, weights_BC = chunk
-        logits_BCV = _logits(x_BCD, matrix_VD)
-        log_z_BC, nll_BC = _nll(logits_BCV, labels_BC)
-        total += jnp.sum(weights_BC * (nll_BC + z_loss * log_z_BC**2))
-        hit_BCV = labels_BC[..., None] == jnp.arange(logits_BCV.shape[-1])
-        p_BCV = jnp.exp(logits_BCV - log_z_BC[..., None])
-        slope_BC = weights_BC * (1 + 2 * z_loss * log_z_BC)
-        dlogits_BCV = slope_BC[..., None] * p_BCV - jnp.where(hit_BCV, weights_BC[..., None], 0.0)
-        dlogits_BCV = dlogits_BCV.astype(x_BCD.dtype)
-        dx_BCD = jnp.einsum("BCV,VD->BCD", dlogits_BCV, matrix_VD)
-        dwte_VD += jnp.einsum(
-            "BCV,BCD->VD", dlogits_BCV, x_BCD, preferred_element_type=jnp.float32
-        )
-        return (total, dwte_VD), (nll_BC, dx_BCD)
-
-    split = _split((x_BTD, labels_BT, weights_BT), chunks)
-    start = (jnp.zeros((), jnp.float32), jnp.zeros(wte_VD.shape, jnp.float32))
-    (total, dwte_VD), (nll, dx) = jax.lax.scan(body, start, split)
-    return (total, _join(nll)), (_join(dx), dwte_VD, labels_BT.shape)
+def _forward(x_BTD, wte_VD, labels_BT, weights_BT, function, pieces, z_loss):
+    """The loss, with its gradients for a cotangent of one kept for `_backward`."""
+    log_z_BT, nll_BT, gradients = function(
+        x_BTD, wte_VD, labels_BT, weights_BT, pieces, z_loss, True
+    )
+    return (jnp.sum(weights_BT * (nll_BT + z_loss * log_z_BT**2)), nll_BT), gradients
 
 
-def _backward(chunks, z_loss, residuals, cotangents):
-    del chunks, z_loss
-    dx_BTD, dwte_VD, _ = residuals
+def _backward(function, pieces, z_loss, gradients, cotangents):
+    del function, pieces, z_loss
+    dx_BTD, dwte_VD = gradients
     scale, _ = cotangents
     return (scale * dx_BTD).astype(dx_BTD.dtype), scale * dwte_VD, None, None
 
 
-_cross_entropy.defvjp(_forward, _backward)
+_loss.defvjp(_forward, _backward)
 
 
-def _logits(x_BCD, wte_VD):
-    logits_BCV = jnp.einsum("BCD,VD->BCV", x_BCD, wte_VD, preferred_element_type=jnp.float32)
-    return nn.with_logical_constraint(logits_BCV, ("batch", "length", "vocab"))
+def _by_chunks(x_BTD, wte_VD, labels_BT, weights_BT, chunks, z_loss, differentiate):
+    """log Z, -log p and the gradients (dx_BTD, dwte_VD), a chunk of positions at a time.
 
+    The gradient of the matrix is summed apart in each part of the batch and joined once, after
+    the loop: summed over the devices inside it, it would cross the network for every chunk.
+    """
+    parts = _batch_parts(x_BTD.shape[0])
+    matrix_VD = _constrain(wte_VD.astype(x_BTD.dtype), "vocab", None)
 
-def _nll(logits_BCV, labels_BC):
-    """log Z and -log p(label) per token."""
-    log_z_BC = jax.nn.logsumexp(logits_BCV, axis=-1)
-    label_BC = jnp.take_along_axis(logits_BCV, labels_BC[..., None], axis=-1)[..., 0]
-    return log_z_BC, log_z_BC - label_BC
+    def body(dwte_PVD, chunk):
+        x_PRCD, labels_PRC, weights_PRC = chunk
+        logits_PRCV = _logits("PRCD,VD->PRCV", x_PRCD, matrix_VD)
+        log_z_PRC = jax.nn.logsumexp(logits_PRCV, axis=-1)
+        label_PRC = jnp.take_along_axis(logits_PRCV, labels_PRC[..., None], axis=-1)[..., 0]
+        nll_PRC = log_z_PRC - label_PRC
+        if not differentiate:
+            return dwte_PVD, (log_z_PRC, nll_PRC, None)
+        hit_PRCV = labels_PRC[..., None] == jnp.arange(logits_PRCV.shape[-1])
+        slope_PRCV = _slope(logits_PRCV, log_z_PRC, hit_PRCV, weights_PRC, z_loss)
+        slope_PRCV = slope_PRCV.astype(x_PRCD.dtype)
+        dx_PRCD = jnp.einsum("PRCV,VD->PRCD", slope_PRCV, matrix_VD)
+        dwte_PVD += jnp.einsum(
+            "PRCV,PRCD->PVD", slope_PRCV, x_PRCD, preferred_element_type=jnp.float32
+        )
+        return _constrain(dwte_PVD, "batch", "vocab", None), (log_z_PRC, nll_PRC, dx_PRCD)
 
-
-def _split(tree, chunks):
-    """Each [B, T, ...] as [chunks, B, T / chunks, ...]: rows stay where they are."""
-    return jax.tree.map(
-        lambda x: jnp.moveaxis(x.reshape(x.shape[0], chunks, -1, *x.shape[2:]), 1, 0), tree
+    split = functools.partial(_split, parts=parts, chunks=chunks)
+    start = jnp.zeros((parts, *wte_VD.shape), jnp.float32) if differentiate else None
+    dwte_PVD, (log_z, nll, dx) = jax.lax.scan(
+        body, start, (split(x_BTD), split(labels_BT), split(weights_BT))
     )
+    if not differentiate:
+        return _join(log_z), _join(nll), None
+    dwte_VD = _constrain(jnp.sum(dwte_PVD, axis=0), "vocab", "embed")
+    return _join(log_z), _join(nll), (_join(dx), dwte_VD)
+
+
+def _by_blocks(x_BTD, wte_VD, labels_BT, weights_BT, blocks, z_loss, differentiate):
+    """The same, a block of the vocabulary at a time: first log Z, then the gradients.
+
+    Block k holds the tokens k, k + K, k + 2K, ...: each device cuts the rows that it has. The
+    matrix lies in rows over all devices here, so that a block is gathered when it is used.
+    """
+    matrix_KUD = _constrain(wte_VD.astype(x_BTD.dtype), "vocab_rows", None)
+    matrix_KUD = jnp.moveaxis(matrix_KUD.reshape(-1, blocks, wte_VD.shape[1]), 1, 0)
+    xs = (matrix_KUD, jnp.arange(blocks))
+
+    def block_logits(matrix_UD, block):
+        matrix_UD = _constrain(matrix_UD, "vocab", None)
+        logits_BTU = _logits("BTD,UD->BTU", x_BTD, matrix_UD)
+        tokens_U = jnp.arange(matrix_UD.shape[0]) * blocks + block
+        return logits_BTU, labels_BT[..., None] == tokens_U, matrix_UD
+
+    def normalise(carry, x):
+        largest_BT, total_BT, label_BT = carry
+        logits_BTU, hit_BTU, _ = block_logits(*x)
+        new_BT = jnp.maximum(largest_BT, jnp.max(logits_BTU, axis=-1))
+        total_BT *= jnp.exp(largest_BT - new_BT)
+        total_BT += jnp.sum(jnp.exp(logits_BTU - new_BT[..., None]), axis=-1)
+        label_BT += jnp.sum(jnp.where(hit_BTU, logits_BTU, 0.0), axis=-1)
+        return (new_BT, total_BT, label_BT), None
+
+    zeros_BT = jnp.zeros(labels_BT.shape, jnp.float32)
+    start = (jnp.full_like(zeros_BT, -jnp.inf), zeros_BT, zeros_BT)
+    (largest_BT, total_BT, label_BT), _ = jax.lax.scan(normalise, start, xs)
+    log_z_BT = largest_BT + jnp.log(total_BT)
+    if not differentiate:
+        return log_z_BT, log_z_BT - label_BT, None
+
+    def differential(dx_BTD, x):
+        logits_BTU, hit_BTU, matrix_UD = block_logits(*x)
+        slope_BTU = _slope(logits_BTU, log_z_BT, hit_BTU, weights_BT, z_loss).astype(x_BTD.dtype)
+        dx_BTD += jnp.einsum(
+            "BTU,UD->BTD", slope_BTU, matrix_UD, preferred_element_type=jnp.float32
+        )
+        dwte_UD = jnp.einsum("BTU,BTD->UD", slope_BTU, x_BTD, preferred_element_type=jnp.float32)
+        return dx_BTD, _constrain(dwte_UD, "vocab_rows", None)
+
+    dx_BTD, dwte_KUD = jax.lax.scan(differential, jnp.zeros(x_BTD.shape, jnp.float32), xs)
+    dwte_VD = jnp.moveaxis(dwte_KUD, 0, 1).reshape(wte_VD.shape)
+    dwte_VD = _constrain(_constrain(dwte_VD, "vocab_rows", None), "vocab", "embed")
+    return log_z_BT, log_z_BT - label_BT, (dx_BTD.astype(x_BTD.dtype), dwte_VD)
+
+
+def _slope(logits, log_z, hit, weights, z_loss):
+    """The gradient of weight x (log Z - logit of the label + z_loss x log(Z)^2) in the logits."""
+    pull = weights * (1 + 2 * z_loss * log_z)
+    p = jnp.exp(logits - log_z[..., None])
+    return pull[..., None] * p - jnp.where(hit, weights[..., None], 0.0)
+
+
+def _logits(einsum, x, matrix):
+    logits = jnp.einsum(einsum, x, matrix, preferred_element_type=jnp.float32)
+    return _constrain(logits, "batch", *[None] * (logits.ndim - 2), "vocab")
+
+
+def _constrain(x, *names):
+    return nn.with_logical_constraint(x, names)
+
+
+def _batch_parts(batch: int) -> int:
+    """Places that the rows of a batch lie in: 1 without a mesh."""
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty:
+        return 1
+    (axes,) = nn.logical_to_mesh_axes(("batch",)) or (None,)
+    places = math.prod(mesh.shape[axis] for axis in jax.tree.leaves(axes))
+    return places if batch % places == 0 else 1
+
+
+def _split(x, parts, chunks):
+    """[B, T, ...] as [chunks, P, R, C, ...]: rows stay where they are."""
+    rows, length = x.shape[:2]
+    x = x.reshape(parts, rows // parts, chunks, length // chunks, *x.shape[2:])
+    return jnp.moveaxis(x, 2, 0)
 
 
 def _join(x):
-    """The inverse of `_split` for one array."""
-    x = jnp.moveaxis(x, 0, 1)
-    return x.reshape(x.shape[0], -1, *x.shape[3:])
+    """The inverse of `_split`."""
+    x = jnp.moveaxis(x, 0, 2)
+    parts, rows, chunks, length = x.shape[:4]
+    return x.reshape(parts * rows, chunks * length, *x.shape[4:])

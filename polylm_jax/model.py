@@ -9,6 +9,7 @@ bfloat16 products with the residual stream, the layer norms and the softmax in f
 """
 
 import dataclasses
+import functools
 
 import flax.linen as nn
 import jax
@@ -127,9 +128,37 @@ class Projection(nn.Module):
         kernel = self.param("kernel", _partitioned(xavier, *self.axes_in, *self.axes_out), shape)
         zeros = _partitioned(nn.initializers.zeros, *self.bias_axes)
         bias = self.param("bias", zeros, self.shape_out)
-        last = tuple(range(x.ndim - len(self.shape_in), x.ndim))
-        kernel, bias = kernel.astype(self.dtype), bias.astype(self.dtype)
-        return jax.lax.dot_general(x, kernel, ((last, contracted), ((), ()))) + bias
+        return _product(x, kernel, len(self.shape_in), self.dtype) + bias.astype(self.dtype)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _product(x, kernel, contracted, dtype):
+    """x times kernel over the last `contracted` axes of x and the first of the kernel, in `dtype`.
+
+    The kernel's gradient leaves its product in float32, and so crosses the network (Megatron's
+    accumulate-allreduce-grads-in-fp32, which PolyLM set): bfloat16 would round it per device.
+    """
+    return _product_forward(x, kernel, contracted, dtype)[0]
+
+
+def _product_forward(x, kernel, contracted, dtype):
+    x, kernel = x.astype(dtype), kernel.astype(dtype)
+    dimensions = (range(x.ndim - contracted, x.ndim), range(contracted))
+    return jax.lax.dot_general(x, kernel, (dimensions, ((), ()))), (x, kernel)
+
+
+def _product_backward(contracted, dtype, operands, dy):
+    x, kernel = operands
+    rows = range(x.ndim - contracted)
+    columns = range(len(rows), dy.ndim)
+    dx = jax.lax.dot_general(dy, kernel, ((columns, range(contracted, kernel.ndim)), ((), ())))
+    dkernel = jax.lax.dot_general(
+        x, dy, ((rows, rows), ((), ())), preferred_element_type=jnp.float32
+    )
+    return dx, dkernel
+
+
+_product.defvjp(_product_forward, _product_backward)
 
 
 class Attention(nn.Module):
@@ -184,7 +213,7 @@ def _write(cache_BNHS, new_BNHT, index_B):
     """Columns from index_B[b] on (from 0 on without an index) replaced by the new ones."""
     if index_B is None:
         return jax.lax.dynamic_update_slice_in_dim(cache_BNHS, new_BNHT, 0, axis=3)
-    one_row = lambda cache_NHS, new_NHT, index: jax.lax.dynamic_update_slice_in_dim(  # noqa: E731
+    one_row = lambda cache_NHS, new_NHT, index: jax.lax.dynamic_update_slice_in_dim(
         cache_NHS, new_NHT, index, axis=2
     )
     return jax.vmap(one_row)(cache_BNHS, new_BNHT, index_B)

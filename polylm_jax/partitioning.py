@@ -31,7 +31,8 @@ RULES = {  # axis name of the model -> axes of the mesh
     "mlp": "tensor",
     "norm": None,
     "layers": None,
-    # activations
+    # activations, and the embedding while the loss reads it block by block
+    "vocab_rows": ("tensor", "fsdp"),
     "batch": ("data", "fsdp"),
     "length": None,
     "residual_length": "tensor",
@@ -113,13 +114,21 @@ def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -
     """The mesh over `devices` (all of them by default), laid out along the TPU's own links."""
     devices = list(jax.devices() if devices is None else devices)
     data, fsdp, tensor = config.shape(len(devices))
-    if config.num_slices == 1:
-        grid = mesh_utils.create_device_mesh((data, fsdp, tensor), devices)
-    else:
-        grid = mesh_utils.create_hybrid_device_mesh(
-            (data // config.num_slices, fsdp, tensor), (config.num_slices, 1, 1), devices
-        )
+    try:
+        grid = _grid(config, (data, fsdp, tensor), devices, split=False)
+    except NotImplementedError:  # no axis of the torus has that size: parts of one do
+        grid = _grid(config, (data, fsdp, tensor), devices, split=True)
     return Mesh(grid, AXES)
+
+
+def _grid(config: MeshConfig, shape, devices, *, split: bool) -> np.ndarray:
+    if config.num_slices == 1:
+        return mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=split)
+    within = (shape[0] // config.num_slices, *shape[1:])
+    between = (config.num_slices, 1, 1)
+    return mesh_utils.create_hybrid_device_mesh(
+        within, between, devices, allow_split_physical_axes=split
+    )
 
 
 @contextlib.contextmanager
@@ -169,10 +178,10 @@ def initialize_distributed(
     (TPU pod, GKE, Slurm, Open MPI) does; on a machine that is no cluster nothing happens.
     heartbeat_timeout_seconds: after how long a silent process counts as dead.
     """
-    limits = dict(
-        heartbeat_timeout_seconds=heartbeat_timeout_seconds,
-        initialization_timeout=initialization_timeout_seconds,
-    )
+    limits = {
+        "heartbeat_timeout_seconds": heartbeat_timeout_seconds,
+        "initialization_timeout": initialization_timeout_seconds,
+    }
     if "JAX_COORDINATOR_ADDRESS" in os.environ:
         jax.distributed.initialize(
             os.environ["JAX_COORDINATOR_ADDRESS"],

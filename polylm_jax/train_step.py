@@ -21,6 +21,7 @@ def row_loss(
     weights_BL: jax.Array,
     *,
     num_chunks: int = 8,
+    vocab_blocks: int = 1,
     z_loss: float = 0.0,
     **packing,
 ) -> tuple[jax.Array, jax.Array]:
@@ -32,7 +33,7 @@ def row_loss(
     x_BTD = model.apply({"params": params}, tokens_BL1[:, :-1], **packing)
     return cross_entropy(
         x_BTD, params["wte"]["embedding"], tokens_BL1[:, 1:], weights_BL,
-        num_chunks=num_chunks, z_loss=z_loss,
+        num_chunks=num_chunks, vocab_blocks=vocab_blocks, z_loss=z_loss,
     )  # fmt: skip
 
 
@@ -44,6 +45,7 @@ def make_train_step(
     *,
     microbatches: int = 1,
     num_chunks: int = 8,
+    vocab_blocks: int = 1,
     z_loss: float = 0.0,
 ) -> Callable[..., tuple[TrainState, dict[str, jax.Array]]]:
     """step(state, tokens [B, L+1], component [B], weights=None, **packing) -> (state, metrics).
@@ -58,7 +60,7 @@ def make_train_step(
         def loss_fn(params):
             loss, nll_BL = row_loss(
                 model, params, batch["tokens"], batch["weights"],
-                num_chunks=num_chunks, z_loss=z_loss, **batch["packing"],
+                num_chunks=num_chunks, vocab_blocks=vocab_blocks, z_loss=z_loss, **batch["packing"],
             )  # fmt: skip
             return loss / total, nll_BL
 
@@ -71,7 +73,7 @@ def make_train_step(
         if weights is None:
             weights = jnp.ones((tokens.shape[0], tokens.shape[1] - 1), jnp.float32)
         total = jnp.sum(weights)
-        batch = dict(tokens=tokens, component=component, weights=weights, packing=packing)
+        batch = {"tokens": tokens, "component": component, "weights": weights, "packing": packing}
         sums = _accumulate(
             lambda part: loss_and_gradients(state.params, part, total), batch, microbatches
         )
