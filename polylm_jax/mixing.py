@@ -175,9 +175,11 @@ class Schedule:
             raise IndexError(f"rows {rows.min()} to {rows.max()} of {self.total_rows}")
         places = np.searchsorted(self._starts, rows, side="right") - 1
         component, ordinal = np.empty(rows.shape, np.int32), np.empty(rows.shape, np.int64)
-        for place in np.unique(places):
-            here = places == place
-            component[here], ordinal[here] = self._segments[place].lookup(rows[here])
+        by_place = np.argsort(places, kind="stable")
+        for here in np.split(by_place, np.flatnonzero(np.diff(places[by_place])) + 1):
+            if here.size:
+                segment = self._segments[places[here[0]]]
+                component[here], ordinal[here] = segment.lookup(rows[here])
         return component, ordinal
 
     def rows(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
