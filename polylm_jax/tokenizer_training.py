@@ -12,6 +12,7 @@ unigram, beside 2 to 4 for the sample itself. All of the sample is trained on (S
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import rich.console
 import rich.progress
@@ -24,6 +25,17 @@ from polylm_jax.text_sample import Sample
 from polylm_jax.tokenizer import Tokenizer
 
 MODEL_TYPES = ("bpe", "unigram")
+RANGES = {  # option: least, most, why
+    "vocab_size": (sentencepiece_trainer.SMALLEST, 2**31 - 1, "bytes and digits alone take that"),
+    "alpha": (0, 1, "0 makes languages equal, 1 leaves them as they are"),
+    "characters": (1, 10**12, "the sample is held in memory"),
+    "characters_per_language": (1, 10**12, "the sample is held in memory"),
+    "max_repeats": (1, 10**6, "a text stands in the sample once, or more often"),
+    "read_characters": (1, 10**18, "a task is read up to there"),
+    "character_coverage": (0.98, 1, "SentencePiece takes no other share of the characters"),
+    "num_threads": (1, 1024, "SentencePiece takes no other number"),
+}
+FRACTIONS = ("alpha", "character_coverage", "max_repeats")
 SEVERAL = 300  # characters of held-out text that a language's row needs, else it's of the sample
 
 
@@ -79,7 +91,7 @@ def train_tokenizer(
     options = dict(locals())
     del options["recipe"], options["overwrite"]
     options["tasks"] = (tasks,) if isinstance(tasks, str) else tuple(tasks)
-    _check(**options)
+    _check(options)
     destination = _Destination(output, overwrite, recipe)
     compared = Tokenizer.load(reference) if reference else None
     console = rich.console.Console(highlight=False)
@@ -123,55 +135,28 @@ def train_tokenizer(
     return rows
 
 
-def _check(
-    *,
-    tasks: tuple[str, ...],
-    vocab_size: int,
-    model_type: str,
-    characters: int,
-    characters_per_language: int,
-    max_repeats: float,
-    read_characters: int,
-    character_coverage: float,
-    num_threads: int,
-    min_bytes_per_token: Limit,
-    min_ratio: Limit,
-    reference: str | None,
-    alpha: float,
-    **unchecked: object,
-) -> None:
+def _check(options: Mapping[str, Any]) -> None:
     """Refuses, before any text is read, what SentencePiece would refuse after it, or never."""
-    del unchecked
-    if not tasks:
+    if not options["tasks"]:
         raise InputError("tasks is empty: give the names of the tasks to take text from.")
+    model_type = options["model_type"]
     if model_type not in MODEL_TYPES:
         hint = nearest(model_type, MODEL_TYPES)
         raise InputError(f"model_type = {model_type!r} isn't known: 'bpe' or 'unigram'.{hint}")
-    if vocab_size < sentencepiece_trainer.SMALLEST:
-        raise InputError(
-            f"vocab_size = {vocab_size} is too small: control pieces, bytes and digits alone take "
-            f"{sentencepiece_trainer.SMALLEST}."
-        )
-    if not 0.98 <= character_coverage <= 1:
-        raise InputError(f"character_coverage = {character_coverage} must lie between 0.98 and 1.")
-    if not 1 <= num_threads <= 1024:
-        raise InputError(f"num_threads = {num_threads} must lie between 1 and 1,024.")
-    if not 0 <= alpha <= 1:
-        raise InputError(
-            f"alpha = {alpha} must lie between 0, all languages equal, and 1, as the corpus has them."
-        )
-    budgets = (characters, characters_per_language, read_characters)
-    names = ("characters", "characters_per_language", "read_characters")
-    for name, value in zip(names, budgets, strict=True):
-        if value < 1:
+    for name, (least, most, why) in RANGES.items():
+        value = options[name]
+        kind = int | float if name in FRACTIONS else int
+        if not (isinstance(value, kind) and least <= value <= most):
+            whole = "" if name in FRACTIONS else "be a whole number and "
             raise InputError(
-                f"{name} = {value} leaves no text: give a number of characters above 0."
+                f"{name} = {value!r} must {whole}lie between {least} and {most}: {why}."
             )
-    fertility.check_limits("min_bytes_per_token", min_bytes_per_token)
-    fertility.check_limits("min_ratio", min_ratio)
-    if min_ratio is not None and not reference:
+    for field in ("min_bytes_per_token", "min_ratio"):
+        fertility.check_limits(field, options[field])
+    if options["min_ratio"] is not None and not options["reference"]:
         raise InputError(
-            f"min_ratio = {min_ratio!r} needs a reference: name another vocabulary as reference."
+            f"min_ratio = {options['min_ratio']!r} needs a reference: name another vocabulary as "
+            "reference."
         )
 
 

@@ -1,5 +1,6 @@
 """sentencepiece_trainer: digits alone, no piece across lines, long lines cut, equal bytes twice."""
 
+import doctest
 import pathlib
 import re
 import subprocess
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_text import CONTROL_TEXT, WORDS, document, documents, tokenizer, vocabulary
 
+from polylm_jax import sentencepiece_trainer
 from polylm_jax.errors import InputError
 from polylm_jax.sentencepiece_trainer import DIGITS, MAX_LINE_BYTES, Feed, cut_line, train
 from polylm_jax.tokenizer import SPACE_MARK, Tokenizer
@@ -169,3 +171,7 @@ def test_a_vocabulary_smaller_than_its_characters_is_refused():
     texts = ["".join(map(chr, range(0x4E00, 0x4E00 + 300)))]
     with pytest.raises(InputError, match="vocab_size = 320 is less than the 609 pieces"):
         small(texts, vocab_size=320)
+
+
+def test_the_docstrings_examples():
+    assert doctest.testmod(sentencepiece_trainer).failed == 0
