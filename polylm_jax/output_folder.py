@@ -1,0 +1,75 @@
+"""A folder that appears when it is complete: built beside its place, then renamed."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator
+
+from polylm_jax.errors import InputError
+
+FULL = ("No space left", "RESOURCE_EXHAUSTED", "Disk quota exceeded")
+
+
+@contextlib.contextmanager
+def building(output: str, needed_bytes: int, overwrite: bool = False) -> Iterator[pathlib.Path]:
+    """The folder to write into; it becomes `output` when the block ends well, else it goes.
+
+    Raises:
+      InputError: `output` is there and may not be replaced, isn't local, or the disk is too small.
+    """
+    place = check(output, overwrite)
+    temporary = place.with_name(f".{place.name}.{os.getpid()}.partial")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        _check_space(place, needed_bytes)
+        temporary.mkdir()
+        yield temporary
+        _put(temporary, place)
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        if any(word in str(error) for word in FULL):
+            raise InputError(
+                f"OUTPUT = {output!r}: the disk is full; free {needed_bytes / 1e9:.1f} GB."
+            ) from error
+        if isinstance(error, OSError):
+            raise InputError(
+                f"OUTPUT = {output!r} can't be written ({error.strerror}): name a folder that this "
+                "user may write."
+            ) from error
+        raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check(output: str, overwrite: bool) -> pathlib.Path:
+    """Where `output` is; InputError unless it is local, and absent or to be replaced."""
+    if "://" in output:
+        raise InputError(f"OUTPUT = {output!r} is not a local path: write it here, then copy it.")
+    place = pathlib.Path(os.path.abspath(os.path.expanduser(output)))
+    if place.exists() and not overwrite:
+        raise InputError(
+            f"OUTPUT = {output!r} exists: name another folder, or say --overwrite to replace it."
+        )
+    if place.exists() and not place.is_dir():
+        raise InputError(f"OUTPUT = {output!r} is a file: name a folder.")
+    return place
+
+
+def _check_space(place: pathlib.Path, needed_bytes: int) -> None:
+    free = shutil.disk_usage(place.parent).free
+    if free < needed_bytes:
+        raise InputError(
+            f"OUTPUT = {str(place)!r} needs {needed_bytes / 1e9:.1f} GB and its disk has "
+            f"{free / 1e9:.1f} GB free: free some, or name another disk."
+        )
+
+
+def _put(temporary: pathlib.Path, place: pathlib.Path) -> None:
+    """Renames; what was there before goes after the new one stands."""
+    old = temporary.with_suffix(".old")
+    if place.exists():
+        place.rename(old)
+    temporary.rename(place)
+    shutil.rmtree(old, ignore_errors=True)
