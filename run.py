@@ -23,6 +23,8 @@ MODES = {
     "cache": "polylm_jax.cache.cache",
     "train": "polylm_jax.train.train",
     "inspect": "polylm_jax.inspection.inspect",
+    "export": "polylm_jax.hf_export.export",
+    "import_hf": "polylm_jax.hf_import.import_hf",
 }
 REPO = pathlib.Path(__file__).resolve().parent
 

@@ -1,0 +1,100 @@
+"""pytorch_model.bin files read tensor by tensor, without running what a pickle asks for."""
+
+import dataclasses
+import pathlib
+import pickle
+from collections.abc import Iterable
+
+import numpy as np
+
+from polylm_jax.errors import InputError
+
+SINGLE = "pytorch_model.bin"
+INDEX = "pytorch_model.bin.index.json"
+# Pages of a mapped file count as memory until it is unmapped: it is opened anew this often.
+REOPEN_BYTES = 1 << 30
+
+
+@dataclasses.dataclass
+class TorchFile:
+    """One file, mapped where its format allows that (files of PyTorch before 1.6 don't)."""
+
+    path: pathlib.Path
+
+    def __post_init__(self):
+        self._read = 0
+        self._tensors = self._load()
+
+    def _load(self) -> dict:
+        import torch
+
+        try:
+            try:
+                found = torch.load(self.path, map_location="cpu", weights_only=True, mmap=True)
+            except RuntimeError:  # an old format: no way to map it
+                found = torch.load(self.path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            raise InputError(
+                f"{self.path} holds more than weights, and nothing in it was run: use a copy in "
+                "safetensors, or from someone you trust."
+            ) from error
+        except (RuntimeError, EOFError, ValueError) as error:
+            raise InputError(
+                f"{self.path} is not a file of PyTorch weights: copy or download it again."
+            ) from error
+        if not isinstance(found, dict) or not all(map(torch.is_tensor, found.values())):
+            raise InputError(
+                f"{self.path} is not a state dict of tensors: save model.state_dict()."
+            )
+        return found
+
+    def places(self) -> dict[str, "TorchPlace"]:
+        return {
+            name: TorchPlace(self, name, tuple(tensor.shape))
+            for name, tensor in self._tensors.items()
+        }
+
+    def read(self, name: str, start: int, count: int) -> np.ndarray:
+        """float32 elements [start, start + count) of a tensor laid flat, copied."""
+        import torch
+
+        if self._read > REOPEN_BYTES:
+            self._tensors = {}
+            self._tensors, self._read = self._load(), 0
+        flat = self._tensors[name].reshape(-1)[start : start + count]
+        self._read += flat.nbytes
+        return flat.to(torch.float32, copy=True).numpy()
+
+
+@dataclasses.dataclass(frozen=True)
+class TorchPlace:
+    """A tensor of such a file."""
+
+    file: TorchFile
+    name: str
+    shape: tuple[int, ...]
+
+    @property
+    def path(self) -> pathlib.Path:
+        return self.file.path
+
+    def read(self, start: int, count: int) -> np.ndarray:
+        """float32 elements [start, start + count) of the tensor laid flat."""
+        return self.file.read(self.name, start, count)
+
+
+def read_places(files: Iterable[pathlib.Path]) -> dict[str, TorchPlace]:
+    """Every tensor of the files; InputError where PyTorch is missing or a file is damaged."""
+    try:
+        import torch  # noqa: F401  (asked here whether it is there)
+    except ImportError as error:
+        raise InputError(
+            ".bin files need PyTorch to be read: install torch, or get the model as safetensors."
+        ) from error
+    places: dict[str, TorchPlace] = {}
+    for path in files:
+        for name, place in TorchFile(path).places().items():
+            if name in places:
+                raise InputError(f"{path} and {places[name].path} both hold {name}: remove one.")
+            places[name] = place
+    return places
