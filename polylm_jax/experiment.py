@@ -89,6 +89,7 @@ class Experiment:
 
     vocabulary: path of the SentencePiece model. cache_dir: folder of the token stores.
     tasks: what registering the recipe's tasks returned; gin evaluates it before `resolve` runs.
+    None, with phases that name their components, needs no more than their stores.
     sequence_length, batch_size: tokens a row predicts, and rows of a step over all devices.
     max_epochs: a component that is read more often than this is told of.
     num_chunks: pieces in which the loss goes over the vocabulary.
@@ -187,9 +188,14 @@ class Experiment:
         return tokenizer
 
     def _rows(self, schedule: Schedule, tokenizer: Tokenizer) -> Rows:
-        from polylm_jax import cache  # brings SeqIO and TensorFlow, 5 s
+        names = schedule.trained
+        if self.tasks is None and all(isinstance(p.mixture, Mapping) for p in self.phases):
+            folders = {name: f"{self.cache_dir.rstrip('/')}/{name}" for name in names}
+            stores = {n: TokenStore.open(f, tokenizer.fingerprint) for n, f in folders.items()}
+        else:
+            from polylm_jax import cache  # brings SeqIO and TensorFlow, 5 s
 
-        stores = cache.ensure_stores(schedule.trained, self.cache_dir, tokenizer)
+            stores = cache.ensure_stores(names, self.cache_dir, tokenizer)
         return Rows(schedule, stores, self.sequence_length, self.seed)
 
 

@@ -60,6 +60,21 @@ def phases(first_steps=60, second_steps=60, ramp_steps=20):
     ]  # fmt: skip
 
 
+def in_tokens(configs, batch_size=8):
+    """The same phases, their lengths in tokens."""
+    tokens = batch_size * LENGTH
+    return [
+        dataclasses.replace(
+            config,
+            steps=None,
+            tokens=config.steps * tokens,
+            ramp_steps=None,
+            ramp_tokens=(config.ramp_steps or 0) * tokens,
+        )
+        for config in configs
+    ]
+
+
 def halves(steps):
     """Both phases in so many steps."""
     return phases(steps // 2, steps // 2, steps // 6)
