@@ -46,7 +46,7 @@ class BuildProgress(Progress):
         self._began = self._spoke = time.monotonic()
         self._one = self._bars.add_task(name, total=left, told="")
         if left < units:
-            self._console.print(f"{name}: {units - left} of {units} units are done or others'")
+            self._say(f"{name}: {units - left} of {units} units are done or others'")
 
     def batch(self, documents: int, tokens: int) -> None:
         self._documents += documents
@@ -54,7 +54,7 @@ class BuildProgress(Progress):
         self._bars.update(self._one, told=self._told())
         if not self._console.is_terminal and time.monotonic() - self._spoke > LINE_SECONDS:
             self._spoke = time.monotonic()
-            self._console.print(f"{self._name}: {self._told()}")
+            self._say(f"{self._name}: {self._told()}")
 
     def unit(self) -> None:
         self._bars.advance(self._one)
@@ -68,7 +68,10 @@ class BuildProgress(Progress):
             self._bars.remove_task(self._one)
             self._one = None
         self._bars.advance(self._all)
-        self._console.print(f"{name}: {told}")
+        self._say(f"{name}: {told}")
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, soft_wrap=True)
 
     def _told(self) -> str:
         rate = self._tokens / max(time.monotonic() - self._began, 1e-9)
@@ -78,6 +81,8 @@ class BuildProgress(Progress):
 def show_summary(manifests: Iterable[Manifest]) -> None:
     """Tokens and bytes per token of each language over all stores, and the held-out share."""
     manifests = list(manifests)
+    if not manifests:
+        return
     tokens, sizes, held_out = Counter(), Counter(), Counter()
     for manifest in manifests:
         for name, split in manifest.splits.items():
@@ -96,7 +101,7 @@ def show_summary(manifests: Iterable[Manifest]) -> None:
         table.add_row(code, *row)
     console = rich.console.Console(highlight=False)
     console.print(table)
-    console.print(_totals(manifests))
+    console.print(_totals(manifests), soft_wrap=True)
 
 
 def _order(code: str) -> tuple[int, str]:

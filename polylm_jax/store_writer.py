@@ -27,6 +27,7 @@ from polylm_jax.token_store import (
 )
 
 PART_TOKENS = 2**26  # a part holds no more: 128 MB (256 MB in uint32) are in memory at once
+HOPELESS = 10_000  # bad lines from which a build may fail before its end
 RAW_BYTES = 200  # how much of a bad line the quarantine keeps
 
 
@@ -194,24 +195,29 @@ class UnitWriter:
 def check_bad(path: str, task: str, records: Sequence[dict], max_bad: float, of: int = 0) -> None:
     """Refuses a task of which more than `max_bad` of all lines are bad.
 
+    Before the end it is refused for `HOPELESS` bad lines that the rest, with as many lines a unit,
+    can't make good any more.
+
     Args:
       path: the store's folder.
       task: its name.
       records: those of the units that are finished.
       max_bad: the share of all lines that may be bad.
-      of: how many there will be: refused is only what the rest can't make good any more.
+      of: how many there will be.
     """
     lines = sum(record["lines"] for record in records)
     files = Counter()
     for record in records:
         files.update(record["bad"])
     bad = files.total()
-    if not bad or bad <= max_bad * lines * max(of / len(records), 1):
+    early = len(records) < of
+    if not bad or bad <= max_bad * lines * max(of / len(records), 1) or (early and bad < HOPELESS):
         return
     file, most = max(files.items(), key=lambda item: (item[1], item[0]))
     first = next(r["first_bad"] for r in records if (r["first_bad"] or {}).get("file") == file)
+    so_far = " so far" if early else ""
     raise InputError(
-        f"task {task!r}: {bad:,} of {lines:,} lines ({100 * bad / lines:.2f} %) can't be read, "
+        f"task {task!r}: {bad:,} of {lines:,} lines ({bad / lines:.2%}){so_far} can't be read, "
         f"{most:,} of them in {file} (line {first['line']}: {first['reason']}), above max_bad = "
         f"{max_bad}: mend those that {path}/{QUARANTINE} lists and delete {path}, or raise max_bad."
     )

@@ -219,19 +219,18 @@ def _decoded(
         yield batch
 
 
-def strings(arrays: dict[str, np.ndarray]) -> Batch:
-    """Arrays as lists, bytes as str; None stands for text that isn't UTF-8."""
-    batch = {}
-    for key, values in arrays.items():
-        found = values.tolist()
-        if values.dtype == object:
-            found = [[_text(v) for v in x] if isinstance(x, list) else _text(x) for x in found]
-        batch[key] = found
-    return batch
+def strings(arrays: dict[str, object]) -> Batch:
+    """Arrays, also ragged ones, as lists, bytes as str; None stands for text that isn't UTF-8."""
+    lists = {k: v.tolist() if isinstance(v, np.ndarray) else v.to_list() for k, v in arrays.items()}
+    return {key: _texts(values) for key, values in lists.items()}
 
 
-def _text(raw: bytes) -> str | None:
+def _texts(value: object) -> object:
+    if isinstance(value, list):
+        return [_texts(one) for one in value]
+    if not isinstance(value, bytes):
+        return value
     try:
-        return raw.decode()
+        return value.decode()
     except UnicodeDecodeError:
         return None

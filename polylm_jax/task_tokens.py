@@ -68,8 +68,8 @@ def _from_ragged(
 ) -> tuple[Batch, list[np.ndarray]]:
     ids = [_without_eos(one, tokenizer.eos_id) for one in _rows(arrays.pop(TEXT))]
     texts = arrays.pop(f"{TEXT}_pretokenized", None)
-    batch = task_text.strings({k: v for k, v in arrays.items() if isinstance(v, np.ndarray)})
-    if isinstance(texts, np.ndarray) and texts.ndim == 1:
+    batch = task_text.strings(arrays)
+    if isinstance(texts, np.ndarray) and texts.ndim == 1 and texts.dtype == object:
         batch[TEXT] = [text.decode("utf-8", "replace") for text in texts.tolist()]
     else:
         batch[TEXT] = [tokenizer.decode(one) for one in ids]
