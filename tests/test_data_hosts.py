@@ -11,7 +11,7 @@ import sys
 
 import jax
 import numpy as np
-from toy_stores import numbered
+from toy_stores import Watched, numbered
 
 from polylm_jax import partitioning
 from polylm_jax.data import Rows, batches, validation_batches
@@ -30,35 +30,20 @@ SCHEDULE = Schedule(
 )
 
 
-class Counted:
-    """A store that notes how often each row is read."""
-
-    def __init__(self, store: TokenStore):
-        self._store = store
-        self.reads: list[int] = []
-
-    def __getattr__(self, name):
-        return getattr(self._store, name)
-
-    def read_rows(self, split, rows, length):
-        self.reads += np.asarray(rows).tolist()
-        return self._store.read_rows(split, rows, length)
-
-
 def collect(folder: str) -> dict[str, np.ndarray]:
     """For each mesh what this process's shards hold, the rows they are of, and what it read."""
     found = {}
     for number, config in enumerate(MESHES):
         mesh = partitioning.make_mesh(config)
-        stores = {name: Counted(TokenStore.open(f"{folder}/{name}")) for name in SIZES}
+        stores = {name: Watched(TokenStore.open(f"{folder}/{name}")) for name in SIZES}
         train = batches(Rows(SCHEDULE, stores, LENGTH, 5), mesh, BATCH, START, STOP)
         rows = _held(train, f"{number}/train", found)
-        reads = sum(len(store.reads) for store in stores.values())
+        reads = sum(len(store.read) for store in stores.values())
         found[f"{number}/train/reads"] = np.array([len(rows), reads])
-        held_out = Counted(TokenStore.open(f"{folder}/th"))
+        held_out = Watched(TokenStore.open(f"{folder}/th"))
         args = ("validation", LENGTH, BATCH, mesh, 70)
         rows = _held(validation_batches(held_out, *args), f"{number}/validation", found)
-        found[f"{number}/validation/reads"] = np.array([np.sum(rows < 70), len(held_out.reads)])
+        found[f"{number}/validation/reads"] = np.array([np.sum(rows < 70), len(held_out.read)])
     return found
 
 

@@ -1,10 +1,13 @@
 """Small token stores whose tokens say which store and place they are from, and random schedules."""
 
 import pathlib
+import threading
 from collections.abc import Mapping
 
+import jax
 import numpy as np
 from hypothesis import strategies as st
+from jax.sharding import Mesh
 
 from polylm_jax.mixing import Phase, Schedule
 from polylm_jax.store_identity import FORMAT_VERSION, Identity, dtype_for
@@ -59,6 +62,32 @@ def numbered(folder: pathlib.Path, sizes: Mapping[str, int]) -> dict[str, TokenS
             folder, name, {"train": tokens, "validation": tokens[: size // 2]}, name
         )
     return stores
+
+
+def make_mesh(data: int, fsdp: int, tensor: int) -> Mesh:
+    devices = np.array(jax.devices()[: data * fsdp * tensor]).reshape(data, fsdp, tensor)
+    return Mesh(devices, ("data", "fsdp", "tensor"))
+
+
+class Watched:
+    """A store that notes the rows that are read, and can fail or hang at one."""
+
+    def __init__(self, store, fails_at=None, hangs_at=None):
+        self._store, self.fails_at, self.hangs_at = store, fails_at, hangs_at
+        self.read, self.go_on, self.hanging = [], threading.Event(), False
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    def read_rows(self, split, rows, length):
+        self.read += np.asarray(rows).tolist()
+        if self.fails_at in rows:
+            raise OSError("the disk is gone")
+        if self.hangs_at in rows:
+            self.hanging = True
+            self.go_on.wait(20)
+            self.hanging = False
+        return self._store.read_rows(split, rows, length)
 
 
 @st.composite
