@@ -23,7 +23,7 @@ def module_of(path: pathlib.Path) -> str:
     parts = path.relative_to(REPO).with_suffix("").parts
     if len(parts) == 1:
         return f"{parts[0]}.py"
-    return ".".join(parts).removeprefix("polylm_jax.").removesuffix(".__init__")
+    return ".".join(parts).removesuffix(".__init__").removeprefix("polylm_jax.")
 
 
 def imports_of(path: pathlib.Path) -> set[str]:
