@@ -32,11 +32,11 @@ def vocabulary(folder: pathlib.Path, kind: str = "bpe") -> str:
     return str(path)
 
 
-def values(config: PolyLMConfig, seed: int = 0) -> dict[str, np.ndarray]:
-    """Their tensor name -> random float32, so large that a wrong layout shows in the logits."""
-    chance = np.random.default_rng(seed)
+def values(config: PolyLMConfig, scale: float = 0.2) -> dict[str, np.ndarray]:
+    """Their tensor name -> random float32, round 1 for the norms' scales, else round 0."""
+    chance = np.random.default_rng(0)
     return {
-        tensor.theirs: chance.normal(0, 0.2, tensor.shape).astype(np.float32)
+        tensor.theirs: chance.normal(tensor.ours.endswith("scale"), scale, tensor.shape).astype("f")
         for tensor in hf_params.tensors(config)
     }
 
@@ -45,7 +45,7 @@ def checkpoint(
     model_dir: pathlib.Path,
     vocabulary_path: str,
     config: PolyLMConfig = MODEL,
-    seed: int = 0,
+    scale: float = 0.2,
     step: int = 7,
     **fingerprint,
 ) -> dict[str, np.ndarray]:
@@ -55,7 +55,7 @@ def checkpoint(
         step=step, rows=8 * step, batch_size=8, phase="toy", fingerprint=trained, recipe="A = 1"
     )
     writer = Writer(model_dir, hf_params.our_shapes(config), dataclasses.asdict(progress))
-    found = values(config, seed)
+    found = values(config, scale)
     for tensor in hf_params.tensors(config):
         flat = found[tensor.theirs].reshape(-1)
         for index, first, count in writer.pieces(tensor.ours, tensor.layer):
