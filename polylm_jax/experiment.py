@@ -263,12 +263,12 @@ class Resolved:
                 "phases": [
                     {"rows": p.rows, "ramp_rows": p.ramp_rows, "shares": dict(p.shares)}
                     for p in self.schedule.phases
-                ],
-                "fingerprint": self.schedule.fingerprint(),
+                ]
             },
             "stores": {name: store.content_hash for name, store in self.stores.items()},
             "optimizer": dataclasses.asdict(experiment.optimizer) | {"z_loss": experiment.z_loss},
             "learning_rate": [
                 {name: value for name, value in rate.items() if name != "steps"} for rate in rates
             ],
+            "rows_sha256": self.schedule.fingerprint(),
         }

@@ -22,12 +22,18 @@ def flat(fingerprint: Mapping) -> dict[str, object]:
     return leaves
 
 
+def shown(value: object) -> str:
+    """A value in a sentence; of a hash the first 12 digits."""
+    text = str(value)
+    return f"{text[:12]}..." if len(text) > 40 else text
+
+
 def differences(old: Mapping, new: Mapping) -> list[str]:
     """ "seed: 0 -> 1" for every name whose value isn't the same; 'absent' where a side lacks it."""
     before, after = flat(old), flat(new)
     names = [*after, *(name for name in before if name not in after)]
     return [
-        f"{name}: {before.get(name, 'absent')} -> {after.get(name, 'absent')}"
+        f"{name}: {shown(before.get(name, 'absent'))} -> {shown(after.get(name, 'absent'))}"
         for name in names
         if name not in before or name not in after or before[name] != after[name]
     ]

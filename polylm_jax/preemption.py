@@ -29,18 +29,29 @@ EXIT_CODE = 128 + signal.SIGTERM
 _NOTICE = "RECEIVED_PREEMPTION_NOTICE"  # JAX's key, set by the process that caught the signal
 _LEFT = "polylm_left_before_the_first_step"  # ours: then no step of the others can end either
 _POLL_SECONDS = 0.5
+_TELL_SECONDS = 120
 _FLUSH_SECONDS = 2.0  # the most that flushing the logs may add to the grace period
 _LEADER_SECONDS = 3.0  # process 0 serves the others, and they die with it: it leaves last
 
 
 def leave(code: int, flush: Callable[[], None] = lambda: None) -> None:
     """Ends the process now. No barrier, no exit hook and no other thread can hold it up."""
+    if jax.process_count() > 1 and jax.process_index() == 0:
+        time.sleep(_LEADER_SECONDS)
     flushing = threading.Thread(target=flush, daemon=True)
     flushing.start()
     flushing.join(_FLUSH_SECONDS)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def tell_all(key: str, text: str) -> str:
+    """Process 0's `text`, on every process; each key once."""
+    client = distributed.global_state.client
+    if jax.process_index() == 0:
+        client.key_value_set(f"polylm_{key}", text)
+    return client.blocking_key_value_get(f"polylm_{key}", _TELL_SECONDS * 1000)
 
 
 def _told(key: str) -> bool:
@@ -140,6 +151,4 @@ class Preemption:
 
     def _leave(self, why: str) -> None:
         print(f"SIGTERM: leaves with exit code {EXIT_CODE}, {why}", file=sys.stderr, flush=True)
-        if self._several and jax.process_index() == 0:
-            self._closed.wait(_LEADER_SECONDS)
         leave(EXIT_CODE, self.flush)

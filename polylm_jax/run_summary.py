@@ -34,7 +34,7 @@ def lines(resolved: Resolved, start: Progress, total: int, changes: list[str]) -
 
 
 def ledger_table(book: Ledger) -> rich.table.Table:
-    """Tokens of each component, planned and realised, and how often its store is read."""
+    """Tokens of each component, then of each language: planned, realised, times read."""
     title = f"Tokens after {book.row:,} rows"
     table = rich.table.Table(title=title, title_justify="left", box=rich.box.SIMPLE_HEAD)
     for number, column in enumerate(("component", "language", "planned", "rows give", "epochs")):
@@ -44,6 +44,7 @@ def ledger_table(book: Ledger) -> rich.table.Table:
         table.add_row(
             line.component, line.language, count(line.planned_tokens), count(line.tokens), epochs
         )
+    table.add_section()
     for line in book.languages:
         table.add_row("", line.language, count(line.planned_tokens), count(line.tokens), "")
     return table

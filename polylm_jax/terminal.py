@@ -44,7 +44,9 @@ class Terminal:
                 rich.progress.TimeRemainingColumn(),
                 console=self._console,
             )
-            self._task = self._bar.add_task("", total=total_steps, completed=step, numbers="")
+            self._task = self._bar.add_task(
+                "", start=False, total=total_steps, completed=step, numbers=""
+            )
 
     def line(self, text: str) -> None:
         self._console.print(text, markup=False)
@@ -65,6 +67,8 @@ class Terminal:
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """The bar stands as long as this lasts."""
+        if self._bar:
+            self._bar.start_task(self._task)
         with self._bar or contextlib.nullcontext():
             yield
 

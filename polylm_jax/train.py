@@ -115,9 +115,8 @@ def _run(
     # All that can be wrong, in seconds.
     cadence = settings.cadence
     resolved = experiment.resolve()
-    directory = None
-    if jax.process_index() == 0:
-        directory = RunDirectory(model_dir)
+    directory = _directory(model_dir)
+    if directory:
         stack.callback(directory.close)
     checkpoints = Checkpoints(
         model_dir, keep_last=settings.keep_last, keep_every=settings.keep_every
@@ -183,6 +182,22 @@ def _run(
     done = loop.run(state, batches)
     log.event("end" if done else "leave", loop.progress.step, rows=loop.progress.rows)
     return done
+
+
+def _directory(model_dir: str) -> RunDirectory | None:
+    """MODEL_DIR, held by process 0; the others wait for it, and are refused as it is."""
+    if jax.process_count() == 1:
+        return RunDirectory(model_dir)
+    directory, refusal = None, ""
+    if jax.process_index() == 0:
+        try:
+            directory = RunDirectory(model_dir)
+        except InputError as error:
+            refusal = str(error)
+    refusal = preemption.tell_all("model_dir", refusal)
+    if refusal:
+        raise InputError(refusal)
+    return directory
 
 
 def _place(start: Progress, total: int, log: RunLog, recipe: str, changes: list[str]) -> dict:

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import toy_run
 
+from polylm_jax.run_directory import RunDirectory
+
 pytest_plugins = ["toy_fixture"]
 
 STEPS = 12
@@ -105,3 +107,11 @@ def test_bad_input_ends_every_process_with_2(toy_folder, tmp_path):
     codes, errors = end(start(toy_folder, tmp_path / "two", keep_last=0))
     assert codes == [2, 2]
     assert "keep_last = 0" in errors and "Traceback" not in errors
+
+
+def test_a_folder_in_use_ends_every_process_with_2(toy_folder, tmp_path):
+    directory = RunDirectory(str(tmp_path / "two"))
+    codes, errors = end(start(toy_folder, tmp_path / "two"))
+    directory.close()
+    assert codes == [2, 2]
+    assert errors.count("is in use by process") == 2
