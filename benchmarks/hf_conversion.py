@@ -1,0 +1,113 @@
+"""Memory and time of import and export at 13B widths, beside a plain copy of the same bytes.
+
+    python benchmarks/hf_conversion.py FOLDER [LAYERS] [WIDTH]
+
+The model has 13B's embedding and layers, as many of them as the disk takes (4: 10.3 GB a copy, three
+copies at once); memory doesn't depend on how many, since nothing larger than a chunk is ever held.
+Each row is a process of its own, whose peak of resident memory the kernel tells. Prints a JSON line
+per row.
+"""
+
+import dataclasses
+import io
+import json
+import pathlib
+import resource
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+import sentencepiece
+
+REPO = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPO))
+
+from polylm_jax import hf_config, hf_params
+from polylm_jax import safetensors_stream as stream
+from polylm_jax.model import PolyLMConfig
+
+ROWS = (
+    "copy",
+    "import safetensors",
+    "export safetensors float32",
+    "export safetensors bfloat16",
+    "export pytorch float32",
+    "import bin",
+)
+
+
+def model(layers: int, width: int) -> PolyLMConfig:
+    """PolyLM-13B's widths at 5,120; the heads stay 128 wide."""
+    return PolyLMConfig(
+        num_layers=layers, embed_dim=width, num_heads=width // 128, mlp_dim=4 * width
+    )
+
+
+def make(folder: pathlib.Path, config: PolyLMConfig) -> None:
+    """A Hugging Face folder of random weights and a small vocabulary."""
+    folder.mkdir(parents=True)
+    shapes = {tensor.theirs: tensor.shape for tensor in hf_params.tensors(config)}
+    places = stream.create(folder, shapes, np.dtype(np.float32), 4_000_000_000)
+    some = np.random.default_rng(0).normal(0, 0.02, 1 << 24).astype(np.float32)
+    with stream.Writer(places) as writer:
+        for name, place in places.items():
+            size = place.nbytes // 4
+            for start in range(0, size, len(some)):
+                writer.write(name, start, some[: size - start])
+    hf_config.write_config(folder, config, "float32", eos_id=2)
+    vocabulary = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["a b c d " * 9]), model_writer=vocabulary, vocab_size=270,
+        model_type="bpe", hard_vocab_limit=False, byte_fallback=True, minloglevel=2,
+    )  # fmt: skip
+    (folder / "tokenizer.model").write_bytes(vocabulary.getvalue())
+
+
+def convert(what: str, folder: pathlib.Path) -> None:
+    """One row, in this process."""
+    from polylm_jax.hf_export import export
+    from polylm_jax.hf_import import import_hf
+
+    theirs, ours, again = (str(folder / name) for name in ("theirs", "ours", "again"))
+    idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.monotonic()
+    if what == "copy":
+        shutil.copytree(theirs, again)
+    elif what == "import safetensors":
+        import_hf(theirs, ours, verify=False, overwrite=True)
+    elif what == "import bin":
+        import_hf(again, ours, vocabulary=f"{theirs}/tokenizer.model", verify=False, overwrite=True)
+    else:
+        _, file_format, dtype = what.split()
+        export(
+            ours, again, f"{theirs}/tokenizer.model", dtype=dtype, file_format=file_format,
+            verify=False,
+        )  # fmt: skip
+    subprocess.run(["sync", "-f", str(folder)], check=True)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    row = {"what": what, "seconds": round(time.monotonic() - began, 1)}
+    row |= {"peak_rss_gb": round(peak * 1024 / 1e9, 2), "idle_rss_gb": round(idle * 1024 / 1e9, 2)}
+    print(json.dumps(row), flush=True)
+
+
+def main(folder: str, layers: str = "4", width: str = "5120") -> None:
+    """All rows, one process after another; what was written goes at the end."""
+    config, place = model(int(layers), int(width)), pathlib.Path(folder)
+    shapes = {"parameters": config.num_params, "gb": round(4 * config.num_params / 1e9, 2)}
+    print(json.dumps(shapes | dataclasses.asdict(config)), flush=True)
+    make(place / "theirs", config)
+    for what in ROWS:
+        if what != "import bin":  # it reads what the row before it wrote
+            shutil.rmtree(place / "again", ignore_errors=True)
+        subprocess.run(["sync", "-f", folder], check=True)
+        subprocess.run([sys.executable, __file__, "--row", what, folder], check=True)
+    shutil.rmtree(place)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--row":
+        convert(sys.argv[2], pathlib.Path(sys.argv[3]))
+    else:
+        main(*sys.argv[1:])
