@@ -68,9 +68,7 @@ def _reference(q_BTNH, k_BSNH, v_BSNH, segment_ids_BT):
         if segment_ids_BT is not None:
             queries_BT, keys_BS = segment_ids_BT[:, start:stop], segment_ids_BT[:, :stop]
             mask_BTS = mask_BTS & (queries_BT[:, :, None] == keys_BS[:, None, :])
-        outputs.append(
-            _block(q_BTNH[:, start:stop], k_BSNH[:, :stop], v_BSNH[:, :stop], mask_BTS)
-        )
+        outputs.append(_block(q_BTNH[:, start:stop], k_BSNH[:, :stop], v_BSNH[:, :stop], mask_BTS))
     return outputs[0] if len(outputs) == 1 else jnp.concatenate(outputs, axis=1)
 
 
@@ -109,11 +107,17 @@ def attend_cached(
     return jnp.einsum("BNTS,BNHS->BTNH", weights_BNTS, value_BNHS)
 
 
+def write(cache_BNHS: jax.Array, new_BNHT: jax.Array, index_B: jax.Array) -> jax.Array:
+    """The cache with T new columns in row b from column index_B[b] on (no room: moved left)."""
+    one_row = functools.partial(jax.lax.dynamic_update_slice_in_dim, axis=2)
+    return jax.vmap(one_row)(cache_BNHS, new_BNHT, index_B)
+
+
 def _cudnn(q_BTNH, k_BTNH, v_BTNH, segment_ids_BT):
     """cuDNN's flash attention; its kernels take 16-bit operands, so float32 ones go to XLA's."""
     mask_B1TT = None
     if segment_ids_BT is not None:
-        mask_B1TT = (segment_ids_BT[:, None, :, None] == segment_ids_BT[:, None, None, :])
+        mask_B1TT = segment_ids_BT[:, None, :, None] == segment_ids_BT[:, None, None, :]
     kernel = "xla" if q_BTNH.dtype == jnp.float32 else "cudnn"
     return jax.nn.dot_product_attention(
         q_BTNH, k_BTNH, v_BTNH, mask=mask_B1TT, is_causal=True, implementation=kernel

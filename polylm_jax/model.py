@@ -9,15 +9,15 @@ bfloat16 products with the residual stream, the layer norms and the softmax in f
 """
 
 import dataclasses
-import functools
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
-from polylm_jax.attention import IMPLEMENTATIONS, attend, attend_cached
+from polylm_jax.attention import IMPLEMENTATIONS, attend, attend_cached, write
 from polylm_jax.errors import InputError, nearest
+from polylm_jax.projection import Projection
 
 EPSILON = 1e-5  # of the layer norms, GPT-2's
 
@@ -89,76 +89,14 @@ def _constrain(x, *names):
     return nn.with_logical_constraint(x, names)
 
 
-def _partitioned(initializer, *names):
-    return nn.with_logical_partitioning(initializer, names)
-
-
 def _layer_norm(name, dtype):
     return nn.LayerNorm(
         epsilon=EPSILON,
         dtype=dtype,
-        scale_init=_partitioned(nn.initializers.ones, "norm"),
-        bias_init=_partitioned(nn.initializers.zeros, "norm"),
+        scale_init=nn.with_logical_partitioning(nn.initializers.ones, ("norm",)),
+        bias_init=nn.with_logical_partitioning(nn.initializers.zeros, ("norm",)),
         name=name,
     )
-
-
-class Projection(nn.Module):
-    """A matrix over the last axes of the input with a bias, computed in `dtype`.
-
-    Xavier normal (PolyLM, section 3.3; its scripts say a standard deviation of 0.006), with the
-    fan of the whole matrix as Megatron stores it: c_attn is one matrix D x 3D. Biases are zero.
-    """
-
-    shape_in: tuple[int, ...]
-    shape_out: tuple[int, ...]
-    axes_in: tuple[str, ...]
-    axes_out: tuple[str, ...]
-    bias_axes: tuple[str, ...]
-    dtype: str
-
-    @nn.compact
-    def __call__(self, x):
-        shape = self.shape_in + self.shape_out
-        contracted = tuple(range(len(self.shape_in)))
-        xavier = nn.initializers.variance_scaling(
-            1.0, "fan_avg", "normal",
-            in_axis=contracted, out_axis=tuple(range(len(self.shape_in), len(shape))),
-        )  # fmt: skip
-        kernel = self.param("kernel", _partitioned(xavier, *self.axes_in, *self.axes_out), shape)
-        zeros = _partitioned(nn.initializers.zeros, *self.bias_axes)
-        bias = self.param("bias", zeros, self.shape_out)
-        return _product(x, kernel, len(self.shape_in), self.dtype) + bias.astype(self.dtype)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _product(x, kernel, contracted, dtype):
-    """x times kernel over the last `contracted` axes of x and the first of the kernel, in `dtype`.
-
-    The kernel's gradient leaves its product in float32, and so crosses the network (Megatron's
-    accumulate-allreduce-grads-in-fp32, which PolyLM set): bfloat16 would round it per device.
-    """
-    return _product_forward(x, kernel, contracted, dtype)[0]
-
-
-def _product_forward(x, kernel, contracted, dtype):
-    x, kernel = x.astype(dtype), kernel.astype(dtype)
-    dimensions = (range(x.ndim - contracted, x.ndim), range(contracted))
-    return jax.lax.dot_general(x, kernel, (dimensions, ((), ()))), (x, kernel)
-
-
-def _product_backward(contracted, dtype, operands, dy):
-    x, kernel = operands
-    rows = range(x.ndim - contracted)
-    columns = range(len(rows), dy.ndim)
-    dx = jax.lax.dot_general(dy, kernel, ((columns, range(contracted, kernel.ndim)), ((), ())))
-    dkernel = jax.lax.dot_general(
-        x, dy, ((rows, rows), ((), ())), preferred_element_type=jnp.float32
-    )
-    return dx, dkernel
-
-
-_product.defvjp(_product_forward, _product_backward)
 
 
 class Attention(nn.Module):
@@ -171,52 +109,31 @@ class Attention(nn.Module):
     @nn.compact
     def __call__(self, x_BTD, segment_ids_BT, index_B):
         c = self.config
+        embed, heads = ((c.embed_dim,), ("embed",)), (c.num_heads, c.head_dim)
         qkv_BTXNH = Projection(
-            (c.embed_dim,), (3, c.num_heads, c.head_dim), ("embed",), ("qkv", "heads", "head_dim"),
-            ("qkv", "heads", "head_dim"), c.dtype, name="c_attn",
-        )(x_BTD)  # fmt: skip
+            *embed, (3, *heads), ("qkv", "heads", "head_dim"), c.dtype, name="c_attn"
+        )(x_BTD)
         qkv_BTXNH = _constrain(qkv_BTXNH, "batch", "length", "qkv", "heads", "head_dim")
         q_BTNH, k_BTNH, v_BTNH = (qkv_BTXNH[:, :, i] for i in range(3))
         if self.mode != "train":
-            key_BNHS, value_BNHS = self._append(k_BTNH, v_BTNH, index_B)
+            key_BNHS = self._append("cached_key", k_BTNH, index_B)
+            value_BNHS = self._append("cached_value", v_BTNH, index_B)
         if self.mode == "decode":
             out_BTNH = attend_cached(q_BTNH, key_BNHS, value_BNHS, index_B)
         else:
-            out_BTNH = attend(
-                q_BTNH, k_BTNH, v_BTNH, segment_ids_BT, implementation=c.attention
-            )
+            out_BTNH = attend(q_BTNH, k_BTNH, v_BTNH, segment_ids_BT, implementation=c.attention)
         out_BTNH = _constrain(out_BTNH, "batch", "length", "heads", "head_dim")
         out_BTNH = checkpoint_name(out_BTNH, "attention")
-        return Projection(
-            (c.num_heads, c.head_dim), (c.embed_dim,), ("heads", "head_dim"), ("embed",),
-            ("norm",), c.dtype, name="c_proj",
-        )(out_BTNH)  # fmt: skip
+        return Projection(heads, ("heads", "head_dim"), *embed, c.dtype, name="c_proj")(out_BTNH)
 
-    def _append(self, k_BTNH, v_BTNH, index_B):
-        """Writes the new keys and values from column index_B[b] of row b on -> the whole cache."""
-        B, _, N, H = k_BTNH.shape
-        cache = []
-        for name, new_BTNH in (("cached_key", k_BTNH), ("cached_value", v_BTNH)):
-            variable = self.variable(
-                "cache", name, jnp.zeros, (B, N, H, self.cache_length), new_BTNH.dtype
-            )
-            new_BNHT = new_BTNH.transpose(0, 2, 3, 1)
-            variable.value = _constrain(
-                _write(variable.value, new_BNHT, index_B if self.mode == "decode" else None),
-                "batch", "heads", "head_dim", "cache_length",
-            )  # fmt: skip
-            cache.append(variable.value)
-        return cache
-
-
-def _write(cache_BNHS, new_BNHT, index_B):
-    """Columns from index_B[b] on (from 0 on without an index) replaced by the new ones."""
-    if index_B is None:
-        return jax.lax.dynamic_update_slice_in_dim(cache_BNHS, new_BNHT, 0, axis=3)
-    one_row = lambda cache_NHS, new_NHT, index: jax.lax.dynamic_update_slice_in_dim(
-        cache_NHS, new_NHT, index, axis=2
-    )
-    return jax.vmap(one_row)(cache_BNHS, new_BNHT, index_B)
+    def _append(self, name, new_BTNH, index_B):
+        """Writes new keys or values from column index_B[b] of row b on -> the whole cache."""
+        B, _, N, H = new_BTNH.shape
+        shape = (B, N, H, self.cache_length)
+        cache = self.variable("cache", name, jnp.zeros, shape, new_BTNH.dtype)
+        written_BNHS = write(cache.value, new_BTNH.transpose(0, 2, 3, 1), index_B)
+        cache.value = _constrain(written_BNHS, "batch", "heads", "head_dim", "cache_length")
+        return cache.value
 
 
 class Mlp(nn.Module):
@@ -227,14 +144,10 @@ class Mlp(nn.Module):
     @nn.compact
     def __call__(self, x_BTD):
         c = self.config
-        h_BTF = Projection(
-            (c.embed_dim,), (c.mlp_dim,), ("embed",), ("mlp",), ("mlp",), c.dtype, name="c_fc"
-        )(x_BTD)
-        h_BTF = _constrain(h_BTF, "batch", "length", "mlp")
-        h_BTF = nn.gelu(h_BTF, approximate=True)
-        return Projection(
-            (c.mlp_dim,), (c.embed_dim,), ("mlp",), ("embed",), ("norm",), c.dtype, name="c_proj"
-        )(h_BTF)
+        embed, mlp = ((c.embed_dim,), ("embed",)), ((c.mlp_dim,), ("mlp",))
+        h_BTF = Projection(*embed, *mlp, c.dtype, name="c_fc")(x_BTD)
+        h_BTF = nn.gelu(_constrain(h_BTF, "batch", "length", "mlp"), approximate=True)
+        return Projection(*mlp, *embed, c.dtype, name="c_proj")(h_BTF)
 
 
 class Block(nn.Module):
@@ -275,10 +188,14 @@ class PolyLM(nn.Module):
         c = self.config
         normal = nn.initializers.normal(c.embedding_init_std)
         self.wte = nn.Embed(
-            c.vocab_size, c.embed_dim, embedding_init=_partitioned(normal, "vocab", "embed")
+            c.vocab_size,
+            c.embed_dim,
+            embedding_init=nn.with_logical_partitioning(normal, ("vocab", "embed")),
         )
         self.wpe = nn.Embed(
-            c.max_length, c.embed_dim, embedding_init=_partitioned(normal, "position", "embed")
+            c.max_length,
+            c.embed_dim,
+            embedding_init=nn.with_logical_partitioning(normal, ("position", "embed")),
         )
         self.ln_f = _layer_norm(None, c.dtype)
 
@@ -350,3 +267,13 @@ class PolyLM(nn.Module):
         wte_VD = self.wte.embedding.astype(x_BTD.dtype)
         logits_BTV = jnp.einsum("BTD,VD->BTV", x_BTD, wte_VD, preferred_element_type=jnp.float32)
         return _constrain(logits_BTV, "batch", "length", "vocab")
+
+
+def unstack(params):
+    """Parameters of scanned layers -> those of `scan_layers=False`: 'h' becomes h_0, h_1, ...
+
+    Layers apart are faster where a step is short: nothing is sliced out of a stack.
+    """
+    layers = jax.tree.leaves(params["h"])[0].shape[0]
+    apart = {f"h_{i}": jax.tree.map(lambda x, i=i: x[i], params["h"]) for i in range(layers)}
+    return {name: value for name, value in params.items() if name != "h"} | apart

@@ -87,7 +87,7 @@ def make_train_step(
             "component_weight": jax.ops.segment_sum(
                 jnp.sum(weights, axis=1), component, num_components
             ),
-            "z_loss": sums["loss"] - mean,
+            "z_loss": sums["loss"] - mean if z_loss else jnp.zeros(()),
             "grad_norm": optax.global_norm(gradients),
             "param_norm": optax.global_norm(params),
             "learning_rate": learning_rate_fn(state.step),
