@@ -16,6 +16,7 @@ import toy_run
 from polylm_jax import hf_params, hf_verify, param_store
 from polylm_jax.errors import InputError
 from polylm_jax.hf_export import export
+from polylm_jax.languages import LANGUAGES
 from polylm_jax.tokenizer import Tokenizer
 
 pytest_plugins = ["toy_fixture"]
@@ -201,3 +202,15 @@ def test_the_tokenizer_of_the_folder_is_the_trained_one(toy, tmp_path):
     export(toy[0], str(tmp_path / "out"), toy[1], verify=False)
     exported = Tokenizer.load(str(tmp_path / "out" / "tokenizer.model"))
     assert exported.fingerprint == Tokenizer.load(toy[1]).fingerprint
+
+
+def test_texts_are_compared_in_every_language():
+    assert set(hf_verify.TEXTS) == set(LANGUAGES)
+
+
+def test_a_unigram_vocabulary_is_never_called_equal(tmp_path, capsys):
+    vocabulary = toy_hf.vocabulary(tmp_path, "unigram")
+    toy_hf.checkpoint(tmp_path / "run", vocabulary)
+    export(str(tmp_path / "run"), str(tmp_path / "out"), vocabulary)
+    said = capsys.readouterr().out
+    assert "of 29 texts differ" in said and "not a BPE vocabulary" in said
