@@ -31,7 +31,7 @@ def attend(
     """Causal self-attention over rows of tokens -> [B, T, N, H] in the dtype of the values."""
     name = choose(implementation, q_BTNH.shape[1])
     if name == "splash":
-        return _splash(q_BTNH, k_BTNH, v_BTNH, segment_ids_BT)
+        return splash(q_BTNH, k_BTNH, v_BTNH, segment_ids_BT)
     if name == "cudnn":
         return _cudnn(q_BTNH, k_BTNH, v_BTNH, segment_ids_BT)
     return _reference(q_BTNH, k_BTNH, v_BTNH, segment_ids_BT)
@@ -44,13 +44,12 @@ def choose(implementation: str, length: int) -> str:
     """
     if implementation != "auto":
         return implementation
-    platform = _platform()
-    if platform == "tpu" and length % 128 == 0:
+    if platform() == "tpu" and length % 128 == 0:
         return "splash"
-    return "cudnn" if platform == "gpu" else "reference"
+    return "cudnn" if platform() == "gpu" else "reference"
 
 
-def _platform() -> str:
+def platform() -> str:
     """The platform that is compiled for: that of the mesh in use, else JAX's default."""
     device = jax.sharding.get_abstract_mesh().abstract_device
     return jax.default_backend() if device is None else device.platform
@@ -124,8 +123,18 @@ def _cudnn(q_BTNH, k_BTNH, v_BTNH, segment_ids_BT):
     )
 
 
-def _splash(q_BTNH, k_BTNH, v_BTNH, segment_ids_BT, *, interpret: bool = False):
-    """The Pallas TPU kernel, each device on its own rows and heads (`shard_map`)."""
+def splash(
+    q_BTNH: jax.Array,
+    k_BTNH: jax.Array,
+    v_BTNH: jax.Array,
+    segment_ids_BT: jax.Array | None = None,
+    *,
+    interpret: bool = False,
+) -> jax.Array:
+    """`attend` by the Pallas TPU kernel, each device on its own rows and heads (`shard_map`).
+
+    interpret: run the kernel's program without a TPU, slowly.
+    """
     mesh = jax.sharding.get_abstract_mesh()
     if mesh.empty:
         return _splash_local(q_BTNH, k_BTNH, v_BTNH, segment_ids_BT, interpret=interpret)
