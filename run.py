@@ -152,6 +152,7 @@ def call(
 def main(argv: list[str]) -> int:
     """Exit code 2 with one sentence for bad input; what a mode exits with passes through."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow only reads text for us
+    sys.path.append(os.getcwd())  # for modules that a user's gin file imports, as `python -m` has it
     debug = "--debug" in argv
     try:
         options, overrides, flags = command_line.parse(MODES, argv)
