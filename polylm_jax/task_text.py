@@ -122,8 +122,13 @@ def text_batches(
     with reporting(task.source, on_bad_line):
         for batch in batches:
             batch = labelled(batch, task, unit, batch[TEXT])
-            keep = [n for n, s in enumerate(batch["split"]) if split in ("all", s)]
-            yield {k: [values[n] for n in keep] for k, values in batch.items()}
+            yield batch if split == "all" else chosen(batch, split)
+
+
+def chosen(batch: Batch, split: str) -> Batch:
+    """The documents of one split."""
+    keep = [number for number, name in enumerate(batch["split"]) if name == split]
+    return {key: [values[number] for number in keep] for key, values in batch.items()}
 
 
 def dataset(task: seqio.Task, unit: Unit, steps: Sequence[Callable]) -> tf.data.Dataset:

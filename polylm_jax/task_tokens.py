@@ -87,14 +87,13 @@ def _without_eos(ids: np.ndarray, eos_id: int) -> np.ndarray:
 
 
 def _by_split(batch: Batch, ids: Sequence[np.ndarray], tokenizer: Tokenizer) -> Iterator[Tokens]:
-    splits = set(batch["split"])
-    for split in sorted(splits):
-        if len(splits) == 1:
-            yield _tokens(split, batch, ids, tokenizer)
-            continue
-        keep = [n for n, name in enumerate(batch["split"]) if name == split]
-        chosen = {key: [values[n] for n in keep] for key, values in batch.items()}
-        yield _tokens(split, chosen, [ids[n] for n in keep], tokenizer)
+    splits = sorted(set(batch["split"]))
+    if len(splits) == 1:
+        yield _tokens(splits[0], batch, ids, tokenizer)
+        return
+    for split in splits:
+        kept = [one for one, name in zip(ids, batch["split"]) if name == split]
+        yield _tokens(split, task_text.chosen(batch, split), kept, tokenizer)
 
 
 def _tokens(split: str, batch: Batch, ids: Sequence[np.ndarray], tokenizer: Tokenizer) -> Tokens:
