@@ -22,3 +22,19 @@ def data_dir() -> pathlib.Path:
     if not (DATA_DIR / "tldr" / "en.jsonl").exists():
         pytest.skip(f"no sample data in {DATA_DIR}: set POLYLM_TEST_DATA to a folder that has it")
     return DATA_DIR
+
+
+@pytest.fixture(autouse=True, scope="module")
+def registry_of_its_own():
+    """What a file's tests register in SeqIO goes with them: the registry is one for the process."""
+    import seqio
+
+    from tasks import registry
+
+    before = {*seqio.TaskRegistry.names(), *seqio.MixtureRegistry.names()}
+    yield
+    for provider in (seqio.TaskRegistry, seqio.MixtureRegistry):
+        for name in [*provider.names()]:
+            if name not in before:
+                provider.remove(name)
+                registry._DEFINITIONS.pop(name, None)
