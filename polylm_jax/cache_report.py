@@ -26,7 +26,7 @@ class BuildProgress(Progress):
             rich.progress.BarColumn(),
             rich.progress.MofNCompleteColumn(),
             rich.progress.TextColumn("{task.fields[told]}"),
-            rich.progress.TimeElapsedColumn(),
+            rich.progress.TimeRemainingColumn(elapsed_when_finished=True),
             console=self._console,
             disable=not self._console.is_terminal,
         )
@@ -51,7 +51,8 @@ class BuildProgress(Progress):
     def batch(self, documents: int, tokens: int) -> None:
         self._documents += documents
         self._tokens += tokens
-        self._bars.update(self._one, told=self._told())
+        millions = f"{self._tokens / 1e6:,.1f}M tokens, {self._rate() / 1e6:.1f}M/s"
+        self._bars.update(self._one, told=f"{self._documents:,} documents, {millions}")
         if not self._console.is_terminal and time.monotonic() - self._spoke > LINE_SECONDS:
             self._spoke = time.monotonic()
             self._say(f"{self._name}: {self._told()}")
@@ -74,8 +75,11 @@ class BuildProgress(Progress):
         self._console.print(line, soft_wrap=True)
 
     def _told(self) -> str:
-        rate = self._tokens / max(time.monotonic() - self._began, 1e-9)
-        return f"{self._documents:,} documents, {self._tokens:,} tokens, {rate:,.0f} tokens/s"
+        tokens = f"{self._tokens:,} tokens, {self._rate():,.0f} tokens/s"
+        return f"{self._documents:,} documents, {tokens}"
+
+    def _rate(self) -> float:
+        return self._tokens / max(time.monotonic() - self._began, 1e-9)
 
 
 def show_summary(manifests: Iterable[Manifest]) -> None:

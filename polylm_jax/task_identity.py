@@ -50,12 +50,12 @@ def describe(task: seqio.Task, units: Sequence[Unit] | None) -> dict:
         return _plain(
             told | ({"options": source.definition()} if units is None else source.fingerprint())
         )
-    files = [unit.name.partition(":")[2] for unit in units or ()]
-    found = [{"path": path, "size": _size(path)} for path in files if _size(path) is not None]
+    paths = [unit.name.partition(":")[2] for unit in units or ()]
+    files = [{"path": path, "size": size} for path in paths if (size := _size(path)) is not None]
     options = {"class": type(source).__name__, "splits": sorted(source.splits)}
     if isinstance(source, seqio.FileDataSource):
-        return _plain(told | {"options": options, **({} if units is None else {"files": found})})
-    return _plain(told | {"options": {**options, "source": repr(source)}, "files": found})
+        return _plain(told | {"options": options, **({} if units is None else {"files": files})})
+    return _plain(told | {"options": {**options, "source": repr(source)}, "files": files})
 
 
 def source_bytes(task: seqio.Task, units: Sequence[Unit]) -> int | None:
@@ -108,10 +108,10 @@ def _step(step: Callable) -> object:
 def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [
-            _plain(one) for one in (sorted(value, key=str) if isinstance(value, set) else value)
-        ]
+    if isinstance(value, set | frozenset):
+        return _plain(sorted(value, key=str))
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
     if value is None or isinstance(value, str | int | float | bool):
         return value
     return _ADDRESS.sub("", getattr(value, "__qualname__", None) or repr(value))
