@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from gcs_server import GcsServer
 
 from polylm_jax.errors import InputError
 from polylm_jax.run_directory import RunDirectory, check_resume
@@ -52,6 +53,22 @@ def test_every_start_keeps_its_recipe(tmp_path):
     directory.close()
     assert names == ["config.gin", "config.1.gin", "config.2.gin"]
     assert (tmp_path / "config.1.gin").read_text() == "seed = 1"
+
+
+def test_a_bucket_keeps_recipes_and_a_lock():
+    with GcsServer(buckets=("bucket",)) as server:
+        directory = RunDirectory("gs://bucket/run")
+        assert [directory.write_recipe("") for _ in range(2)] == ["config.gin", "config.1.gin"]
+        directory.write_fingerprint({"seed": 0})
+        assert f"process {os.getpid()} on" in server.buckets["bucket"]["run/lock"][1].decode()
+        directory.close()
+        RunDirectory("gs://bucket/run").close()
+
+
+@pytest.mark.parametrize(("bucket", "sentence"), [("shut", "refuses this user"), ("none", "exist")])
+def test_a_bucket_that_is_shut_or_not_there_is_one_sentence(bucket, sentence):
+    with GcsServer(buckets=("shut",), deny=("shut",)), pytest.raises(InputError, match=sentence):
+        RunDirectory(f"gs://{bucket}/run")
 
 
 def test_a_folder_that_cannot_be_is_one_sentence(tmp_path):

@@ -4,6 +4,7 @@ import json
 import math
 
 import pytest
+from gcs_server import GcsServer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
@@ -76,6 +77,21 @@ def test_weights_and_biases_in_its_offline_mode(tmp_path, monkeypatch):
     runs = list((tmp_path / "wandb").glob("offline-run-*/*.wandb"))
     assert {path.stem for path in runs} == {f"run-{(tmp_path / 'wandb_id').read_text()}"}
     assert all(path.stat().st_size for path in runs)
+
+
+def test_a_bucket_gets_whole_files_and_a_resume_cuts_them():
+    with GcsServer(buckets=("bucket",)) as server:
+        folder = Folder("gs://bucket/run", "MODEL_DIR")
+        log = RunLog(folder, 0, tensorboard=False)
+        for step in (1, 2, 3):
+            log.metrics(step, {"loss": 1.0})
+        log.flush()  # as at every save; then killed
+        log = RunLog(folder, 2, tensorboard=False)
+        assert log.reached == 3
+        log.metrics(3, {"loss": 2.0})
+        log.close()
+        text = server.buckets["bucket"]["run/metrics.jsonl"][1].decode()
+    assert [json.loads(line)["loss"] for line in text.splitlines()] == [1.0, 1.0, 2.0]
 
 
 def test_a_process_that_does_not_lead_writes_nothing(tmp_path):
