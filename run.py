@@ -150,7 +150,7 @@ def call(
 
 
 def main(argv: list[str]) -> int:
-    """Exit code 2 with one sentence for bad input; what a mode exits with passes through."""
+    """Exit code 2 with one sentence for bad input, 130 for Ctrl-C; a mode's own passes through."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow only reads text for us
     sys.path.append(os.getcwd())  # for modules that a user's gin file imports, as `python -m` has it
     debug = "--debug" in argv
@@ -166,6 +166,9 @@ def main(argv: list[str]) -> int:
             raise
         print(str(error).splitlines()[0], file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":
