@@ -23,8 +23,8 @@ MODES = {
     "cache": "polylm_jax.cache.cache",
     "train": "polylm_jax.train.train",
     "inspect": "polylm_jax.inspection.inspect",
-    "export": "polylm_jax.hf_export.export",
-    "import_hf": "polylm_jax.hf_import.import_hf",
+    "export": "polylm_jax.hf.exporting.export",
+    "import_hf": "polylm_jax.hf.importing.import_hf",
 }
 REPO = pathlib.Path(__file__).resolve().parent
 
@@ -41,7 +41,7 @@ def vocabulary() -> set[str]:
     """What a user may have meant: macros, bindings, and all that their modules define and take."""
     import gin
 
-    files = [path for folder in ("polylm_jax", "tasks") for path in REPO.glob(f"{folder}/*.py")]
+    files = [path for folder in ("polylm_jax", "tasks") for path in REPO.glob(f"{folder}/**/*.py")]
     names = {name for path in files for name in (path.stem, f"{path.parent.name}.{path.stem}")}
     for binding in bindings():
         selector, _, parameter = binding.rpartition(".")

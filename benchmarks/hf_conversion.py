@@ -24,8 +24,8 @@ import sentencepiece
 REPO = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPO))
 
-from polylm_jax import hf_config, hf_params
-from polylm_jax import safetensors_stream as stream
+from polylm_jax.hf import config_files, param_table
+from polylm_jax.hf import safetensors_stream as stream
 from polylm_jax.model import PolyLMConfig
 
 ROWS = (
@@ -48,7 +48,7 @@ def model(layers: int, width: int) -> PolyLMConfig:
 def make(folder: pathlib.Path, config: PolyLMConfig) -> None:
     """A Hugging Face folder of random weights and a small vocabulary."""
     folder.mkdir(parents=True)
-    shapes = {tensor.theirs: tensor.shape for tensor in hf_params.tensors(config)}
+    shapes = {tensor.theirs: tensor.shape for tensor in param_table.tensors(config)}
     places = stream.create(folder, shapes, np.dtype(np.float32), 4_000_000_000)
     some = np.random.default_rng(0).normal(0, 0.02, 1 << 24).astype(np.float32)
     with stream.Writer(places) as writer:
@@ -56,7 +56,7 @@ def make(folder: pathlib.Path, config: PolyLMConfig) -> None:
             size = place.nbytes // 4
             for start in range(0, size, len(some)):
                 writer.write(name, start, some[: size - start])
-    hf_config.write_config(folder, config, "float32", eos_id=2)
+    config_files.write_config(folder, config, "float32", eos_id=2)
     vocabulary = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(["a b c d " * 9]), model_writer=vocabulary, vocab_size=270,
@@ -67,8 +67,8 @@ def make(folder: pathlib.Path, config: PolyLMConfig) -> None:
 
 def convert(what: str, folder: pathlib.Path) -> None:
     """One row, in this process."""
-    from polylm_jax.hf_export import export
-    from polylm_jax.hf_import import import_hf
+    from polylm_jax.hf.exporting import export
+    from polylm_jax.hf.importing import import_hf
 
     theirs, ours, again = (str(folder / name) for name in ("theirs", "ours", "again"))
     idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -13,9 +13,10 @@ import safetensors.numpy
 import toy_hf
 import toy_run
 
-from polylm_jax import hf_params, hf_verify, param_store
+from polylm_jax import param_store
 from polylm_jax.errors import InputError
-from polylm_jax.hf_export import export
+from polylm_jax.hf import param_table, verifying
+from polylm_jax.hf.exporting import export
 from polylm_jax.languages import LANGUAGES
 from polylm_jax.tokenizer import Tokenizer
 
@@ -70,7 +71,7 @@ def test_a_checkpoint_of_a_run_on_a_mesh_gives_its_parameters(toy_folder, tmp_pa
     leaves = jax.tree_util.tree_flatten_with_path(state.params)[0]
     ours = {jax.tree_util.keystr(p, simple=True, separator="."): np.asarray(v) for p, v in leaves}
     wanted = {}
-    for tensor in hf_params.tensors(toy_run.MODEL):
+    for tensor in param_table.tensors(toy_run.MODEL):
         value = ours[tensor.ours] if tensor.layer is None else ours[tensor.ours][tensor.layer]
         wanted[tensor.theirs] = value.reshape(tensor.shape)
     same_bits(load(out), wanted)
@@ -96,7 +97,7 @@ def test_other_weights_fail_the_comparison_and_stay(toy, tmp_path, capsys):
     values = values | {"transformer.ln_f.bias": values["transformer.ln_f.bias"] + 1}
     safetensors.numpy.save_file(values, out / "model.safetensors", {"format": "pt"})
     with pytest.raises(SystemExit) as error:
-        hf_verify.verify(checkpoint, str(out), vocabulary)
+        verifying.verify(checkpoint, str(out), vocabulary)
     assert error.value.code == 1 and (out / "config.json").exists()
 
 
@@ -205,7 +206,7 @@ def test_the_tokenizer_of_the_folder_is_the_trained_one(toy, tmp_path):
 
 
 def test_texts_are_compared_in_every_language():
-    assert set(hf_verify.TEXTS) == set(LANGUAGES)
+    assert set(verifying.TEXTS) == set(LANGUAGES)
 
 
 def test_a_unigram_vocabulary_is_never_called_equal(tmp_path, capsys):

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import toy_hf
 
-from polylm_jax import checkpoint, hf_verify
-from polylm_jax.hf_export import export
+from polylm_jax import checkpoint
+from polylm_jax.hf import verifying
+from polylm_jax.hf.exporting import export
 from polylm_jax.model import PolyLM
 from polylm_jax.tokenizer import Tokenizer
 
 NEW = 12
-PROMPTS = [text[: 4 + number] for number, text in enumerate(hf_verify.TEXTS.values())]
+PROMPTS = [text[: 4 + number] for number, text in enumerate(verifying.TEXTS.values())]
 PROMPTS += ["a", "7:45"]
 
 
@@ -32,7 +33,7 @@ def greedy(path, prompts):
     """Our model with its cache: prefill of all prompts, then a token at a time -> [B][NEW]."""
     config = dataclasses.replace(toy_hf.MODEL, dtype="float32", attention="reference")
     model, device = PolyLM(config), jax.devices()[0]
-    params = checkpoint.restore_params(path, hf_verify.abstract_params(config, device))
+    params = checkpoint.restore_params(path, verifying.abstract_params(config, device))
     lengths_B = jnp.array([len(ids) for ids in prompts])
     tokens_BT = np.zeros((len(prompts), int(lengths_B.max())), np.int32)
     for row, ids in zip(tokens_BT, prompts, strict=True):

@@ -13,10 +13,11 @@ import pytest
 import safetensors.numpy
 import toy_hf
 
-from polylm_jax import checkpoint, hf_config, hf_params, hf_verify, param_store
+from polylm_jax import checkpoint, param_store
 from polylm_jax.errors import InputError
-from polylm_jax.hf_export import export
-from polylm_jax.hf_import import import_hf
+from polylm_jax.hf import config_files, param_table, verifying
+from polylm_jax.hf.exporting import export
+from polylm_jax.hf.importing import import_hf
 from polylm_jax.tokenizer import Tokenizer
 
 TIED = {"lm_head.weight": "transformer.wte.weight"}
@@ -27,7 +28,7 @@ def folder(tmp_path):
     """A folder like DAMO's: GPT2LMHeadModel, tokenizer.model, one safetensors file."""
     place = tmp_path / "theirs"
     place.mkdir()
-    hf_config.write_config(place, toy_hf.MODEL, "float32", eos_id=2)
+    config_files.write_config(place, toy_hf.MODEL, "float32", eos_id=2)
     pathlib.Path(toy_hf.vocabulary(place)).rename(place / "tokenizer.model")
     save(place, toy_hf.values(toy_hf.MODEL))
     return place
@@ -47,13 +48,13 @@ def imported(place, **changes) -> dict[str, np.ndarray]:
     out = place.parent / "ours"
     import_hf(str(place), str(out), verify=False, overwrite=True, **changes)
     step = checkpoint.read_progress(str(out)).step
-    config = hf_params.config_of(param_store.Reader(param_store.folder_of(str(out), step)).shapes)
-    tree = hf_verify.abstract_params(config, jax.devices()[0])
+    config = param_table.config_of(param_store.Reader(param_store.folder_of(str(out), step)).shapes)
+    tree = verifying.abstract_params(config, jax.devices()[0])
     leaves = jax.tree_util.tree_flatten_with_path(checkpoint.restore_params(str(out), tree))[0]
     ours = {jax.tree_util.keystr(p, simple=True, separator="."): np.asarray(v) for p, v in leaves}
     return {
         t.theirs: (ours[t.ours] if t.layer is None else ours[t.ours][t.layer]).reshape(t.shape)
-        for t in hf_params.tensors(config)
+        for t in param_table.tensors(config)
     }
 
 
@@ -192,7 +193,7 @@ def test_the_recipes_model_must_be_the_folders(folder):
 
 def test_a_vocabulary_of_more_pieces_is_refused(folder):
     model = dataclasses.replace(toy_hf.MODEL, vocab_size=300)
-    hf_config.write_config(folder, model, "float32", eos_id=2)
+    config_files.write_config(folder, model, "float32", eos_id=2)
     save(folder, toy_hf.values(model))
     refused(folder, "tokenizer.model", "pieces", "300")
     (folder / "tokenizer.model").unlink()

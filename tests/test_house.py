@@ -32,11 +32,16 @@ def imports_of(path: pathlib.Path) -> set[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module in HOUSE:
+        elif isinstance(node, ast.ImportFrom) and is_package(node.module):
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             found.add(node.module)
     return found
+
+
+def is_package(module: str) -> bool:
+    """Whether it is a folder of ours: 'polylm_jax', 'polylm_jax.hf'."""
+    return module.split(".")[0] in HOUSE and (REPO / module.replace(".", "/")).is_dir()
 
 
 def house_imports(path: pathlib.Path) -> set[str]:

@@ -7,8 +7,8 @@ import pathlib
 import numpy as np
 import sentencepiece
 
-from polylm_jax import hf_params, hf_verify
 from polylm_jax.checkpoint import Progress
+from polylm_jax.hf import param_table, verifying
 from polylm_jax.model import PolyLMConfig
 from polylm_jax.param_store import Writer
 from polylm_jax.tokenizer import Tokenizer
@@ -22,7 +22,7 @@ def vocabulary(folder: pathlib.Path, kind: str = "bpe") -> str:
     """A vocabulary of at most 600 pieces, trained on sentences in 18 languages -> its path."""
     text = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter([*hf_verify.TEXTS.values()] * 20), model_writer=text,
+        sentence_iterator=iter([*verifying.TEXTS.values()] * 20), model_writer=text,
         model_type=kind, vocab_size=600, hard_vocab_limit=False, byte_fallback=True, unk_id=0,
         bos_id=1, eos_id=2, pad_id=-1, add_dummy_prefix=False, remove_extra_whitespaces=False,
         normalization_rule_name="identity", num_threads=1, minloglevel=2,
@@ -37,7 +37,7 @@ def values(config: PolyLMConfig, scale: float = 0.2) -> dict[str, np.ndarray]:
     chance = np.random.default_rng(0)
     return {
         tensor.theirs: chance.normal(tensor.ours.endswith("scale"), scale, tensor.shape).astype("f")
-        for tensor in hf_params.tensors(config)
+        for tensor in param_table.tensors(config)
     }
 
 
@@ -54,9 +54,9 @@ def checkpoint(
     progress = Progress(
         step=step, rows=8 * step, batch_size=8, phase="toy", fingerprint=trained, recipe="A = 1"
     )
-    writer = Writer(model_dir, hf_params.our_shapes(config), dataclasses.asdict(progress))
+    writer = Writer(model_dir, param_table.our_shapes(config), dataclasses.asdict(progress))
     found = values(config, scale)
-    for tensor in hf_params.tensors(config):
+    for tensor in param_table.tensors(config):
         flat = found[tensor.theirs].reshape(-1)
         for index, first, count in writer.pieces(tensor.ours, tensor.layer):
             writer.write(tensor.ours, index, flat[first : first + count])

@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from polylm_jax import checkpoint, hf_params, hf_tokenizer
+from polylm_jax import checkpoint
+from polylm_jax.hf import param_table, tokenizer_files
 from polylm_jax.model import PolyLM, PolyLMConfig
 from polylm_jax.param_store import Reader, folder_of
 from polylm_jax.tokenizer import Tokenizer
@@ -73,10 +74,10 @@ def _verify_ids(tokenizer: Tokenizer, folder: pathlib.Path) -> bool:
         print("token ids: not verified, the folder has no tokenizer.json")
         return True
     texts = [*TEXTS.values(), *HARD]
-    differing = hf_tokenizer.differing_ids(tokenizer, folder, texts)
+    differing = tokenizer_files.differing_ids(tokenizer, folder, texts)
     print(f"token ids: {len(differing)} of {len(texts)} texts differ from SentencePiece's")
-    kind = hf_tokenizer.model_proto(tokenizer).trainer_spec.model_type
-    if kind == hf_tokenizer.BPE:
+    kind = tokenizer_files.model_proto(tokenizer).trainer_spec.model_type
+    if kind == tokenizer_files.BPE:
         return not differing
     print("  (not a BPE vocabulary: use tokenizer.model where the ids must be the trained ones)")
     return True
@@ -92,7 +93,7 @@ def _verify_logits(
         print(f"logits: not verified, {error.name} is not installed")
         return True
     step = checkpoint.read_progress(path, step).step
-    config = hf_params.config_of(Reader(folder_of(path, step)).shapes)
+    config = param_table.config_of(Reader(folder_of(path, step)).shapes)
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     needed = 12 * config.num_params  # both models in float32, and one as much on the way in
     if needed > memory:
@@ -136,7 +137,7 @@ def abstract_params(config: PolyLMConfig, device: jax.Device) -> dict:
     """The parameter tree, nothing in it yet, all on one device."""
     sharding = jax.sharding.SingleDeviceSharding(device)
     tree: dict = {}
-    for name, shape in hf_params.our_shapes(config).items():
+    for name, shape in param_table.our_shapes(config).items():
         *path, leaf = name.split(".")
         branch = tree
         for key in path:

@@ -10,10 +10,11 @@ import time
 import ml_dtypes
 import numpy as np
 
-from polylm_jax import hf_card, hf_config, hf_params, hf_tokenizer, output_folder
-from polylm_jax import safetensors_stream as stream
+from polylm_jax import output_folder
 from polylm_jax.checkpoint import Progress, read_progress
 from polylm_jax.errors import InputError, nearest
+from polylm_jax.hf import config_files, model_card, param_table, tokenizer_files
+from polylm_jax.hf import safetensors_stream as stream
 from polylm_jax.model import PolyLMConfig
 from polylm_jax.param_store import Reader, folder_of, runs
 from polylm_jax.tokenizer import Tokenizer
@@ -54,7 +55,7 @@ def export(
     output_folder.check(output, overwrite)
     progress = read_progress(checkpoint, step)
     reader = Reader(folder_of(checkpoint, progress.step))
-    config = hf_params.config_of(reader.shapes)
+    config = param_table.config_of(reader.shapes)
     tokenizer = _tokenizer(vocabulary, progress, config)
     size = config.num_params * DTYPES[dtype].itemsize
     began = time.monotonic()
@@ -62,9 +63,9 @@ def export(
         write_weights(reader, config, folder, DTYPES[dtype], int(max_shard_gb * 1e9))
         if file_format == "pytorch":
             _as_pytorch(folder)
-        hf_config.write_config(folder, config, dtype, tokenizer.eos_id)
-        hf_tokenizer.write_tokenizer(tokenizer, folder, config.max_length, chat_template)
-        hf_card.write_card(
+        config_files.write_config(folder, config, dtype, tokenizer.eos_id)
+        tokenizer_files.write_tokenizer(tokenizer, folder, config.max_length, chat_template)
+        model_card.write_card(
             folder, pathlib.Path(output).name, config, progress, checkpoint, dtype=dtype,
             pieces=tokenizer.vocab_size, eos=(tokenizer.processor.id_to_piece(tokenizer.eos_id),
             tokenizer.eos_id),
@@ -72,9 +73,9 @@ def export(
     seconds = time.monotonic() - began
     print(f"step {progress.step} -> {output}: {size / 1e9:.2f} GB of {dtype} in {seconds:.1f} s")
     if verify:
-        from polylm_jax import hf_verify
+        from polylm_jax.hf import verifying
 
-        hf_verify.verify(checkpoint, output, vocabulary, progress.step, dtype)
+        verifying.verify(checkpoint, output, vocabulary, progress.step, dtype)
 
 
 def _check_names(dtype: str, file_format: str, max_shard_gb: float) -> None:
@@ -107,7 +108,7 @@ def write_weights(
     max_shard_bytes: int,
 ) -> None:
     """The weights as safetensors shards with an index; each chunk of a parameter is read once."""
-    tensors = hf_params.tensors(config)
+    tensors = param_table.tensors(config)
     shapes = {tensor.theirs: tensor.shape for tensor in tensors}
     theirs = {(tensor.ours, tensor.layer): tensor.theirs for tensor in tensors}
     with stream.Writer(stream.create(folder, shapes, dtype, max_shard_bytes)) as writer:

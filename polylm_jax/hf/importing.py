@@ -11,10 +11,11 @@ import time
 
 import numpy as np
 
-from polylm_jax import hf_config, hf_params, output_folder, torch_files
-from polylm_jax import safetensors_stream as stream
+from polylm_jax import output_folder
 from polylm_jax.checkpoint import Progress
 from polylm_jax.errors import InputError
+from polylm_jax.hf import config_files, param_table, torch_files
+from polylm_jax.hf import safetensors_stream as stream
 from polylm_jax.model import PolyLMConfig
 from polylm_jax.param_store import Writer
 from polylm_jax.tokenizer import Tokenizer
@@ -48,11 +49,11 @@ def import_hf(
     source = pathlib.Path(hf_dir).expanduser()
     if not source.is_dir():
         raise InputError(f"HF_DIR = {hf_dir!r} is not a local folder: download the model first.")
-    config = hf_config.read_config(source, scan_layers=model is None or model.scan_layers)
+    config = config_files.read_config(source, scan_layers=model is None or model.scan_layers)
     _check_model(source, config, model)
     places = _places(source)
     shapes = {name: place.shape for name, place in places.items()}
-    named = hf_params.check_theirs(config, shapes, f"HF_DIR = {hf_dir!r}")
+    named = param_table.check_theirs(config, shapes, f"HF_DIR = {hf_dir!r}")
     tokenizer = _tokenizer(source, vocabulary, config)
     _check_tied(places, named)
     progress = _progress(source, config, tokenizer)
@@ -65,9 +66,9 @@ def import_hf(
     seconds = time.monotonic() - began
     print(f"{hf_dir} -> {output}: {size / 1e9:.2f} GB of float32 in {seconds:.1f} s")
     if verify:
-        from polylm_jax import hf_verify
+        from polylm_jax.hf import verifying
 
-        hf_verify.verify(output, hf_dir, str(pathlib.Path(output).expanduser() / VOCABULARY))
+        verifying.verify(output, hf_dir, str(pathlib.Path(output).expanduser() / VOCABULARY))
 
 
 def _check_model(source: pathlib.Path, config: PolyLMConfig, model: PolyLMConfig | None) -> None:
@@ -110,15 +111,15 @@ def _tokenizer(source: pathlib.Path, vocabulary: str, config: PolyLMConfig) -> T
 
 def _check_tied(places: Places, named: dict[str, str]) -> None:
     """InputError where the file has an output embedding that is not the input's, bit by bit."""
-    if hf_params.TIED not in places:
+    if param_table.TIED not in places:
         return
-    wte, head = places[named[f"{hf_params.PREFIX}wte.weight"]], places[hf_params.TIED]
+    wte, head = places[named[f"{param_table.PREFIX}wte.weight"]], places[param_table.TIED]
     size = int(np.prod(wte.shape))
     for start in range(0, size, PIECE):
         count = min(PIECE, size - start)
         if wte.read(start, count).tobytes() != head.read(start, count).tobytes():
             raise InputError(
-                f"{head.path} has an {hf_params.TIED} of its own, other than wte.weight: only a "
+                f"{head.path} has an {param_table.TIED} of its own, other than wte.weight: only a "
                 "GPT-2 with tied embeddings can be imported."
             )
 
@@ -137,8 +138,8 @@ def write_checkpoint(
     config: PolyLMConfig, places: Places, model_dir: pathlib.Path, progress: Progress
 ) -> None:
     """Streams tensors, by the table's names for theirs, into a new checkpoint in float32."""
-    writer = Writer(model_dir, hf_params.our_shapes(config), dataclasses.asdict(progress))
-    for tensor in hf_params.tensors(config):
+    writer = Writer(model_dir, param_table.our_shapes(config), dataclasses.asdict(progress))
+    for tensor in param_table.tensors(config):
         place = places[tensor.theirs]
         for index, first, count in writer.pieces(tensor.ours, tensor.layer):
             values = place.read(first, count).astype(np.float32, copy=False)
