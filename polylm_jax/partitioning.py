@@ -55,6 +55,8 @@ class MeshConfig:
     def shape(self, num_devices: int) -> tuple[int, int, int]:
         """(data, fsdp, tensor) over `num_devices`, or InputError where they don't fit."""
         sizes = [self.data, self.fsdp, self.tensor]
+        if self.num_slices < 1:
+            raise InputError(f"num_slices = {self.num_slices}: give a positive number.")
         for name, size in zip(AXES, sizes, strict=True):
             if size < 1 and size != -1:
                 raise InputError(f"mesh axis {name} = {size}: give a positive number, or -1.")
@@ -113,22 +115,31 @@ def check_mesh(
 def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -> Mesh:
     """The mesh over `devices` (all of them by default), laid out along the TPU's own links."""
     devices = list(jax.devices() if devices is None else devices)
-    data, fsdp, tensor = config.shape(len(devices))
+    shape = config.shape(len(devices))
+    slices = {getattr(device, "slice_index", 0) for device in devices}
+    if config.num_slices > 1 and len(slices) != config.num_slices:
+        raise InputError(
+            f"num_slices = {config.num_slices}, but the devices are on {len(slices)}: "
+            "set it to the number of slices that the run was started on."
+        )
+    return Mesh(device_grid(config, shape, devices), AXES)
+
+
+def device_grid(config: MeshConfig, shape: tuple[int, int, int], devices: Sequence) -> np.ndarray:
+    """The devices, [data, fsdp, tensor]: neighbours of an axis are neighbours on the torus."""
+
+    def grid(split: bool) -> np.ndarray:
+        if config.num_slices == 1:
+            return mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=split)
+        within = (shape[0] // config.num_slices, *shape[1:])
+        return mesh_utils.create_hybrid_device_mesh(
+            within, (config.num_slices, 1, 1), devices, allow_split_physical_axes=split
+        )
+
     try:
-        grid = _grid(config, (data, fsdp, tensor), devices, split=False)
-    except NotImplementedError:  # no axis of the torus has that size: parts of one do
-        grid = _grid(config, (data, fsdp, tensor), devices, split=True)
-    return Mesh(grid, AXES)
-
-
-def _grid(config: MeshConfig, shape, devices, *, split: bool) -> np.ndarray:
-    if config.num_slices == 1:
-        return mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=split)
-    within = (shape[0] // config.num_slices, *shape[1:])
-    between = (config.num_slices, 1, 1)
-    return mesh_utils.create_hybrid_device_mesh(
-        within, between, devices, allow_split_physical_axes=split
-    )
+        return grid(split=False)
+    except NotImplementedError:  # no axis of the torus has that size, so parts of one must do
+        return grid(split=True)
 
 
 @contextlib.contextmanager
