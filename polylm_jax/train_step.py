@@ -88,8 +88,8 @@ def make_train_step(
                 jnp.sum(weights, axis=1), component, num_components
             ),
             "z_loss": sums["loss"] - mean if z_loss else jnp.zeros(()),
-            "grad_norm": optax.global_norm(gradients),
-            "param_norm": optax.global_norm(params),
+            "grad_norm": optax.tree.norm(gradients),
+            "param_norm": optax.tree.norm(params),
             "learning_rate": learning_rate_fn(state.step),
         }
         return TrainState(step=state.step + 1, params=params, opt_state=opt_state), metrics
