@@ -34,16 +34,14 @@ CLOSE_SECONDS = 1.0  # that closing waits for reads under way
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """Rows [start_row, start_row + B) of a run, or of a validation split.
+    """Rows [start_row, start_row + B) of a run.
 
     tokens int32 [B, L+1]: labels are all but the first. component int32 [B]: which of the
-    schedule's components each row is from. weights float32 [B]: 0 for rows that only fill up a
-    batch. The arrays are sharded over the mesh's batch axes.
+    schedule's components each row is from. The arrays are sharded over the mesh's batch axes.
     """
 
     tokens: jax.Array
     component: jax.Array
-    weights: jax.Array
     start_row: int
 
 
@@ -238,41 +236,9 @@ def batches(
             f"rows {start_row} to {stop_row} of {total} are not whole batches of {batch_size}"
         )
     shards = HostShards(mesh, batch_size)
-    weights = np.ones(len(shards.offsets), np.float32)
 
     def load(start: int) -> Batch:
         tokens, component = rows.read(start + shards.offsets)
-        return Batch(shards.place(tokens), shards.place(component), shards.place(weights), start)
+        return Batch(shards.place(tokens), shards.place(component), start)
 
     return BatchIterator(load, range(start_row, stop_row, batch_size), prefetch, workers)
-
-
-def validation_batches(
-    store: TokenStore,
-    split: str,
-    length: int,
-    batch_size: int,
-    mesh: Mesh,
-    max_rows: int,
-    component: int = 0,
-    prefetch: int = 2,
-    workers: int = 2,
-) -> BatchIterator:
-    """The first rows of a split, unshuffled, at most `max_rows`; the last batch is filled up.
-
-    What fills it is zeros with weight 0. No batches where the split is shorter than a row.
-    component: the number that `Batch.component` gives for all rows.
-    """
-    available = min(store.num_rows(split, length), max_rows)
-    shards = HostShards(mesh, batch_size)
-    components = np.full(len(shards.offsets), component, np.int32)
-
-    def load(start: int) -> Batch:
-        rows = start + shards.offsets
-        real = rows < available
-        tokens = np.zeros((len(rows), length + 1), np.int32)
-        tokens[real] = store.read_rows(split, rows[real], length)
-        weights = real.astype(np.float32)
-        return Batch(shards.place(tokens), shards.place(components), shards.place(weights), start)
-
-    return BatchIterator(load, range(0, available, batch_size), prefetch, workers)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from jax.sharding import Mesh
-from toy_stores import SPAN, Watched, make_mesh, numbered, schedules
+from toy_stores import SPAN, make_mesh, numbered, schedules
 
-from polylm_jax.data import PLANNED_ROWS, Rows, batches, validation_batches
+from polylm_jax.data import PLANNED_ROWS, Rows, batches
 from polylm_jax.errors import InputError
 from polylm_jax.mixing import Phase, Schedule
 
@@ -36,7 +36,6 @@ def delivered(rows: Rows, mesh: Mesh, batch_size: int, start: int, stop: int, **
     for batch in batches(rows, mesh, batch_size, start, stop, **options):
         assert batch.start_row == expected and batch.tokens.shape == (batch_size, rows.length + 1)
         assert batch.tokens.dtype == batch.component.dtype == np.int32
-        assert (np.asarray(batch.weights) == 1).all()
         expected += batch_size
         for array, collected in ((batch.tokens, tokens), (batch.component, component)):
             whole = np.full(array.shape, -1, np.int32)
@@ -150,32 +149,6 @@ def test_rows_beyond_2_to_the_31(stores):
             assert (name, store_row) == (list(SIZES)[numbers[offset]], store_rows[offset])
             ordinal = schedule.counts(start + offset)[schedule.components.index(name)]
             assert epoch == ordinal // rows.num_rows(name)
-
-
-@pytest.mark.parametrize(("batch_size", "max_rows"), [(8, 1000), (8, 50), (16, 3), (8, 16)])
-def test_validation_rows_come_in_order_and_the_last_batch_is_filled_up(
-    stores, batch_size, max_rows
-):
-    store = Watched(stores["zh"])
-    found = list(
-        validation_batches(
-            store, "validation", LENGTH, batch_size, make_mesh(2, 2, 2), max_rows, component=5
-        )
-    )
-    available = min((999 // 2 - 1) // LENGTH, max_rows)
-    assert sorted(store.read) == list(range(available))
-    assert [batch.start_row for batch in found] == list(range(0, available, batch_size))
-    tokens = np.concatenate([np.asarray(batch.tokens) for batch in found])
-    weights = np.concatenate([np.asarray(batch.weights) for batch in found])
-    assert weights.tolist() == [1] * available + [0] * (len(tokens) - available)
-    assert (origin(tokens[:available])[1] == np.arange(available)).all()
-    assert (tokens[available:] == 0).all() and (np.asarray(found[0].component) == 5).all()
-
-
-def test_a_split_shorter_than_a_row_gives_no_validation_batches(stores):
-    args = (LENGTH, 8, make_mesh(8, 1, 1), 100)
-    assert list(validation_batches(stores["ar"], "validation", *args)) == []
-    assert list(validation_batches(stores["ar"], "test", *args)) == []
 
 
 def test_refuses_what_cannot_be_read(stores):

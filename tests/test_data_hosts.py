@@ -14,7 +14,7 @@ import numpy as np
 from toy_stores import Watched, numbered
 
 from polylm_jax import partitioning
-from polylm_jax.data import Rows, batches, validation_batches
+from polylm_jax.data import Rows, batches
 from polylm_jax.mixing import Phase, Schedule
 from polylm_jax.partitioning import MeshConfig
 from polylm_jax.token_store import TokenStore
@@ -37,13 +37,9 @@ def collect(folder: str) -> dict[str, np.ndarray]:
         mesh = partitioning.make_mesh(config)
         stores = {name: Watched(TokenStore.open(f"{folder}/{name}")) for name in SIZES}
         train = batches(Rows(SCHEDULE, stores, LENGTH, 5), mesh, BATCH, START, STOP)
-        rows = _held(train, f"{number}/train", found)
+        rows = _held(train, str(number), found)
         reads = sum(len(store.read) for store in stores.values())
-        found[f"{number}/train/reads"] = np.array([len(rows), reads])
-        held_out = Watched(TokenStore.open(f"{folder}/th"))
-        args = ("validation", LENGTH, BATCH, mesh, 70)
-        rows = _held(validation_batches(held_out, *args), f"{number}/validation", found)
-        found[f"{number}/validation/reads"] = np.array([np.sum(rows < 70), len(held_out.read)])
+        found[f"{number}/reads"] = np.array([len(rows), reads])
     return found
 
 
@@ -52,14 +48,14 @@ def _held(iterator, name: str, found: dict[str, np.ndarray]) -> np.ndarray:
     held: dict[int, tuple] = {}
     for batch in iterator:
         assert batch.tokens.shape == (BATCH, LENGTH + 1)
-        arrays = (batch.tokens, batch.component, batch.weights)
+        arrays = (batch.tokens, batch.component)
         for shards in zip(*(array.addressable_shards for array in arrays), strict=True):
             first = shards[0].index[0].indices(BATCH)[0] + batch.start_row
             for offset, values in enumerate(zip(*(np.asarray(shard.data) for shard in shards))):
                 held[first + offset] = values
     rows = sorted(held)
     found[f"{name}/rows"] = np.array(rows)
-    for place, field in enumerate(("tokens", "component", "weights")):
+    for place, field in enumerate(("tokens", "component")):
         found[f"{name}/{field}"] = np.array([held[row][place] for row in rows])
     return found[f"{name}/rows"]
 
@@ -106,20 +102,18 @@ def test_two_processes_read_what_one_reads(tmp_path):
     first, second = (dict(np.load(path)) for path in out)
     assert first.keys() == second.keys() == alone.keys()
     for number, config in enumerate(MESHES):
-        for kind in ("train", "validation"):
-            name = f"{number}/{kind}"
-            for one in (first, second, alone):
-                held, read = one[f"{name}/reads"]
-                assert held == read  # each of its own rows once, and no other
-            rows = [one[f"{name}/rows"] for one in (first, second)]
-            apart = config.tensor < 8  # a mesh all of `tensor` holds every row everywhere
-            assert bool(set(rows[0]) & set(rows[1])) != apart
-            assert set(rows[0]) | set(rows[1]) == set(alone[f"{name}/rows"])
-            for field in ("tokens", "component", "weights"):
-                whole = alone[f"{name}/{field}"]
-                offset = alone[f"{name}/rows"][0]
-                for one, own in zip((first, second), rows):
-                    assert one[f"{name}/{field}"].tobytes() == whole[own - offset].tobytes()
+        for one in (first, second, alone):
+            held, read = one[f"{number}/reads"]
+            assert held == read  # each of its own rows once, and no other
+        rows = [one[f"{number}/rows"] for one in (first, second)]
+        apart = config.tensor < 8  # a mesh all of `tensor` holds every row everywhere
+        assert bool(set(rows[0]) & set(rows[1])) != apart
+        assert set(rows[0]) | set(rows[1]) == set(alone[f"{number}/rows"])
+        for field in ("tokens", "component"):
+            whole = alone[f"{number}/{field}"]
+            offset = alone[f"{number}/rows"][0]
+            for one, own in zip((first, second), rows):
+                assert one[f"{number}/{field}"].tobytes() == whole[own - offset].tobytes()
 
 
 if __name__ == "__main__":
