@@ -15,7 +15,7 @@ from polylm_jax.storage import Folder
 from polylm_jax.store_build import build_store
 from polylm_jax.store_identity import refuse_other
 from polylm_jax.task_identity import identify, source_bytes
-from polylm_jax.token_store import MANIFEST, PLAN, TokenStore
+from polylm_jax.token_store import MANIFEST, PLAN, TokenStore, store_path
 from polylm_jax.tokenizer import Tokenizer
 
 SMALL_BYTES = 256 << 20  # `train` itself caches a task of no more text: some 20 s on 2 cores
@@ -31,6 +31,11 @@ def cache(
     recipe: str = "",
 ) -> None:
     """Tokenizes tasks into token stores, once; a killed one goes on where it stopped.
+
+    Sources are files (JSONL, text, TSV, Parquet, Moses; local or gs://) and what TFDS has prepared.
+    TFDS can't prepare the Pile, CC-100 and WMT20, for which it has no builder: read their files
+    (docs/data.md). Its `c4/multilingual` isn't ready-made, you build it yourself, with Apache Beam;
+    mC4 is also read from its published .json.gz files, which needs no TFDS.
 
     Every task's text is cut into units of work that any number of processes, on one machine or
     many, share: `--shard=0/3`, `--shard=1/3` and `--shard=2/3` do a third each, and the last to
@@ -99,11 +104,6 @@ def ensure_stores(
                 manifest = build_store(task, path, tokenizer, progress=progress)
                 progress.done(task.name, manifest)
     return {n: TokenStore.open(store_path(cache_dir, n), tokenizer.fingerprint) for n in tasks}
-
-
-def store_path(cache_dir: str, task: str) -> str:
-    """The folder of a task's store."""
-    return f"{str(cache_dir).rstrip('/')}/{task}"
 
 
 def parse_shard(shard: str) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from polylm_jax.mixing import Phase, Schedule
 from polylm_jax.model import PolyLMConfig
 from polylm_jax.optimizer import OptimizerConfig, RatePhase
 from polylm_jax.partitioning import MeshConfig
-from polylm_jax.token_store import TokenStore
+from polylm_jax.token_store import TokenStore, store_path
 from polylm_jax.tokenizer import Tokenizer
 
 # Fields of the model that change speed and memory, not what is computed.
@@ -92,7 +92,8 @@ class Experiment:
     None, with phases that name their components, needs no more than their stores.
     sequence_length, batch_size: tokens a row predicts, and rows of a step over all devices.
     max_epochs: a component that is read more often than this is told of.
-    num_chunks: pieces in which the loss goes over the vocabulary.
+    num_chunks: pieces of a row that the loss takes one after another. vocab_blocks: above 1, it
+    goes by so many blocks of the vocabulary in their place: less memory, a third more products.
     """
 
     model: PolyLMConfig
@@ -108,6 +109,7 @@ class Experiment:
     seed: int = 0
     max_epochs: float = 4.0
     num_chunks: int = 8
+    vocab_blocks: int = 1
     z_loss: float = 0.0
 
     def planned_devices(self) -> int:
@@ -123,7 +125,7 @@ class Experiment:
         data are then unknown. num_devices: of the machine it is for, by default this one's.
         """
         devices = jax.device_count() if num_devices is None else num_devices
-        self._check_shapes(devices)
+        self.check_shapes(devices)
         schedule = self._schedule()
         rates = self._rates(schedule)
         optimizer.learning_rate(rates)  # refuses a warm-up longer than its phase
@@ -131,10 +133,16 @@ class Experiment:
         rows = self._rows(schedule, tokenizer) if open_stores else None
         return Resolved(self, schedule, rates, self.mesh.shape(devices), tokenizer, rows)
 
-    def _check_shapes(self, devices: int) -> None:
+    def check_shapes(self, devices: int) -> None:
         self.model.check()
         self.optimizer.check()
-        for field in ("sequence_length", "batch_size", "microbatches", "num_chunks"):
+        for field in (
+            "sequence_length",
+            "batch_size",
+            "microbatches",
+            "num_chunks",
+            "vocab_blocks",
+        ):
             if getattr(self, field) < 1:
                 raise InputError(f"{field} = {getattr(self, field)}: give a positive number.")
         if self.sequence_length > self.model.max_length:
@@ -190,7 +198,7 @@ class Experiment:
     def _rows(self, schedule: Schedule, tokenizer: Tokenizer) -> Rows:
         names = schedule.trained
         if self.tasks is None and all(isinstance(p.mixture, Mapping) for p in self.phases):
-            folders = {name: f"{self.cache_dir.rstrip('/')}/{name}" for name in names}
+            folders = {name: store_path(self.cache_dir, name) for name in names}
             stores = {n: TokenStore.open(f, tokenizer.fingerprint) for n, f in folders.items()}
         else:
             from polylm_jax import cache  # brings SeqIO and TensorFlow, 5 s
@@ -236,9 +244,10 @@ class Resolved:
         """Component -> the label that its losses are pooled under: 'th', 'en-th', 'code'."""
         return {name: store.language for name, store in self.stores.items()}
 
-    def ledger(self, row: int) -> ledger.Ledger:
-        """Tokens planned and realised in the first `row` rows."""
-        return ledger.ledger(self.schedule, self.stores, self.experiment.sequence_length, row)
+    def ledger(self, row: int, realised: Sequence[int] | None = None) -> ledger.Ledger:
+        """Tokens planned and realised in the first `row` rows; `realised` [C] as counted."""
+        length = self.experiment.sequence_length
+        return ledger.ledger(self.schedule, self.stores, length, row, realised)
 
     def learning_rate(self, offset: int = 0) -> Callable[[jax.Array], jax.Array]:
         """Updates made -> rate. offset: steps of this batch size that the rows so far would be,

@@ -12,7 +12,7 @@ from polylm_jax.errors import InputError
 from polylm_jax.experiment import Experiment, Resolved
 from polylm_jax.inspection_view import show
 from polylm_jax.storage import Folder
-from polylm_jax.token_store import MANIFEST, TokenStore
+from polylm_jax.token_store import MANIFEST, TokenStore, store_path
 
 CURVE_POINTS = 64
 
@@ -59,7 +59,7 @@ def inspect(
 
 def open_stores(cache_dir: str, components: Sequence[str]) -> dict[str, TokenStore]:
     """The complete stores among those of the components."""
-    paths = {name: f"{cache_dir.rstrip('/')}/{name}" for name in components}
+    paths = {name: store_path(cache_dir, name) for name in components}
     return {n: TokenStore.open(p) for n, p in paths.items() if Folder(p).peek(MANIFEST)}
 
 
@@ -163,6 +163,7 @@ def memory_report(experiment: Experiment, mesh_shape: Sequence[int]) -> dict:
         length=experiment.sequence_length,
         microbatches=experiment.microbatches,
         num_chunks=experiment.num_chunks,
+        vocab_blocks=experiment.vocab_blocks,
     )
 
 

@@ -67,6 +67,16 @@ class Ledger:
         """The same for JSON."""
         return dataclasses.asdict(self)
 
+    def as_line(self) -> dict:
+        """The same by name: a line of ledger.jsonl, whose numbers are curves in TensorBoard."""
+
+        def by(field: str, lines: Sequence) -> dict[str, dict]:
+            numbers = [dataclasses.asdict(line) for line in lines]
+            return {line.pop(field): line for line in numbers}
+
+        components, languages = by("component", self.components), by("language", self.languages)
+        return {"rows": self.row, "components": components, "languages": languages}
+
 
 def ledger(
     schedule: Schedule,

@@ -226,6 +226,11 @@ def _open_part(path: str, content_hash: str) -> _OpenPart:
     return _OpenPart(path)
 
 
+def store_path(cache_dir: str, task: str) -> str:
+    """The folder of a task's store."""
+    return f"{cache_dir.rstrip('/')}/{task}"
+
+
 def check_format(version: int, folder: Folder) -> None:
     """Refuses a store of another version of this format."""
     if version != FORMAT_VERSION:

@@ -67,6 +67,9 @@ class Loop:
         # Metrics on the devices, and where the run will stand when they are there.
         self._pending: tuple[Progress, dict[str, jax.Array]] | None = None
         self._scores: Mapping[str, Score] = {}
+        # Labels of each component, as the devices counted them in what was delivered.
+        counts = self.resolved.schedule.counts(self.progress.rows)
+        self._labels = counts * self.resolved.experiment.sequence_length
 
     def run(self, state: TrainState, batches: Iterator[Batch]) -> bool:
         """Trains to the end, or until told to leave, and saves; whether it is all done.
@@ -119,7 +122,9 @@ class Loop:
         if self._pending is None:
             return
         (at, device_metrics), self._pending = self._pending, None
-        self.window.add(at.step, metrics.fetch(device_metrics))
+        fetched = metrics.fetch(device_metrics)
+        self.window.add(at.step, fetched)
+        self._labels += fetched["component_weight"].astype(self._labels.dtype)
         if at.step % self.cadence.log == 0 or at.step == self.total:
             tokens = at.rows * self.resolved.experiment.sequence_length
             place = {"phase": at.phase, "rows": at.rows, "tokens": tokens}
@@ -146,6 +151,8 @@ class Loop:
         self._collect()  # raises if the step went wrong: what is saved has finite loss and gradients
         with self.window.spending("checkpoint"):
             at = self.progress
-            self.log.event("save", at.step, ledger=self.resolved.ledger(at.rows).as_dict())
+            trained = self._labels // self.resolved.experiment.sequence_length
+            self.log.ledger(at.step, self.resolved.ledger(at.rows, trained).as_line())
+            self.log.event("save", at.step)
             self.checkpoints.save(state, self.progress)
             self.log.flush()

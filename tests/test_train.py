@@ -43,6 +43,7 @@ def test_a_run_leaves_all_that_it_should(unbroken):
     assert [event["step"] for event in toy_run.events(unbroken, "commit")] == [5, 10, 12]
     assert [line["step"] for line in lines(unbroken, "metrics.jsonl")] == list(range(1, 13))
     assert [line["step"] for line in lines(unbroken, "validation.jsonl")] == [0, 4, 8, 12]
+    assert [line["step"] for line in lines(unbroken, "ledger.jsonl")] == [5, 10, 12]
     progress = read_progress(str(unbroken))
     assert (progress.step, progress.rows, progress.phase) == (12, 96, "two")
     assert progress.fingerprint == json.loads((unbroken / "fingerprint.json").read_text())
@@ -55,6 +56,21 @@ def test_a_report_has_what_a_user_looks_for(unbroken):
     for name in ("loss", "learning_rate", "grad_norm", "tokens_per_second", "seconds"):
         assert line[name], name
     assert line["phase"] == "two"
+
+
+def test_the_ledger_counts_what_the_devices_were_given(unbroken, toy_folder):
+    rows = toy_run.experiment(toy_folder, **SHORT).resolve().rows
+    for line in lines(unbroken, "ledger.jsonl"):
+        _, component = rows.read(np.arange(line["rows"]))
+        counts = np.bincount(component, minlength=len(rows.schedule.components))
+        told = [line["components"][name]["tokens"] for name in rows.schedule.components]
+        assert told == (counts * toy_run.LENGTH).tolist()
+        assert sum(told) == line["rows"] * toy_run.LENGTH
+        for name, number in zip(rows.schedule.components, counts.tolist()):
+            book = line["components"][name]
+            assert abs(book["tokens"] - book["planned_tokens"]) < 2 * toy_run.LENGTH
+            assert book["epochs"] == number / rows.num_rows(name)
+    assert line["languages"].keys() >= {"en", "th"}
 
 
 def test_the_loss_falls_and_so_do_bits_per_byte(unbroken):
@@ -132,6 +148,7 @@ def test_after_a_crash_steps_are_done_again_and_no_step_stands_twice(
     assert (again["step"], again["reached"]) == (5, 8)
     assert [line["step"] for line in lines(tmp_path, "metrics.jsonl")] == list(range(1, 13))
     assert [line["step"] for line in lines(tmp_path, "validation.jsonl")] == [0, 4, 8, 12]
+    assert lines(tmp_path, "ledger.jsonl")[-1] == lines(unbroken, "ledger.jsonl")[-1]
     np.testing.assert_allclose(
         list(toy_run.losses(tmp_path).values()), list(toy_run.losses(unbroken).values()), rtol=1e-5
     )

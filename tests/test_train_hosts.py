@@ -60,16 +60,24 @@ def wait_for(seen, processes):
 def alone(toy_folder, tmp_path_factory):
     """The run in this process."""
     model_dir = tmp_path_factory.mktemp("alone")
-    toy_run.run(toy_folder, model_dir, {"phases": toy_run.halves(STEPS)})
+    toy_run.run(toy_folder, model_dir, {"phases": toy_run.halves(STEPS)}, eval_every_steps=STEPS)
     return model_dir
 
 
+def bits_per_byte(model_dir):
+    """Of the run's last validation."""
+    line = (model_dir / "validation.jsonl").read_text().splitlines()[-1]
+    return json.loads(line)["bits_per_byte"]
+
+
 def test_two_processes_have_the_losses_of_one(toy_folder, alone, tmp_path):
-    codes, errors = end(start(toy_folder, tmp_path / "two"))
+    codes, errors = end(start(toy_folder, tmp_path / "two", eval_every_steps=STEPS))
     assert codes == [0, 0], errors
     there, here = toy_run.losses(tmp_path / "two"), toy_run.losses(alone)
     assert there.keys() == here.keys() == set(range(1, STEPS + 1))
     np.testing.assert_allclose(list(there.values()), list(here.values()), rtol=1e-5)
+    there, here = bits_per_byte(tmp_path / "two"), bits_per_byte(alone)
+    assert there == pytest.approx(here, rel=1e-5)
 
 
 def test_sigterm_to_one_saves_on_all_and_one_process_goes_on(
