@@ -34,6 +34,32 @@ def add_task(
     return seqio.TaskRegistry.get(name)
 
 
+def add_evaluation_task(
+    name: str,
+    source: seqio.DataSource,
+    preprocessor: Callable,
+    vocabulary: str,
+    postprocess: Callable,
+    metric_fns: Sequence[Callable],
+) -> seqio.Task:
+    """Registers source -> preprocessor -> tokenize, without EOS, with metrics, or finds it there.
+
+    `source` has a `definition()`, as ours have; the preprocessor gives `inputs` and `targets`.
+    """
+    definition = (source.definition(), preprocessor, vocabulary)
+    if not _is_there(name, definition, seqio.TaskRegistry.names()):
+        seqio.TaskRegistry.add(
+            name,
+            source=source,
+            preprocessors=[preprocessor, seqio.preprocessors.tokenize],
+            postprocess_fn=postprocess,
+            metric_fns=list(metric_fns),
+            output_features=evaluation_features(vocabulary),
+        )
+        _DEFINITIONS[name] = definition
+    return seqio.TaskRegistry.get(name)
+
+
 def add_mixture(name: str, rates: Mapping[str, object]) -> seqio.Mixture:
     """Registers a SeqIO mixture of task name -> rate (a share of tokens), or finds it there."""
     definition = dict(rates)
@@ -48,6 +74,14 @@ def output_features(vocabulary: str) -> dict[str, seqio.Feature]:
     """`targets` in a SentencePiece vocabulary, which is opened when it's first used."""
     vocabulary = seqio.SentencePieceVocabulary(vocabulary)
     return {"targets": seqio.Feature(vocabulary, add_eos=True, dtype=tf.int32)}
+
+
+@functools.cache
+def evaluation_features(vocabulary: str) -> dict[str, seqio.Feature]:
+    """`inputs` and `targets` in a SentencePiece vocabulary, neither closed with EOS."""
+    vocabulary = seqio.SentencePieceVocabulary(vocabulary)
+    feature = seqio.Feature(vocabulary, add_eos=False, dtype=tf.int32)
+    return {"inputs": feature, "targets": feature}
 
 
 def _is_there(name: str, definition: object, names: Sequence[str]) -> bool:

@@ -29,6 +29,7 @@ def registry_of_its_own():
     """What a file's tests register in SeqIO goes with them: the registry is one for the process."""
     import seqio
 
+    from polylm_jax.evaluation import protocol
     from tasks import registry
 
     before = {*seqio.TaskRegistry.names(), *seqio.MixtureRegistry.names()}
@@ -38,3 +39,4 @@ def registry_of_its_own():
             if name not in before:
                 provider.remove(name)
                 registry._DEFINITIONS.pop(name, None)
+                protocol.remove(name)

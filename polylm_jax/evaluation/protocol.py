@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from polylm_jax.errors import InputError, nearest
 
 RANK, GENERATE = "rank", "generate"
+ROLLING = "rolling"  # a text as a whole, in windows of the model's length
 SUM, MEAN = "sum", "mean per token"  # of the log-probabilities of a choice's tokens
 NO_NORMALISATION = ""
 AS_PUBLISHED, REPAIRED = "as published", "repaired"
@@ -25,7 +26,7 @@ class Protocol:
         language: code of the language, as the project writes it ('ja'); of WMT the pair, 'en-de'.
         split: the benchmark's own name of what is scored ('test', 'validation'), also the task's
             split in SeqIO.
-        kind: RANK or GENERATE.
+        kind: RANK, GENERATE or ROLLING.
         metric: the key of the benchmark's own number in what the task's metric functions return.
         fidelity: AS_PUBLISHED, or REPAIRED where the published prompt has a fault.
         scoring: what is scored given what, in words, where a benchmark is scored in two ways.
@@ -62,7 +63,7 @@ class Protocol:
         parts = [f"{self.split} split", shots, self.fidelity]
         if self.kind == RANK:
             parts += [self.normalisation, self.scoring]
-        else:
+        elif self.kind == GENERATE:
             cut = ", ".join(repr(stop) for stop in self.stop)
             parts += [f"greedy, at most {self.max_new_tokens} tokens"]
             parts += [f"cut at {cut}" if cut else "until EOS"]

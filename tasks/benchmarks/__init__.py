@@ -1,0 +1,1 @@
+"""The paper's benchmarks as SeqIO tasks: published files or TFDS, prompts per language, protocols."""
