@@ -1,6 +1,6 @@
 """The report of `inspect` as tables in the terminal."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import rich.box
 import rich.console
@@ -23,8 +23,7 @@ def show(report: Mapping, max_epochs: float) -> None:
         _memory(report["memory_per_device"]),
         _phases(report),
         _languages(report["phases"]),
-        _ledger(report, max_epochs),
-        *_language_ledger(report["ledger"]),
+        *ledger_tables(report["ledger"], report["phases"], max_epochs),
     ):
         console.print(table)
     for line in (*_learning_rate(report), *_notes(report, max_epochs)):
@@ -118,13 +117,24 @@ def _languages(phases: list[Mapping]) -> rich.table.Table:
     return table
 
 
-def _ledger(report: Mapping, max_epochs: float) -> rich.table.Table:
-    step = report["ledger"]["step"]
-    title = f"Mixture, and its ledger after step {step:,}"
-    phases = [phase["name"] for phase in report["phases"]]
-    table = _table(title, "component", "language", *phases, "planned", "trained", "store", "epochs")
-    for line in sorted(report["ledger"]["components"], key=lambda line: place(line["language"])):
-        shares = [phase["components"].get(line["component"]) for phase in report["phases"]]
+def ledger_tables(
+    book: Mapping, phases: Sequence[Mapping], max_epochs: float
+) -> list[rich.table.Table]:
+    """A ledger (`Ledger.as_dict` and its "step") by component and by language.
+
+    phases: those whose shares are shown: the "name" of each, its "components", name -> share.
+    """
+    return [_component_ledger(book, phases, max_epochs), *_language_ledger(book)]
+
+
+def _component_ledger(
+    book: Mapping, phases: Sequence[Mapping], max_epochs: float
+) -> rich.table.Table:
+    title = f"Tokens per component after step {book['step']:,}"
+    names = [phase["name"] for phase in phases]
+    table = _table(title, "component", "language", *names, "planned", "trained", "store", "epochs")
+    for line in sorted(book["components"], key=lambda line: place(line["language"])):
+        shares = [phase["components"].get(line["component"]) for phase in phases]
         cached, epochs = line["stored_tokens"] is not None, line["epochs"]
         style = "bold red" if epochs and epochs > max_epochs else None
         table.add_row(

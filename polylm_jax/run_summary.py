@@ -3,13 +3,11 @@
 from collections.abc import Iterator
 
 import jax
-import rich.box
 import rich.table
 
-from polylm_jax import ledger
+from polylm_jax import inspection_view, ledger
 from polylm_jax.checkpoint import Progress
 from polylm_jax.experiment import Resolved
-from polylm_jax.ledger import Ledger
 from polylm_jax.terminal import count
 
 
@@ -33,18 +31,8 @@ def lines(resolved: Resolved, start: Progress, total: int, changes: list[str]) -
     yield from ledger.warnings(ledger.epochs(resolved.schedule, rows), experiment.max_epochs)
 
 
-def ledger_table(book: Ledger) -> rich.table.Table:
-    """Tokens of each component, then of each language: planned, realised, times read."""
-    title = f"Tokens after {book.row:,} rows"
-    table = rich.table.Table(title=title, title_justify="left", box=rich.box.SIMPLE_HEAD)
-    for number, column in enumerate(("component", "language", "planned", "rows give", "epochs")):
-        table.add_column(column, justify="right" if number > 1 else "left", no_wrap=True)
-    for line in book.components:
-        epochs = "" if line.epochs is None else f"{line.epochs:.2f}"
-        table.add_row(
-            line.component, line.language, count(line.planned_tokens), count(line.tokens), epochs
-        )
-    table.add_section()
-    for line in book.languages:
-        table.add_row("", line.language, count(line.planned_tokens), count(line.tokens), "")
-    return table
+def ledger_tables(resolved: Resolved, start: Progress, total: int) -> list[rich.table.Table]:
+    """Tokens by component and by language, of all rows up to the last step, `total`."""
+    row = start.rows + (total - start.step) * resolved.experiment.batch_size
+    book = resolved.ledger(row).as_dict() | {"step": total}
+    return inspection_view.ledger_tables(book, (), resolved.experiment.max_epochs)

@@ -145,7 +145,8 @@ def _run(
         log.event("start", start.step, **_place(start, total, log, recipe, changes))
     for line in run_summary.lines(resolved, start, total, changes):
         terminal.line(line)
-    terminal.show(run_summary.ledger_table(resolved.ledger(resolved.schedule.total_rows)))
+    for table in run_summary.ledger_tables(resolved, start, total):
+        terminal.show(table)
     if total == start.step and (start.evaluated == total or not cadence.evaluate):
         terminal.line(f"all {total} steps are done")
         return True
