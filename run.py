@@ -25,6 +25,7 @@ MODES = {
     "inspect": "polylm_jax.inspection.inspect",
     "export": "polylm_jax.hf.exporting.export",
     "import_hf": "polylm_jax.hf.importing.import_hf",
+    "verify": "polylm_jax.hf.verifying.verify",
 }
 REPO = pathlib.Path(__file__).resolve().parent
 
@@ -152,7 +153,8 @@ def call(
 def main(argv: list[str]) -> int:
     """Exit code 2 with one sentence for bad input, 130 for Ctrl-C; a mode's own passes through."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow only reads text for us
-    sys.path.append(os.getcwd())  # for modules that a user's gin file imports, as `python -m` has it
+    # For modules that a user's gin file imports, as `python -m` has it.
+    sys.path.append(os.getcwd())
     debug = "--debug" in argv
     try:
         options, overrides, flags = command_line.parse(MODES, argv)

@@ -43,8 +43,11 @@ def building(output: str, needed_bytes: int, overwrite: bool = False) -> Iterato
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def check(output: str, overwrite: bool) -> pathlib.Path:
-    """Where `output` is; InputError unless it is local, and absent or to be replaced."""
+def check(output: str, overwrite: bool, source: str = "") -> pathlib.Path:
+    """Where `output` is; InputError unless it is local, and absent or to be replaced.
+
+    source: what is read, which a replaced output must not hold.
+    """
     if "://" in output:
         raise InputError(f"OUTPUT = {output!r} is not a local path: write it here, then copy it.")
     place = pathlib.Path(os.path.abspath(os.path.expanduser(output)))
@@ -54,7 +57,15 @@ def check(output: str, overwrite: bool) -> pathlib.Path:
         )
     if place.exists() and not place.is_dir():
         raise InputError(f"OUTPUT = {output!r} is a file: name a folder.")
+    if source and "://" not in source and _resolved(source).is_relative_to(_resolved(output)):
+        raise InputError(
+            f"OUTPUT = {output!r} holds {source!r}, which is read: name another folder."
+        )
     return place
+
+
+def _resolved(path: str) -> pathlib.Path:
+    return pathlib.Path(path).expanduser().resolve()
 
 
 def _check_space(place: pathlib.Path, needed_bytes: int) -> None:

@@ -15,7 +15,7 @@ import toy_run
 
 from polylm_jax import param_store
 from polylm_jax.errors import InputError
-from polylm_jax.hf import param_table, verifying
+from polylm_jax.hf import param_table, token_ids, verifying
 from polylm_jax.hf.exporting import export
 from polylm_jax.languages import LANGUAGES
 from polylm_jax.tokenizer import Tokenizer
@@ -86,7 +86,10 @@ def test_logits_are_pytorchs(dtype, toy, tmp_path, capsys):
     checkpoint, vocabulary, _ = toy
     export(checkpoint, str(tmp_path / "out"), vocabulary, dtype=dtype)
     said = capsys.readouterr().out
-    assert "max |JAX - PyTorch|" in said and "0 of 29 texts differ" in said
+    assert (
+        "max |JAX - PyTorch|" in said
+        and "0 of 29 texts in 18 languages get other token ids" in said
+    )
 
 
 def test_other_weights_fail_the_comparison_and_stay(toy, tmp_path, capsys):
@@ -158,6 +161,9 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(toy, tmp_path):
     out.mkdir()
     assert "overwrite" in refused(toy, out)
     assert not list(out.iterdir())
+    run = pathlib.Path(toy[0])
+    for holds in (run, run.parent):
+        assert "which is read" in refused(toy, holds, overwrite=True)
 
 
 def test_a_value_beyond_float16_is_refused_and_leaves_what_was_there(toy, tmp_path, monkeypatch):
@@ -206,7 +212,7 @@ def test_the_tokenizer_of_the_folder_is_the_trained_one(toy, tmp_path):
 
 
 def test_texts_are_compared_in_every_language():
-    assert set(verifying.TEXTS) == set(LANGUAGES)
+    assert set(token_ids.TEXTS) == set(LANGUAGES)
 
 
 def test_a_unigram_vocabulary_is_never_called_equal(tmp_path, capsys):
@@ -214,4 +220,29 @@ def test_a_unigram_vocabulary_is_never_called_equal(tmp_path, capsys):
     toy_hf.checkpoint(tmp_path / "run", vocabulary)
     export(str(tmp_path / "run"), str(tmp_path / "out"), vocabulary)
     said = capsys.readouterr().out
-    assert "of 29 texts differ" in said and "not a BPE vocabulary" in said
+    assert said.count("of 29 texts in 18 languages get other token ids") == 1
+    assert "not a BPE vocabulary" in said and "equal" not in said
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "of 29 texts in 18 languages get other token ids" in card
+    assert "not a BPE vocabulary" in card and "equal" not in card
+
+
+def test_verify_refuses_the_folder_of_another_model(toy, tmp_path):
+    out, model = tmp_path / "out", dataclasses.replace(toy_hf.MODEL, num_layers=2)
+    toy_hf.checkpoint(tmp_path / "run", toy[1], model)
+    export(str(tmp_path / "run"), str(out), toy[1], verify=False)
+    with pytest.raises(InputError, match="other sizes"):
+        verifying.verify(toy[0], str(out), toy[1])
+    with pytest.raises(InputError, match=r"config\.json"):
+        verifying.verify(toy[0], str(tmp_path), toy[1])
+
+
+def test_the_card_finds_the_validation_of_a_run_in_any_folder(toy, tmp_path):
+    run = tmp_path / "checkpoints-of-mine" / "run"
+    toy_hf.checkpoint(run, toy[1])
+    lines = [{"step": step, "bits_per_byte": {"th": 1.5 + step}} for step in (3, 6, 9)]
+    (run / "validation.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
+    for place in (run, run / "checkpoints", run / "checkpoints" / "7"):
+        export(str(place), str(tmp_path / "out"), toy[1], overwrite=True, verify=False)
+        card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+        assert "(step 6)" in card and "| Thai | | 7.5000 |" in card

@@ -9,13 +9,13 @@ import pytest
 import toy_hf
 
 from polylm_jax import checkpoint
-from polylm_jax.hf import verifying
+from polylm_jax.hf import token_ids, verifying
 from polylm_jax.hf.exporting import export
 from polylm_jax.model import PolyLM
 from polylm_jax.tokenizer import Tokenizer
 
 NEW = 12
-PROMPTS = [text[: 4 + number] for number, text in enumerate(verifying.TEXTS.values())]
+PROMPTS = [text[: 4 + number] for number, text in enumerate(token_ids.TEXTS.values())]
 PROMPTS += ["a", "7:45"]
 
 

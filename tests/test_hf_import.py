@@ -254,3 +254,17 @@ def test_a_folder_without_a_model_is_refused(folder):
     (folder / "config.json").unlink()
     refused(folder, "config.json")
     refused(folder / "none", "is not a local folder")
+
+
+def test_an_output_that_holds_the_source_is_refused(folder):
+    before = sorted(path.name for path in folder.iterdir())
+    for output in (folder, folder.parent):
+        with pytest.raises(InputError, match="which is read"):
+            import_hf(str(folder), str(output), overwrite=True)
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_polylms_own_class_is_read_as_gpt2(folder, capsys):
+    configure(folder, architectures=["PolyLMHeadModel"], activation_function="gelu_fast")
+    same_bits(imported(folder), toy_hf.values(toy_hf.MODEL))
+    assert "PolyLMHeadModel: read as GPT-2" in capsys.readouterr().out

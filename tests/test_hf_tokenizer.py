@@ -7,7 +7,8 @@ import pytest
 import sentencepiece
 from hypothesis import strategies as st
 
-from polylm_jax.hf.tokenizer_files import differing_ids, write_tokenizer
+from polylm_jax.hf.token_ids import differing_ids
+from polylm_jax.hf.tokenizer_files import write_tokenizer
 from polylm_jax.tokenizer import Tokenizer
 
 TEXTS = [

@@ -8,7 +8,7 @@ import numpy as np
 import sentencepiece
 
 from polylm_jax.checkpoint import Progress
-from polylm_jax.hf import param_table, verifying
+from polylm_jax.hf import param_table, token_ids
 from polylm_jax.model import PolyLMConfig
 from polylm_jax.param_store import Writer
 from polylm_jax.tokenizer import Tokenizer
@@ -22,7 +22,7 @@ def vocabulary(folder: pathlib.Path, kind: str = "bpe") -> str:
     """A vocabulary of at most 600 pieces, trained on sentences in 18 languages -> its path."""
     text = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter([*verifying.TEXTS.values()] * 20), model_writer=text,
+        sentence_iterator=iter([*token_ids.TEXTS.values()] * 20), model_writer=text,
         model_type=kind, vocab_size=600, hard_vocab_limit=False, byte_fallback=True, unk_id=0,
         bos_id=1, eos_id=2, pad_id=-1, add_dummy_prefix=False, remove_extra_whitespaces=False,
         normalization_rule_name="identity", num_threads=1, minloglevel=2,

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from polylm_jax.errors import InputError
 from polylm_jax.model import EPSILON, PolyLMConfig
 
-ARCHITECTURES = ("GPT2LMHeadModel", "GPT2Model")
+# PolyLM-13B's release names a class of its own, with model_type gpt2 and GPT-2's fields.
+OWN_CLASS = "PolyLMHeadModel"
+ARCHITECTURES = ("GPT2LMHeadModel", "GPT2Model", OWN_CLASS)
 # Three names of one function, the tanh GELU; 'gelu' is the exact one, which differs by up to 5e-4.
 ACTIVATIONS = ("gelu_new", "gelu_fast", "gelu_pytorch_tanh")
 SIZES = {  # theirs -> ours
@@ -78,8 +80,10 @@ def _check(path: pathlib.Path, values: Mapping) -> None:
     kinds = values.get("architectures") or [f"model_type {values.get('model_type')!r}"]
     if values.get("model_type", "gpt2") != "gpt2" or kinds[0] not in ARCHITECTURES:
         raise InputError(
-            f"{path} is of a {kinds[0]}: only {' and '.join(ARCHITECTURES)} can be imported."
+            f"{path} is of a {kinds[0]}: only {', '.join(ARCHITECTURES)} can be imported."
         )
+    if kinds[0] == OWN_CLASS:
+        print(f"{path} names {OWN_CLASS}: read as GPT-2; code that came with it isn't run")
     activation = values.get("activation_function", ACTIVATIONS[0])
     if activation not in ACTIVATIONS:
         raise InputError(

@@ -4,6 +4,7 @@ Nothing large is ever whole in memory: a chunk of a parameter is read, and its r
 where they belong in the shard files, whose layout is known before.
 """
 
+import os
 import pathlib
 import time
 
@@ -13,7 +14,7 @@ import numpy as np
 from polylm_jax import output_folder
 from polylm_jax.checkpoint import Progress, read_progress
 from polylm_jax.errors import InputError, nearest
-from polylm_jax.hf import config_files, model_card, param_table, tokenizer_files
+from polylm_jax.hf import config_files, model_card, param_table, token_ids, tokenizer_files
 from polylm_jax.hf import safetensors_stream as stream
 from polylm_jax.model import PolyLMConfig
 from polylm_jax.param_store import Reader, folder_of, runs
@@ -52,7 +53,7 @@ def export(
     Raises InputError for bad input, with nothing written; SystemExit(1) if the comparison fails.
     """
     _check_names(dtype, file_format, max_shard_gb)
-    output_folder.check(output, overwrite)
+    output_folder.check(output, overwrite, checkpoint)
     progress = read_progress(checkpoint, step)
     reader = Reader(folder_of(checkpoint, progress.step))
     config = param_table.config_of(reader.shapes)
@@ -68,14 +69,14 @@ def export(
         model_card.write_card(
             folder, pathlib.Path(output).name, config, progress, checkpoint, dtype=dtype,
             pieces=tokenizer.vocab_size, eos=(tokenizer.processor.id_to_piece(tokenizer.eos_id),
-            tokenizer.eos_id),
+            tokenizer.eos_id), ids=token_ids.compare(tokenizer, folder)[1],
         )  # fmt: skip
     seconds = time.monotonic() - began
     print(f"step {progress.step} -> {output}: {size / 1e9:.2f} GB of {dtype} in {seconds:.1f} s")
     if verify:
         from polylm_jax.hf import verifying
 
-        verifying.verify(checkpoint, output, vocabulary, progress.step, dtype)
+        verifying.verify(checkpoint, output, vocabulary, step=progress.step, dtype=dtype)
 
 
 def _check_names(dtype: str, file_format: str, max_shard_gb: float) -> None:
@@ -144,7 +145,9 @@ def _as_pytorch(folder: pathlib.Path) -> None:
             "file_format = 'pytorch' needs PyTorch: install torch, or export safetensors."
         ) from error
     for path in sorted(folder.glob("*.safetensors")):
-        torch.save(safetensors.torch.load_file(path), folder / _bin_name(path.name))
+        with open(folder / _bin_name(path.name), "wb") as file:  # so that a full disk is an OSError
+            torch.save(safetensors.torch.load_file(path), file)
+            os.fsync(file.fileno())
         path.unlink()
     index = folder / stream.INDEX
     if index.exists():

@@ -45,7 +45,7 @@ def import_hf(
 
     Raises InputError for bad input, with nothing written; SystemExit(1) if the comparison fails.
     """
-    output_folder.check(output, overwrite)
+    output_folder.check(output, overwrite, hf_dir)
     source = pathlib.Path(hf_dir).expanduser()
     if not source.is_dir():
         raise InputError(f"HF_DIR = {hf_dir!r} is not a local folder: download the model first.")

@@ -8,6 +8,7 @@ from polylm_jax.checkpoint import FOLDER, Progress
 from polylm_jax.errors import InputError
 from polylm_jax.mixing import Phase, Schedule
 from polylm_jax.model import PolyLMConfig
+from polylm_jax.param_store import folder_of
 from polylm_jax.storage import Folder
 
 HEAD = """---
@@ -51,7 +52,7 @@ def tokens_by_label(progress: Progress) -> dict[str, int]:
 
 def bits_per_byte(checkpoint: str, step: int) -> tuple[int, dict[str, float]]:
     """The newest validation of the run up to `step`: (its step, label -> bits per byte)."""
-    run = checkpoint.rstrip("/").partition(f"/{FOLDER}")[0]
+    run = folder_of(checkpoint, step).rpartition(f"/{FOLDER}/")[0]
     text = Folder(run, "CHECKPOINT").peek("validation.jsonl") or b""
     lines = [json.loads(line) for line in text.splitlines()]
     lines = [line for line in lines if line["step"] <= step]
@@ -68,8 +69,9 @@ def write_card(
     dtype: str,
     pieces: int,
     eos: tuple[str, int],
+    ids: str,
 ) -> None:
-    """Writes README.md: shape, step, tokens per language, validation, recipe."""
+    """Writes README.md: shape, step, how ids compare, tokens per language, validation, recipe."""
     tokens = tokens_by_label(progress)
     codes = ", ".join(_codes(tokens))
     text = HEAD.format(
@@ -87,6 +89,7 @@ def write_card(
         mlp_dim=config.mlp_dim,
         max_length=config.max_length,
     )
+    text += f"\nToken ids: {ids}.\n"
     if "imported" in progress.fingerprint:
         text += f"\nThe weights were imported from `{progress.fingerprint['imported']}`.\n"
     validated, bits = bits_per_byte(checkpoint, progress.step)

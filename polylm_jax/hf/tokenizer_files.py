@@ -3,13 +3,12 @@
 transformers 5 has no slow Llama tokenizer, so the ids must come out of a `tokenizers` pipeline. A
 BPE vocabulary goes through exactly: its merges are the pairs of pieces whose join is a piece, in
 the order of the join's score. A unigram vocabulary goes through the library's Unigram model, whose
-Viterbi breaks ties its own way; `differing_ids` measures how often, and nobody is told 'equal'.
+Viterbi breaks ties its own way; `token_ids` measures how often, and nobody is told 'equal'.
 """
 
 import base64
 import json
 import pathlib
-from collections.abc import Iterable
 
 from sentencepiece import sentencepiece_model_pb2
 
@@ -177,18 +176,3 @@ def _unigram(proto: sentencepiece_model_pb2.ModelProto) -> dict:
 def _unigram_score(piece: sentencepiece_model_pb2.ModelProto.SentencePiece) -> float:
     """Its own score, or one that no path takes: a user's "</s>" or "<0x0A>" is plain text."""
     return piece.score if piece.type in (NORMAL, USER_DEFINED) else -1e6
-
-
-def differing_ids(tokenizer: Tokenizer, folder: pathlib.Path, texts: Iterable[str]) -> list[str]:
-    """The texts whose ids from `folder`'s tokenizer.json differ from SentencePiece's.
-
-    Special tokens are split, as tokenizer_config.json tells transformers to.
-    """
-    import tokenizers
-
-    fast = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-    fast.encode_special_tokens = True
-    texts = list(texts)
-    encoded = fast.encode_batch(texts, add_special_tokens=False)
-    pairs = zip(texts, encoded, strict=True)
-    return [text for text, fast_ids in pairs if fast_ids.ids != tokenizer.encode(text)]
