@@ -38,6 +38,7 @@ def per_device(
     length: int,
     microbatches: int,
     num_chunks: int,
+    vocab_blocks: int = 1,
 ) -> dict[str, int]:
     """Bytes of a training step on each device of a data x fsdp x tensor mesh.
 
@@ -57,13 +58,14 @@ def per_device(
     # One layer at a time is recomputed whole, with the gradients of what it makes.
     working = 2 * compute * (9 * config.embed_dim + 3 * config.mlp_dim)
     activations = rows * length * (config.num_layers * (residual + kept) + working) // tensor
-    chunk = length // loss.divisor(length, num_chunks)
+    pieces = (config.vocab_size, vocab_blocks) if vocab_blocks > 1 else (length, num_chunks)
+    logits = rows * length * config.vocab_size // loss.divisor(*pieces)
     return {
         "parameters": FLOAT32 * held,
         "moments": 2 * FLOAT32 * held,
         "gradients": FLOAT32 * held * (2 if microbatches > 1 else 1),
         "activations": activations,
-        "logits": 2 * FLOAT32 * rows * chunk * config.vocab_size // tensor,
+        "logits": 2 * FLOAT32 * logits // tensor,
     }
 
 

@@ -237,7 +237,10 @@ class PolyLM(nn.Module):
             position_BTD = wpe[None, : tokens_BT.shape[1]]
         else:
             position_BTD = jnp.take(wpe, positions_BT, axis=0, mode="clip")
-        x_BTD = jnp.take(self.wte.embedding, tokens_BT, axis=0, mode="clip") + position_BTD
+        # Each device looks all rows up in its columns of the table; only the result moves.
+        x_BTD = jnp.take(self.wte.embedding, tokens_BT, axis=0, mode="clip")
+        x_BTD = _constrain(x_BTD, "lookup_batch", "length", "embed")
+        x_BTD = _constrain(x_BTD, "batch", "residual_length", None) + position_BTD
         x_BTD = x_BTD.astype(self.config.residual_dtype)
         return _constrain(x_BTD, "batch", "residual_length", None)
 

@@ -34,6 +34,7 @@ RULES = {  # axis name of the model -> axes of the mesh
     # activations, and the embedding while the loss reads it block by block
     "vocab_rows": ("tensor", "fsdp"),
     "batch": ("data", "fsdp"),
+    "lookup_batch": "data",
     "length": None,
     "residual_length": "tensor",
     "cache_length": None,

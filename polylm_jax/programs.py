@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -21,15 +21,16 @@ from polylm_jax.train_step import make_train_step
 class Programs:
     """A run's model and optimizer on its mesh.
 
-    offset: see `Resolved.learning_rate`.
+    offset: see `Resolved.learning_rate`. devices: where it runs, JAX's own by default.
     """
 
     resolved: Resolved
     offset: float = 0
+    devices: Sequence[jax.Device] | None = None
 
     @functools.cached_property
     def mesh(self) -> Mesh:
-        return partitioning.make_mesh(self.resolved.experiment.mesh)
+        return partitioning.make_mesh(self.resolved.experiment.mesh, self.devices)
 
     @functools.cached_property
     def model(self) -> PolyLM:
@@ -60,6 +61,7 @@ class Programs:
             len(self.resolved.schedule.components),
             microbatches=experiment.microbatches,
             num_chunks=experiment.num_chunks,
+            vocab_blocks=experiment.vocab_blocks,
             z_loss=experiment.z_loss,
         )
         state = self.abstract_state

@@ -39,7 +39,7 @@ def required() -> list[str]:
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_every_file_is_opened(path):
     before = [CONFIGS / "models/tiny.gin"] if path.parent.name == "runs" else []
-    if path.name in ("inspect.gin", "cache.gin"):
+    if path.name in ("inspect.gin", "cache.gin", "plan.gin"):
         before.append(CONFIGS / "runs/train.gin")
     for folder in (CONFIGS, run.REPO):
         gin.add_config_file_search_path(str(folder))

@@ -1,0 +1,105 @@
+"""A step compiled for a TPU slice that isn't there, by libtpu's own compiler, and its memory."""
+
+import dataclasses
+import importlib.util
+import os
+import re
+import time
+
+import jax
+
+from polylm_jax.errors import InputError
+from polylm_jax.experiment import Resolved
+from polylm_jax.planning.chips import Topology
+from polylm_jax.programs import Programs
+
+GIB = 2**30
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_NEEDED = re.compile(r"(?:Used |temporaries \()([\d.]+)([KMGT]?)")  # "Used 18.1G of 15.75G hbm"
+
+
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """Bytes of one chip's HBM. Arguments are the state and the batch; outputs reuse their place.
+
+    total is what the program asks for; temporaries hold gaps, so what lives at once is less.
+    Of a program that doesn't fit, the total alone is known.
+    """
+
+    total: float
+    arguments: float | None = None
+    temporaries: float | None = None
+    outputs: float | None = None
+    reused: float | None = None
+    code: float | None = None
+    peak: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Compiled:
+    """hlo: the optimized program, '' where it doesn't fit."""
+
+    memory: Memory
+    fits: bool
+    hlo: str
+    seconds: float
+
+
+def devices(topology: Topology) -> list[jax.Device]:
+    """The chips of a topology as JAX's devices; no TPU is needed, libtpu is.
+
+    InputError where libtpu isn't installed or knows no such slice.
+    """
+    if importlib.util.find_spec("libtpu") is None:
+        raise InputError(
+            "plan compiles with libtpu, which isn't installed here: pip install -r requirements-tpu.txt."
+        )
+    os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # asks no cloud what machine this is
+    jax.config.update("jax_platforms", "cpu")  # a TPU that is here stays free
+    from jax.experimental import topologies
+
+    options = {"chip_config_name": "megacore"} if topology.chip.name == "v4" else {}
+    if topology.slices > 1:
+        options["num_slices"] = topology.slices
+    try:
+        return topologies.get_topology_desc(
+            platform="tpu", topology_name=topology.name, **options
+        ).devices
+    except (jax.errors.JaxRuntimeError, ValueError) as error:
+        sentence = " ".join(str(error).split())
+        if "lockfile" in sentence or "already in use" in sentence:
+            raise InputError(
+                "libtpu serves one process at a time and another one has it: wait until it ends."
+            ) from error
+        raise InputError(f"topology = {topology.name!r}: libtpu says {sentence[:200]}") from error
+
+
+def compile_step(resolved: Resolved, devices: list[jax.Device]) -> Compiled:
+    """The train step, lowered and compiled; one that needs more than the chip has is no error."""
+    start = time.perf_counter()
+    lowered = Programs(resolved, devices=tuple(devices)).lower_step()
+    try:
+        compiled = lowered.compile()
+    except jax.errors.JaxRuntimeError as error:
+        needed = _NEEDED.search(str(error))
+        if needed is None:
+            raise
+        total = float(needed[1]) * _UNITS[needed[2]]
+        return Compiled(Memory(total), False, "", time.perf_counter() - start)
+    return Compiled(_memory(compiled), True, compiled.as_text(), time.perf_counter() - start)
+
+
+def _memory(compiled: jax.stages.Compiled) -> Memory:
+    stats = compiled.memory_analysis()
+    arguments, outputs = stats.argument_size_in_bytes, stats.output_size_in_bytes
+    temporaries, reused = stats.temp_size_in_bytes, stats.alias_size_in_bytes
+    code = stats.generated_code_size_in_bytes
+    return Memory(
+        total=arguments + outputs - reused + temporaries + code,
+        arguments=arguments,
+        temporaries=temporaries,
+        outputs=outputs,
+        reused=reused,
+        code=code,
+        peak=stats.peak_memory_in_bytes,
+    )

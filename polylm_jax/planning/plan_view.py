@@ -1,0 +1,160 @@
+"""The plan of a step as tables in the terminal."""
+
+from collections.abc import Mapping, Sequence
+
+import rich.box
+import rich.console
+import rich.table
+
+from polylm_jax.terminal import count
+
+GIB = 2**30
+
+
+def _console() -> rich.console.Console:
+    console = rich.console.Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 160  # a file or a pipe has no width; 80 columns would cut the tables
+    return console
+
+
+def line(text: str) -> None:
+    _console().print(text, markup=False, soft_wrap=True)
+
+
+def progress(number: int, total: int, setting: Mapping) -> None:
+    """Told before each compile, which takes a minute or two."""
+    place = f"{number}/{total}: " if total > 1 else ""
+    line(f"compiling {place}{_setting(setting)} ...")
+
+
+def show(plan: Mapping) -> None:
+    """The whole plan of one step."""
+    slices = f"{plan['slices']} x " if plan["slices"] > 1 else ""
+    line(f"{slices}{plan['topology']}, {plan['chips']} chips: {_setting(plan['setting'])}")
+    line(f"compiled in {plan['compile_seconds']:.0f} s; times below are estimates from peaks")
+    console = _console()
+    console.print(_memory(plan))
+    if plan["fits"]:
+        for table in (_work(plan), _collectives(plan), _roofline(plan["roofline"])):
+            console.print(table)
+    console.print(_run(plan))
+
+
+def show_search(plans: Sequence[Mapping]) -> None:
+    """What fits, best first, then what doesn't."""
+    columns = ("GiB", "of HBM", "FLOPs / model", "estimate", "MFU bound", "binds")
+    table = _table("Search", "setting", *columns)
+    for plan in plans:
+        used, hbm = plan["memory"]["total"], plan["memory"]["hbm"]
+        cells = [f"{used / GIB:.1f}", f"{used / hbm:.0%}"]
+        if plan["fits"]:
+            work, time = plan["work"], plan["roofline"]
+            cells += [
+                f"{work['hardware_flops'] / work['model_flops']:.2f}",
+                f"{time['seconds']:.3g} s",
+                f"{time['mfu_bound']:.1%}",
+                time["binds"],
+            ]
+        else:
+            cells += ["does not fit", "", "", ""]
+        table.add_row(_setting(plan["setting"]), *cells)
+    _console().print(table)
+
+
+def _table(title: str, *columns: str) -> rich.table.Table:
+    """The first column is text, the others are numbers."""
+    table = rich.table.Table(title=title, title_justify="left", box=rich.box.SIMPLE_HEAD)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left", no_wrap=True)
+    return table
+
+
+def _setting(setting: Mapping) -> str:
+    mesh = " x ".join(f"{axis} {size}" for axis, size in setting["mesh"].items())
+    loss = f"{setting['vocab_blocks']} vocabulary blocks"
+    if setting["vocab_blocks"] == 1:
+        loss = f"{setting['num_chunks']} chunks"
+    return (
+        f"{mesh}, {setting['batch_size']:,} rows of {setting['sequence_length']:,} in "
+        f"{setting['microbatches']} part(s), {setting['rows_at_once']:g} a chip at once, "
+        f"remat {setting['remat']}, loss in {loss}"
+    )
+
+
+def _memory(plan: Mapping) -> rich.table.Table:
+    memory = plan["memory"]
+    table = _table("Memory per chip", "what", "GiB")
+    for what in ("arguments", "temporaries", "outputs", "reused", "code"):
+        if memory[what] is not None:
+            table.add_row(what, f"{memory[what] / GIB:.2f}")
+    left = memory["hbm"] - memory["total"]
+    table.add_row("[bold]needed", f"[bold]{memory['total'] / GIB:.2f}")
+    if memory["peak"] is not None:
+        table.add_row("alive at the peak", f"{memory['peak'] / GIB:.2f}")
+    table.add_row("HBM", f"{memory['hbm'] / GIB:.2f}")
+    verdict = "[green]fits, left over" if plan["fits"] else "[red]does not fit, too much by"
+    table.add_row(verdict, f"{abs(left) / GIB:.2f}")
+    return table
+
+
+def _work(plan: Mapping) -> rich.table.Table:
+    work, chips = plan["work"], plan["chips"]
+    table = _table("Work of a step", "what", "all chips", "a chip")
+    for what in ("model_flops", "hardware_flops"):
+        table.add_row(
+            what.replace("_flops", " FLOPs"), f"{work[what]:.4g}", f"{work[what] / chips:.4g}"
+        )
+    ratio = work["hardware_flops"] / work["model_flops"]
+    table.add_row("hardware / model", f"{ratio:.3f}", "")
+    for what, name in (("hbm", "bytes of HBM"), ("collective", "bytes sent to other chips")):
+        number = work[f"{what}_bytes_per_chip"]
+        table.add_row(name, f"{number * chips:.4g}", f"{number:.4g}")
+    return table
+
+
+def _collectives(plan: Mapping) -> rich.table.Table:
+    columns = ("mesh axes", "runs", "GB in hand", "GB sent", "of them beside other work")
+    table = _table("Collectives of a step, each chip", "kind", *columns)
+    for row in plan["collectives"]:
+        sent = row["sent_bytes"]
+        table.add_row(
+            row["kind"],
+            row["axes"],
+            f"{row['runs']:,}",
+            f"{row['payload_bytes'] / 1e9:.3f}",
+            f"{sent / 1e9:.3f}",
+            f"{row['overlapped_bytes'] / sent:.0%}",
+        )
+    return table
+
+
+def _roofline(time: Mapping) -> rich.table.Table:
+    table = _table("Roofline (an estimate)", "part", "seconds")
+    names = {
+        "matrix_units": "matrix units",
+        "hbm": "HBM",
+        "interconnect": "interconnect",
+        "waited": "of it, nothing runs beside",
+    }
+    for field, name in names.items():
+        table.add_row(name, f"{time[field]:.4g}")
+    table.add_row("[bold]step, at the least", f"[bold]{time['seconds']:.4g}")
+    table.add_row("MFU, at the most", f"{time['mfu_bound']:.1%}")
+    table.add_row("binds", time["binds"])
+    return table
+
+
+def _run(plan: Mapping) -> rich.table.Table:
+    title = f"The whole run, {count(plan['run_tokens'])} tokens"
+    money = ["money"] if "money" in plan["run"][0] else []
+    table = _table(title, "MFU", "tokens/s", "days", "chip-hours", *money)
+    for row in plan["run"]:
+        cells = [
+            f"{row['mfu']:.0%}",
+            f"{row['tokens_per_second']:,.0f}",
+            f"{row['days']:,.1f}",
+            f"{row['chip_hours']:,.0f}",
+        ]
+        table.add_row(*cells, *([f"{row['money']:,.0f}"] if money else []))
+    return table
