@@ -1,0 +1,182 @@
+"""The compiled parts of generation: prefill prompts, make tokens, search, widen the cache.
+
+Shapes: B rows, T positions of a prompt bucket, V vocabulary, C tokens of one call.
+
+Row b keeps its keys in columns 0, 1, 2 ... of its own, whatever the others' lengths; its positions
+are its columns. Programs differ by the prompt bucket, the columns of the cache and `Kind`.
+"""
+
+import functools
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from polylm_jax.generation import sampling
+from polylm_jax.generation.beams import Beams, Search, begin, extend
+from polylm_jax.model import PolyLM, PolyLMConfig
+
+CHUNK = 64  # tokens that one call can make
+NONE = -1  # in a chunk's output: this row made no token here
+
+
+class State(flax.struct.PyTreeNode):
+    """Generation between two calls.
+
+    cache: the model's; its `cache_index` [B] counts the tokens whose keys it has. token_B: the
+    last token made, not yet in the cache. left_B: tokens that a row may still make; 0 ends it.
+    seen_BV: the tokens of prompt and text, None where no row has a repetition penalty.
+    """
+
+    cache: dict
+    token_B: jax.Array
+    left_B: jax.Array
+    seen_BV: jax.Array | None
+
+
+def apply(config: PolyLMConfig, params, tokens_BT, *, last_B=None, cache=None, **options):
+    """The model and its cache -> (float32 logits [B, V] at `last_B` or the last T, the new cache)."""
+    model = PolyLM(config)
+    variables = {"params": params} | ({} if cache is None else {"cache": cache})
+    x_BTD, new = model.apply(variables, tokens_BT, mutable=["cache"], **options)
+    if last_B is not None:
+        x_BTD = jnp.take_along_axis(x_BTD, last_B[:, None, None], axis=1)
+    logits_BTV = model.apply({"params": params}, x_BTD, method="logits")
+    return logits_BTV[:, -1], new["cache"]
+
+
+@functools.partial(jax.jit, static_argnames=("config", "columns", "kind", "eos"))
+def prefill(
+    params, tokens_BT, lengths_B, left_B, knobs, *, config, columns: int, kind, eos: tuple[int, ...]
+) -> tuple[State, tuple[jax.Array, jax.Array]]:
+    """All prompts in one pass, and the first token of every row -> the state, (tokens, left) [B].
+
+    tokens_BT: right-padded. lengths_B: of the prompts, 1 at least. left_B: tokens wanted of each.
+    columns: of the cache. eos: ids that end a row.
+    """
+    logits_BV, cache, seen_BV = _read(config, params, tokens_BT, lengths_B, columns, kind)
+    state = State(cache=cache, token_B=lengths_B, left_B=left_B, seen_BV=seen_BV)
+    state = _chosen(state, logits_BV, knobs, kind, eos)
+    return state, _everywhere((state.token_B, state.left_B))
+
+
+def _read(config, params, tokens_BT, lengths_B, columns, kind):
+    """Prompts -> (logits [B, V] of the token after each, a cache, the tokens seen)."""
+    options = {"prefill": True, "lengths_B": lengths_B, "cache_length": columns}
+    logits_BV, cache = apply(config, params, tokens_BT, last_B=lengths_B - 1, **options)
+    if not kind.penalises:
+        return logits_BV, cache, None
+    given_BT = jnp.arange(tokens_BT.shape[1]) < lengths_B[:, None]
+    rows_B1 = jnp.arange(len(lengths_B))[:, None]
+    seen_BV = jnp.zeros(logits_BV.shape, bool).at[rows_B1, tokens_BT].max(given_BT)
+    return logits_BV, cache, seen_BV
+
+
+def _everywhere(arrays):
+    """Small results, whole on every device, so that every host can read them."""
+    return jax.tree.map(
+        lambda x: jax.lax.with_sharding_constraint(x, jax.sharding.PartitionSpec()), arrays
+    )
+
+
+@functools.partial(
+    jax.jit, static_argnames=("config", "kind", "eos"), donate_argnames=("state",)
+)  # fmt: skip
+def advance(
+    params, state: State, knobs, count, *, config, kind, eos
+) -> tuple[State, tuple[jax.Array, jax.Array]]:
+    """Up to `count` (<= CHUNK) more tokens of every row that has not ended.
+
+    -> the state, and (the tokens [B, CHUNK], NONE where a row made none; `left_B`). It returns
+    early once all rows have ended.
+    """
+
+    def wanted(carry):
+        step, state, _ = carry
+        return (step < count) & jnp.any(state.left_B > 0)
+
+    def one(carry):
+        step, state, made_BC = carry
+        alive_B = state.left_B > 0
+        logits_BV, cache = apply(
+            config, params, state.token_B[:, None], cache=state.cache, decode=True
+        )
+        state = _chosen(state.replace(cache=cache), logits_BV, knobs, kind, eos)
+        made_B1 = jnp.where(alive_B, state.token_B, NONE)[:, None]
+        return step + 1, state, jax.lax.dynamic_update_slice(made_BC, made_B1, (0, step))
+
+    made_BC = jnp.full((len(state.token_B), CHUNK), NONE, jnp.int32)
+    _, state, made_BC = jax.lax.while_loop(wanted, one, (jnp.int32(0), state, made_BC))
+    return state, _everywhere((made_BC, state.left_B))
+
+
+def _chosen(state, logits_BV, knobs, kind, eos):
+    """The state after the next token of every row; a row that has ended keeps what it has."""
+    position_B = state.cache["cache_index"]
+    token_B = sampling.choose(logits_BV, knobs, kind, state.seen_BV, position_B)
+    seen_BV = state.seen_BV
+    if seen_BV is not None:
+        seen_BV = seen_BV.at[jnp.arange(len(token_B)), token_B].set(True)
+    left_B = jnp.maximum(state.left_B - 1, 0)
+    for end in eos:
+        left_B = jnp.where(token_B == end, 0, left_B)
+    return state.replace(token_B=token_B, left_B=left_B, seen_BV=seen_BV)
+
+
+@functools.partial(jax.jit, static_argnames=("config", "columns", "kind", "eos", "beams", "limit"))
+def search(
+    params, tokens_BT, lengths_B, open_B, penalty_B, *,
+    config, columns: int, kind, eos: tuple[int, ...], beams: Beams, limit: int,
+) -> tuple[Search, jax.Array]:  # fmt: skip
+    """Prefill of a beam search, and its first token -> the search, whether each prompt goes on.
+
+    open_B: False for rows that are no prompts. limit: new tokens at most. Else as `prefill`.
+    """
+    logits_BV, cache, seen_BV = _read(config, params, tokens_BT, lengths_B, columns, kind)
+    found = begin(cache, seen_BV, open_B, beams, limit)
+    logits_BKV = jnp.repeat(logits_BV[:, None], beams.beams, axis=1)
+    found = extend(found, logits_BKV, penalty_B, beams, eos)
+    return found, _everywhere(found.going_B)
+
+
+@functools.partial(
+    jax.jit, static_argnames=("config", "eos", "beams"), donate_argnames=("found",)
+)  # fmt: skip
+def search_on(
+    params, found: Search, penalty_B, count, *, config, eos, beams: Beams
+) -> tuple[Search, jax.Array]:
+    """Up to `count` more steps of a search -> the search, whether each prompt goes on."""
+
+    def wanted(carry):
+        step, found = carry
+        return (step < count) & jnp.any(found.going_B)
+
+    def one(carry):
+        step, found = carry
+        shape = found.token_BK.shape
+        logits_BV, cache = apply(
+            config, params, found.token_BK.reshape(-1, 1), cache=found.cache, decode=True
+        )
+        logits_BKV = logits_BV.reshape(*shape, -1)
+        return step + 1, extend(found.replace(cache=cache), logits_BKV, penalty_B, beams, eos)
+
+    _, found = jax.lax.while_loop(wanted, one, (jnp.int32(0), found))
+    return found, _everywhere(found.going_B)
+
+
+@jax.jit
+def ended(found: Search) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """A search's ended texts on every host, best first: ids, lengths, scores."""
+    return _everywhere((found.ended_text_BKM, found.ended_length_BK, found.ended_score_BK))
+
+
+@functools.partial(jax.jit, static_argnames=("columns",))
+def widen(cache: dict, *, columns: int) -> dict:
+    """The same cache with more columns."""
+
+    def wider(array):
+        if array.ndim < 4:  # cache_index
+            return array
+        return jnp.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, columns - array.shape[-1])])
+
+    return jax.tree.map(wider, cache)
