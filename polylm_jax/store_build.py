@@ -1,13 +1,16 @@
 """From a SeqIO task to its token store, unit by unit, shared by any number of processes.
 
-The text of a unit is read on one thread while the batches before it are tokenized on SentencePiece's
-own, so that Python's part (JSON, hashes, rendering) hides behind the tokenizer's.
+The text of a unit is read on one thread, tokenized on several (SentencePiece lets go of Python's lock)
+and counted and written on the caller's, so that Python's part hides behind the tokenizer's.
 """
 
 import collections
 import concurrent.futures
+import functools
+import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
 from typing import TypeVar
 
 import seqio
@@ -21,8 +24,9 @@ from polylm_jax.token_store import MANIFEST, Manifest
 from polylm_jax.tokenizer import Tokenizer
 
 BATCH = 1024  # documents
-AHEAD = 4  # batches of text that wait for the tokenizer
+AHEAD = 4  # batches that wait for the next thread
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 class Progress:
@@ -89,19 +93,32 @@ def build_store(
 def _tokens(
     task: seqio.Task, unit: Unit, tokenizer: Tokenizer, on_bad_line: BadLine, num_threads: int
 ) -> Iterator[Tokens]:
-    if task_text.is_text(task):
-        text = _ahead(task_text.text_batches(task, unit, "all", BATCH, on_bad_line))
-        return task_tokens.token_batches(text, tokenizer, num_threads)
-    return task_tokens.whole_batches(task, unit, tokenizer, BATCH, on_bad_line)
+    if not task_text.is_text(task):
+        return task_tokens.whole_batches(task, unit, tokenizer, BATCH, on_bad_line)
+    text = _ahead(task_text.text_batches(task, unit, "all", BATCH, on_bad_line))
+    encode = functools.partial(task_tokens.encoded, tokenizer=tokenizer)
+    return task_tokens.token_batches(_mapped(encode, text, num_threads), tokenizer)
 
 
 def _ahead(source: Iterator[T]) -> Iterator[T]:
     """The same items, made on a thread, `AHEAD` of them before their use."""
     pool = concurrent.futures.ThreadPoolExecutor(1)
+    items = _in_order(pool, iter(lambda: pool.submit(next, source, None), None), AHEAD)
+    return itertools.takewhile(lambda item: item is not None, items)
+
+
+def _mapped(function: Callable[[T], U], source: Iterator[T], num_threads: int) -> Iterator[U]:
+    """function(item) of each item, in order, made on `num_threads`."""
+    pool = concurrent.futures.ThreadPoolExecutor(num_threads)
+    return _in_order(pool, (pool.submit(function, item) for item in source), num_threads + AHEAD)
+
+
+def _in_order(pool: Executor, futures: Iterator[Future[T]], window: int) -> Iterator[T]:
+    """The results of futures, `window` of them on their way."""
     try:
-        waiting = collections.deque(pool.submit(next, source, None) for _ in range(AHEAD))
-        while (item := waiting.popleft().result()) is not None:
-            waiting.append(pool.submit(next, source, None))
-            yield item
+        waiting = collections.deque(itertools.islice(futures, window))
+        while waiting:
+            yield waiting.popleft().result()
+            waiting.extend(itertools.islice(futures, 1))
     finally:
         pool.shutdown(cancel_futures=True)

@@ -32,13 +32,17 @@ class Tokens(NamedTuple):
     counts: Counter
 
 
+def encoded(batch: Batch, tokenizer: Tokenizer) -> tuple[Batch, list[np.ndarray]]:
+    """A text batch with the ids of its texts, on one thread; SentencePiece leaves Python the lock."""
+    return batch, tokenizer.encode_batch([text.encode() for text in batch[TEXT]])
+
+
 def token_batches(
-    batches: Iterable[Batch], tokenizer: Tokenizer, num_threads: int
+    batches: Iterable[tuple[Batch, Sequence[np.ndarray]]], tokenizer: Tokenizer
 ) -> Iterator[Tokens]:
-    """Text batches as tokens, with `num_threads` of SentencePiece's own."""
-    for batch in batches:
-        if batch[TEXT]:
-            ids = tokenizer.encode_batch(batch[TEXT], num_threads)
+    """Text with its ids as tokens, split by split."""
+    for batch, ids in batches:
+        if ids:
             yield from _by_split(batch, ids, tokenizer)
 
 

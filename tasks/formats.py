@@ -10,6 +10,8 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
+import orjson
+
 from polylm_jax.errors import InputError, nearest
 from tasks import files, lines
 
@@ -236,11 +238,18 @@ def lookup(parsed: Mapping, where: str | int) -> object:
 
 def _parse_json(raw: bytes) -> dict | str:
     try:
-        parsed = json.loads(raw.decode())
+        return _object(orjson.loads(raw))
+    except orjson.JSONDecodeError:
+        pass  # it may still be what only Python's reads: NaN, a half surrogate, a huge integer
+    try:
+        return _object(json.loads(raw.decode()))
     except UnicodeDecodeError:
         return NOT_UTF8
     except (ValueError, RecursionError):
         return NOT_JSON
+
+
+def _object(parsed: object) -> dict | str:
     return parsed if type(parsed) is dict else NOT_OBJECT
 
 

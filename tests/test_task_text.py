@@ -62,9 +62,14 @@ def flat(of, key="targets", split="all"):
     return [value for batch in batches(of, split) for value in batch[key]]
 
 
+def encoded(of, tokenizer):
+    """The text batches of a task with the ids of their texts."""
+    return [task_tokens.encoded(batch, tokenizer) for batch in batches(of)]
+
+
 def fast_tokens(of, tokenizer, split="train"):
     """The tokens of a split through text batches."""
-    found = task_tokens.token_batches(batches(of), tokenizer, 1)
+    found = task_tokens.token_batches(encoded(of, tokenizer), tokenizer)
     return np.concatenate([tokens.tokens for tokens in found if tokens.split == split])
 
 
@@ -174,7 +179,7 @@ def test_sides_are_counted_whichever_way_a_task_runs(tmp_path, toy):
     of = task_text.find(pair_task(tmp_path)(toy))
     tokenizer = Tokenizer.load(toy)
     fast, whole = Counter(), Counter()
-    for tokens in task_tokens.token_batches(batches(of), tokenizer, 1):
+    for tokens in task_tokens.token_batches(encoded(of, tokenizer), tokenizer):
         fast.update(tokens.counts)
     for unit in task_text.units(of):
         for tokens in task_tokens.whole_batches(of, unit, tokenizer, 7, None):
