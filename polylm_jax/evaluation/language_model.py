@@ -1,0 +1,229 @@
+"""A checkpoint as a language model of texts: log-likelihoods, and greedy answers.
+
+Scoring reads the layers stacked, generation reads them apart; the parameters are held in one of
+the two layouts at a time.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from polylm_jax import checkpoint, partitioning, train_state
+from polylm_jax.errors import InputError
+from polylm_jax.evaluation.requests import Request
+from polylm_jax.evaluation.scoring import LogLikelihood, Scorer
+from polylm_jax.generation import weights
+from polylm_jax.generation.decode import Decoder
+from polylm_jax.generation.decode import Request as Prompt
+from polylm_jax.hf import param_table
+from polylm_jax.model import PolyLM, PolyLMConfig
+from polylm_jax.param_store import Reader, folder_of
+from polylm_jax.partitioning import MeshConfig
+from polylm_jax.storage import Folder
+from polylm_jax.tokenizer import Tokenizer
+
+MANIFEST = "manifest.ocdbt"
+
+
+@dataclasses.dataclass(frozen=True)
+class Batching:
+    """How much is computed at once; it changes speed and memory, not results.
+
+    tokens_per_part: tokens scored at once in each place that rows lie in (data x fsdp of the mesh).
+    label_chunk: labels whose logits are held at once there. rows: prompts answered at once in each.
+    """
+
+    tokens_per_part: int = 2048
+    label_chunk: int = 256
+    rows: int = 8
+
+    def check(self) -> "Batching":
+        """Itself, or InputError."""
+        for field in dataclasses.fields(self):
+            if getattr(self, field.name) < 1:
+                value = getattr(self, field.name)
+                raise InputError(f"{field.name} = {value}: give a positive number.")
+        return self
+
+
+class Answer(NamedTuple):
+    """A text that the model wrote, cut; why it ended: 'eos', 'stop' or 'length'."""
+
+    text: str
+    finish: str
+
+
+class LanguageModel:
+    """What scores requests and answers prompts with one model's parameters.
+
+    params: the parameters as training has them. decoding: (config, params) as `Decoder` takes
+    them. Both are asked anew at each call, so they may change between two.
+    """
+
+    def __init__(
+        self,
+        config: PolyLMConfig,
+        tokenizer: Tokenizer,
+        mesh: Mesh,
+        params: Callable[[], dict],
+        decoding: Callable[[], tuple[PolyLMConfig, dict]],
+        batching: Batching | None = None,
+    ):
+        self.config = dataclasses.replace(config, remat="none")
+        self.tokenizer, self.mesh = tokenizer, mesh
+        self.batching = (batching or Batching()).check()
+        self._params, self._decoding = params, decoding
+        self.scorer = Scorer(
+            PolyLM(self.config),
+            mesh,
+            tokens_per_part=self.batching.tokens_per_part,
+            label_chunk=self.batching.label_chunk,
+        )
+
+    @property
+    def max_length(self) -> int:
+        return self.config.max_length
+
+    def score(
+        self, requests: Sequence[Request], stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[tuple[int, LogLikelihood]]:
+        """As `Scorer.score`."""
+        return self.scorer.score(self._params(), requests, stop)
+
+    def answer(
+        self,
+        prompts: Sequence[Sequence[int]],
+        max_new_tokens: int,
+        until: Sequence[str],
+        stop: Callable[[], bool] = lambda: False,
+        **options,
+    ) -> Iterator[tuple[int, Answer]]:
+        """(number of the prompt, its answer), greedy, as batches end.
+
+        prompts: token ids, each with room for `max_new_tokens` after it. until: an answer ends
+        before the first of these strings, or at EOS. options: of `generation.decode.Request`.
+        """
+        config, params = self._decoding()
+        places = self.mesh.shape["data"] * self.mesh.shape["fsdp"]
+        decoder = Decoder(
+            config, params, self.mesh, eos=(self.tokenizer.eos_id,),
+            batch_size=self.batching.rows * places,
+        )  # fmt: skip
+        asked = [Prompt(list(map(int, ids)), max_new_tokens, **options) for ids in prompts]
+
+        def ended(number: int, tokens: Sequence[int]) -> bool:
+            text = self.tokenizer.decode(tokens)
+            return any(mark in text for mark in until)
+
+        for number, completion in decoder.completions(asked, ended):
+            yield number, self._answer(completion, until)
+            if stop():
+                return
+
+    def _answer(self, completion, until: Sequence[str]) -> Answer:
+        text = self.tokenizer.decode(completion.tokens)
+        places = [text.find(mark) for mark in until if mark in text]
+        if places:
+            return Answer(text[: min(places)], "stop")
+        return Answer(text, completion.finish)
+
+
+class Checkpoint(NamedTuple):
+    """Which parameters: MODEL_DIR, the step, and what tells them from any others (SHA-256)."""
+
+    path: str
+    step: int
+    identity: str
+
+
+def identify(path: str, step: int | None = None) -> tuple[Checkpoint, checkpoint.Progress]:
+    """The checkpoint that `path` and `step` mean (the newest by default) and its progress.
+
+    Its manifest names the files that hold the parameters, and each save names its own at random:
+    so the manifest's hash is another one after every save, and a copy's is the same.
+    """
+    progress = checkpoint.read_progress(path, step)
+    folder = Folder(folder_of(path, progress.step), "checkpoint")
+    content = folder.read(MANIFEST)
+    if content is None:
+        raise InputError(f"checkpoint = {path!r}, step {progress.step}, lacks {MANIFEST}: copy it.")
+    return Checkpoint(path, progress.step, hashlib.sha256(content).hexdigest()), progress
+
+
+def load(
+    found: Checkpoint,
+    progress: checkpoint.Progress,
+    vocabulary: str,
+    model: PolyLMConfig | None = None,
+    dtype: str = "",
+    mesh: MeshConfig | None = None,
+    batching: Batching | None = None,
+) -> LanguageModel:
+    """A checkpoint's language model; parameters are read when the first request needs them.
+
+    vocabulary: the SentencePiece model that it was trained with. model: by default what the
+    parameters' shapes say. dtype: of the matrix products, by default the model's own.
+
+    Raises InputError for another vocabulary, another model, or a mesh that doesn't fit.
+    """
+    config = model or param_table.config_of(Reader(folder_of(found.path, found.step)).shapes)
+    config = dataclasses.replace(config, remat="none", dtype=dtype or config.dtype).check()
+    tokenizer = _tokenizer(vocabulary, progress, config)
+    grid = partitioning.make_mesh(mesh or MeshConfig())
+    _check_mesh(mesh or MeshConfig(), grid, config)
+    held: dict[str, object] = {}
+
+    def params() -> dict:
+        if "stacked" not in held:
+            held.clear()
+            abstract = _abstract(config, grid)
+            held["stacked"] = checkpoint.restore_params(found.path, abstract, found.step)
+        return held["stacked"]
+
+    def decoding() -> tuple[PolyLMConfig, dict]:
+        if "apart" not in held:
+            held.clear()
+            held["apart"] = weights.load(found.path, config, grid, found.step)
+        return held["apart"]
+
+    return LanguageModel(config, tokenizer, grid, params, decoding, batching)
+
+
+def _tokenizer(vocabulary: str, progress: checkpoint.Progress, config: PolyLMConfig) -> Tokenizer:
+    tokenizer = Tokenizer.load(vocabulary)
+    trained = progress.fingerprint["vocabulary"]
+    if tokenizer.fingerprint != trained or tokenizer.vocab_size > config.vocab_size:
+        raise InputError(
+            f"vocabulary = {vocabulary!r} is {tokenizer.fingerprint[:12]} with "
+            f"{tokenizer.vocab_size} pieces, and the checkpoint was trained with "
+            f"{str(trained)[:12]} and {config.vocab_size} rows: give it that one."
+        )
+    return tokenizer
+
+
+def _check_mesh(mesh: MeshConfig, grid: Mesh, config: PolyLMConfig) -> None:
+    partitioning.check_mesh(
+        mesh, grid.size, embed_dim=config.embed_dim, num_heads=config.num_heads,
+        mlp_dim=config.mlp_dim, vocab_size=config.vocab_size, length=config.max_length,
+        batch_size=grid.shape["data"] * grid.shape["fsdp"],
+    )  # fmt: skip
+
+
+def _abstract(config: PolyLMConfig, mesh: Mesh):
+    """The parameters' shapes and shardings; the layers' matrices in the dtype of their products."""
+    boxed = jax.eval_shape(lambda: train_state.init_params(PolyLM(config), jax.random.key(0)))
+
+    def one(path, x, sharding):
+        matrix = path[0].key.startswith("h") and not any("ln_" in key.key for key in path)
+        return jax.ShapeDtypeStruct(
+            x.shape, jnp.dtype(config.dtype) if matrix else x.dtype, sharding=sharding
+        )
+
+    shardings = partitioning.param_shardings(boxed, mesh)
+    return jax.tree_util.tree_map_with_path(one, nn.unbox(boxed), shardings)

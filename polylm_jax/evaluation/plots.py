@@ -1,0 +1,54 @@
+"""A picture per benchmark: our numbers as bars over the languages' codes, the paper's as marks."""
+
+import pathlib
+from collections.abc import Sequence
+
+from polylm_jax.evaluation.report import Line, Subject, Table
+
+MARKS = ("D", "o", "s", "^")
+WIDTH = 0.8  # of a language's bars together
+APART = 0.16  # between the marks of a language
+
+
+def draw(subject: Subject, table: Table, path: pathlib.Path) -> None:
+    """Writes a PNG; axes are labelled with language codes, which every font has."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    lines = shown(table)
+    places = range(len(table.languages))
+    figure = Figure(
+        figsize=(max(5.0, 1.6 + 0.75 * len(table.languages)), 4.2), layout="constrained"
+    )
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    width = WIDTH / len(lines)
+    for number, line in enumerate(lines):
+        left = [place - WIDTH / 2 + width * (number + 0.5) for place in places]
+        axes.bar(left, _heights(line, table), width, label=line.label, zorder=2)
+    for number, (mark, line) in enumerate(zip(MARKS, table.theirs, strict=False)):
+        aside = APART * (number - (len(table.theirs) - 1) / 2)  # so that none hides another
+        axes.plot(
+            [place + aside for place in places], _heights(line, table), mark, label=line.label,
+            color="black", markerfacecolor="white", markersize=6, zorder=4,
+        )  # fmt: skip
+    if table.guessing is not None:
+        axes.axhline(table.guessing, color="black", linestyle=":", label="guessing", zorder=3)
+    axes.set_xticks([*places], table.languages)
+    axes.set_ylabel("bits per byte" if table.in_bits else "percent")
+    axes.set_title(f"{table.benchmark or 'held-out text'}: {subject.name}")
+    axes.set_ylim(bottom=0)
+    axes.grid(axis="y", color="#dddddd", zorder=0)
+    figure.legend(loc="outside lower center", ncols=2, fontsize="small", frameon=False)
+    figure.savefig(path, dpi=120)
+
+
+def shown(table: Table) -> Sequence[Line]:
+    """The lines that become bars: every way of asking by the metric of the headline's name."""
+    metric = table.headline.label.partition(",")[0]
+    same = [line for line in table.ours if line.label.partition(",")[0] == metric]
+    return same or [table.headline]
+
+
+def _heights(line: Line, table: Table) -> list[float]:
+    return [line.cells.get(code, float("nan")) for code in table.languages]

@@ -1,0 +1,249 @@
+"""What an evaluation found, as JSON and as Markdown: languages as columns, the paper's rows beside ours."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from polylm_jax.evaluation import published
+from polylm_jax.evaluation.protocol import RANK, ROLLING
+from polylm_jax.evaluation.result import COUNTS, TEXT, Result
+from polylm_jax.languages import LANGUAGES
+
+METRICS = {
+    "accuracy_sum": "accuracy by sum",
+    "accuracy_mean": "accuracy by mean per token",
+    "f1": "F1",
+    "exact_match": "exact match",
+    "rouge": "ROUGE (mean of 1, 2, L)",
+    "rouge1": "ROUGE-1",
+    "rouge2": "ROUGE-2",
+    "rougeL": "ROUGE-L",
+    "bleu": "BLEU",
+    "chrf": "chrF",
+    "bits_per_byte": "bits per byte",
+    "bits_per_character": "bits per character",
+    "nats_per_token": "nats per token",
+}
+GAP = "–"
+IN_BITS = (TEXT, ROLLING)
+LEGEND = (
+    "Numbers are percent except bits. Averages are unweighted, over the languages shown. Items that "
+    "don't fit the model's positions are counted as too long and aren't in the numbers. The paper's "
+    "rows are of arXiv 2307.06018, appendix C: its base models are zero-shot in classification and "
+    "one-shot in generation, its tuned ones zero-shot."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What was evaluated. parameters: their number. vocabulary: SHA-256 of its file."""
+
+    name: str
+    path: str
+    step: int
+    identity: str
+    parameters: int
+    dtype: str
+    vocabulary: str
+
+
+class Line(NamedTuple):
+    """A row of a table: language -> number; `headline` for the benchmark's own metric."""
+
+    label: str
+    split: str
+    items: str
+    cells: Mapping[str, float]
+    headline: bool = False
+
+
+class Table(NamedTuple):
+    """A benchmark: its languages in order, our lines, the paper's, and what guessing scores."""
+
+    benchmark: str
+    languages: list[str]
+    ours: list[Line]
+    theirs: list[Line]
+    guessing: float | None
+    results: list[Result]
+    digits: int = 1
+
+    @property
+    def in_bits(self) -> bool:
+        return self.results[0].protocol.kind in IN_BITS
+
+    @property
+    def headline(self) -> Line:
+        """Our line that the paper's are compared with: as published, by the benchmark's own metric."""
+        return next((line for line in self.ours if line.headline), self.ours[0])
+
+
+def as_json(subject: Subject, results: Iterable[Result]) -> dict:
+    """Everything, as plain values."""
+    tasks = {result.task: result.as_dict() for result in results}
+    return {"checkpoint": dataclasses.asdict(subject), "tasks": tasks}
+
+
+def tables(results: Sequence[Result], rows: Sequence[str] = published.BASE) -> list[Table]:
+    """A table per benchmark, plain text last. rows: models of the paper."""
+    grouped: dict[str, list[Result]] = {}
+    for result in results:
+        text = result.protocol.kind == TEXT
+        grouped.setdefault("" if text else result.protocol.benchmark, []).append(result)
+    order = sorted(grouped, key=lambda benchmark: benchmark == "")
+    return [_table(benchmark, grouped[benchmark], rows) for benchmark in order]
+
+
+def _table(benchmark: str, results: list[Result], rows: Sequence[str]) -> Table:
+    languages = _in_order(benchmark, results)
+    known = published.scores(benchmark)
+    theirs = [
+        Line(
+            f"{model} (paper)", "", "", {k: known[model][k] for k in languages if k in known[model]}
+        )
+        for model in rows
+        if model in known
+    ]
+    first = results[0].protocol
+    guessing = 100 / first.choices if first.kind == RANK and first.choices else None
+    digits = 3 if first.kind in IN_BITS else 1
+    return Table(benchmark, languages, _ours(results), theirs, guessing, results, digits)
+
+
+def _in_order(benchmark: str, results: list[Result]) -> list[str]:
+    """The languages that were evaluated, in the paper's order, then in that of the 18."""
+    order = [*published.languages(benchmark), *LANGUAGES]
+    found = {result.protocol.language for result in results}
+    return sorted(found, key=lambda code: (order.index(code) if code in order else 999, code))
+
+
+def _ours(results: list[Result]) -> list[Line]:
+    """A line per way of asking and metric, the first way's own metric first."""
+    ways: dict[tuple, list[Result]] = {}
+    for result in results:
+        ways.setdefault(_way(result), []).append(result)
+    lines = []
+    for number, (way, some) in enumerate(ways.items()):
+        own = some[0].protocol.metric
+        keys = dict.fromkeys(key for result in some for key in result.metrics if key not in COUNTS)
+        for key in sorted(keys, key=lambda key: key != own):
+            label = ", ".join([METRICS.get(key, key), *filter(None, way)])
+            cells = {r.protocol.language: r.metrics[key] for r in some if key in r.metrics}
+            lines.append(Line(label, _split(some), _items(some), cells, key == own and number == 0))
+    return lines or [Line("nothing fitted the model", _split(results), _items(results), {})]
+
+
+def _way(result: Result) -> tuple[str, ...]:
+    told = result.protocol
+    if told.kind in IN_BITS:
+        return ()
+    shots = {0: "zero-shot", 1: "one-shot"}.get(told.few_shot, f"{told.few_shot}-shot")
+    return (told.fidelity, told.scoring, shots)
+
+
+def _split(results: list[Result]) -> str:
+    return ", ".join(dict.fromkeys(result.protocol.split for result in results))
+
+
+def _items(results: list[Result]) -> str:
+    """'500', '83 to 2,325', and how many of them were too long for the model."""
+    counts = [result.items for result in results]
+    low, high = min(counts), max(counts)
+    text = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    long = sum(result.too_long for result in results)
+    return f"{text} ({long:,} too long)" if long else text
+
+
+def average(cells: Mapping[str, float], languages: Sequence[str]) -> float | None:
+    """The unweighted mean over the languages, None unless all of them have a number."""
+    if not languages or any(code not in cells for code in languages):
+        return None
+    return sum(cells[code] for code in languages) / len(languages)
+
+
+def markdown(
+    subject: Subject, results: Sequence[Result], rows: Sequence[str] = published.BASE
+) -> str:
+    """The report: a section per benchmark."""
+    made = tables(results, rows)
+    parts = [f"# {subject.name}", _told(subject), LEGEND]
+    for table in made:
+        parts += [f"## {table.benchmark or 'held-out text'}", _grid(subject, table), _notes(table)]
+    return "\n\n".join([*parts, _uncovered(made)]) + "\n"
+
+
+def _told(subject: Subject) -> str:
+    return (
+        f"`{subject.path}`, step {subject.step}, {subject.parameters:,} parameters, products in "
+        f"{subject.dtype}; checkpoint {subject.identity[:12]}, vocabulary {subject.vocabulary[:12]}."
+    )
+
+
+def _grid(subject: Subject, table: Table) -> str:
+    head = ["", "split", "items", *table.languages, "average"]
+    lines = [_row(head), _row(["---", "---", "---:", *["---:"] * (len(head) - 3)])]
+    for line in table.ours:
+        cells = [_cell(line.cells.get(code), table.digits) for code in table.languages]
+        cells.append(_cell(average(line.cells, table.languages), table.digits))
+        if line.headline:
+            cells = [f"**{cell}**" if cell != GAP else cell for cell in cells]
+        lines.append(_row([f"{subject.name}: {line.label}", line.split, line.items, *cells]))
+    for line in table.theirs:
+        cells = [_cell(line.cells.get(code), table.digits) for code in table.languages]
+        lines.append(
+            _row([line.label, "", "", *cells, _cell(average(line.cells, table.languages), 1)])
+        )
+    if table.guessing is not None:
+        guess = [_cell(table.guessing, 1)] * (len(table.languages) + 1)
+        lines.append(_row(["guessing", "", "", *guess]))
+    return "\n".join(lines)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(value: float | None, digits: int) -> str:
+    return GAP if value is None else f"{value:.{digits}f}"
+
+
+def _notes(table: Table) -> str:
+    """What each task was scored on, and how; tasks of which the same is true stand together."""
+    said: dict[str, list[str]] = {}
+    for result in table.results:
+        text = f"{_counted(result)}; {_described(result)}"
+        said.setdefault(text, []).append(f"`{result.task}`")
+    return "\n".join(f"- {', '.join(names)}: {text}" for text, names in said.items())
+
+
+def _described(result: Result) -> str:
+    told = result.protocol
+    if told.kind == TEXT:
+        return f"{told.split} split, each document after EOS, its own EOS among the nats"
+    if told.kind == ROLLING:
+        return f"{told.split} split, each document after EOS"
+    return told.describe()
+
+
+def _counted(result: Result) -> str:
+    items = f"{result.items:,} items"
+    published_items = result.protocol.items
+    if published_items is not None and published_items != result.items:
+        items += f" of the {published_items:,} published"
+    return f"{items}, {result.too_long:,} too long"
+
+
+def _uncovered(made: Sequence[Table]) -> str:
+    """No benchmark covers three of the 18 languages: what stands in for them, or doesn't."""
+    names = [LANGUAGES[code].name for code in published.UNCOVERED]
+    texts = [table for table in made if table.in_bits]
+    have = {c for c in published.UNCOVERED for table in texts if c in table.headline.cells}
+    missing = [LANGUAGES[code].name for code in published.UNCOVERED if code not in have]
+    said = (
+        f"No benchmark of the paper covers {_and(names)}: bits per byte of held-out text stands in"
+    )
+    return f"{said}." if not missing else f"{said}; not measured here: {', '.join(missing)}."
+
+
+def _and(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"

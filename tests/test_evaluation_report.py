@@ -1,0 +1,142 @@
+"""The report: languages as columns, the paper's rows beside ours, nothing left unsaid."""
+
+import pytest
+
+from polylm_jax.evaluation import plots, published, report
+from polylm_jax.evaluation.protocol import GENERATE, MEAN, RANK, REPAIRED, SUM, Protocol
+from polylm_jax.evaluation.report import Subject
+from polylm_jax.evaluation.result import TEXT, Result
+
+SUBJECT = Subject("mine", "runs/mine", 7, "3fa4c1d2e5b6" * 5, 937_472, "float32", "ab" * 32)
+
+
+def rank(language, total, mean, fidelity="as published", too_long=0, items=100):
+    told = Protocol(
+        "xcopa", language, "validation", RANK, "accuracy_sum", fidelity, normalisation=SUM,
+        choices=2, items=500,
+    )  # fmt: skip
+    suffix = ".repaired" if fidelity == REPAIRED else ""
+    metrics = {"accuracy_sum": total, "accuracy_mean": mean, "items": items - too_long}
+    return Result(f"xcopa.{language}{suffix}", told, metrics, items, too_long, 200, 200, 1.0)
+
+
+def text(language, bits):
+    told = Protocol(f"plain_{language}", language, "validation", TEXT, "bits_per_byte", stop=())
+    metrics = {"bits_per_byte": bits, "bits_per_character": 3 * bits, "bytes": 10, "tokens": 4}
+    return Result(f"plain_{language}", told, metrics, 5, 0, 5, 5, 1.0)
+
+
+def rouge(language, value):
+    told = Protocol("mtg_title", language, "test", GENERATE, "rouge", few_shot=1)
+    return Result(f"mtg_title.{language}.one_shot", told, {"rouge": value}, 200, 0, 200, 200, 1.0)
+
+
+RESULTS = [
+    rank("zh", 51, 49.5),
+    rank("th", 54, 50, too_long=2),
+    rank("th", 56, 50, REPAIRED),
+    rouge("en", 12.25),
+    text("pl", 1.5),
+    text("th", 0.5),
+]
+
+
+def row(markdown, label):
+    """The cells of the first line that begins with the label."""
+    line = next(line for line in markdown.splitlines() if line.startswith(f"| {label}"))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_languages_are_columns_and_the_papers_rows_stand_beside_ours():
+    markdown = report.markdown(SUBJECT, RESULTS)
+    head = ["", "split", "items", "th", "zh", "average"]
+    assert [c.strip() for c in markdown.splitlines()[8].strip("|").split("|")] == head
+    ours = row(markdown, "mine: accuracy by sum, as published, zero-shot")
+    assert ours[1:] == ["validation", "100 (2 too long)", "**54.0**", "**51.0**", "**52.5**"]
+    assert row(markdown, "mine: accuracy by mean")[3:] == ["50.0", "49.5", "49.8"]
+    assert row(markdown, "mine: accuracy by sum, repaired")[3:] == ["56.0", "–", "–"]
+    for model, th, zh in (("PolyLM-13B", 58.6, 67.0), ("BLOOM-7.1B", 55.4, 65.2)):
+        assert row(markdown, f"{model} (paper)")[3:] == [f"{th}", f"{zh}", f"{(th + zh) / 2:.1f}"]
+    assert row(markdown, "guessing")[3:] == ["50.0", "50.0", "50.0"]
+    assert "- `xcopa.th`: 100 items of the 500 published, 2 too long; validation split" in markdown
+
+
+def test_text_is_in_bits_and_stands_in_for_what_no_benchmark_covers():
+    markdown = report.markdown(SUBJECT, RESULTS)
+    assert row(markdown, "mine: bits per byte")[3:] == ["**1.500**", "**0.500**", "**1.000**"]
+    assert row(markdown, "mine: bits per character")[3:] == ["4.500", "1.500", "3.000"]
+    assert markdown.endswith("not measured here: Dutch, Hebrew.\n")
+    whole = report.markdown(SUBJECT, [text(code, 1.0) for code in published.UNCOVERED])
+    assert whole.endswith("bits per byte of held-out text stands in.\n")
+
+
+def test_tuned_models_stand_beside_a_tuned_one():
+    markdown = report.markdown(SUBJECT, RESULTS, published.TUNED)
+    assert row(markdown, "PolyLM-MultiAlpaca-13B (paper)")[3:5] == ["60.2", "75.6"]
+    assert "BLOOM-7.1B" not in markdown
+
+
+def test_json_has_all_of_it():
+    found = report.as_json(SUBJECT, RESULTS)
+    assert found["checkpoint"]["identity"] == SUBJECT.identity
+    task = found["tasks"]["xcopa.th.repaired"]
+    assert task["metrics"]["accuracy_sum"] == 56
+    assert task["protocol"]["fidelity"] == REPAIRED
+    assert "repaired" in task["protocol"]["describe"]
+
+
+def test_a_benchmark_that_fitted_nothing_is_still_reported():
+    told = rank("th", 0, 0).protocol
+    nothing = Result("xcopa.th", told, {}, 100, 100, 0, 0, 0.0)
+    markdown = report.markdown(SUBJECT, [nothing])
+    assert row(markdown, "mine: nothing fitted")[2:] == ["100 (100 too long)", "–", "–"]
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "model", "language", "score"),
+    [
+        ("xnli", "PolyLM-13B", "en", 54.6),
+        ("pawsx", "LLaMA-13B", "ja", 45.0),
+        ("xwinograd", "BLOOM-7.1B", "fr", 71.1),
+        ("tydiqa", "PolyLM-13B", "te", 3.7),
+        ("mtg_story_end", "LLaMA-13B", "de", 0.7),
+        ("wmt20", "BLOOMZ-MT-7.1B", "zh-en", 12.89),
+    ],
+)
+def test_numbers_of_the_paper(benchmark, model, language, score):
+    assert published.scores(benchmark)[model][language] == score
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "languages", "average"),
+    [
+        ("xnli", 10, 46.1), ("pawsx", 7, 55.9), ("xwinograd", 6, 73.4), ("xcopa", 6, 65.1),
+        ("tydiqa", 5, 49.0), ("mtg_title", 5, 14.4), ("mtg_summary", 5, 15.4),
+        ("mtg_question", 5, 14.9), ("mtg_story_end", 5, 8.8),
+    ],
+)  # fmt: skip
+def test_the_papers_own_averages_come_out(benchmark, languages, average):
+    """Over the languages that PolyLM was trained on, which come first."""
+    codes = published.languages(benchmark)[:languages]
+    found = report.average(published.scores(benchmark)["PolyLM-13B"], codes)
+    assert found == pytest.approx(average, abs=0.051)
+
+
+def test_a_plot_shows_the_languages_by_their_codes(tmp_path):
+    for number, table in enumerate(report.tables(RESULTS)):
+        path = tmp_path / f"{number}.png"
+        plots.draw(SUBJECT, table, path)
+        assert path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 10_000
+    first = report.tables(RESULTS)[0]
+    labels = [line.label for line in plots.shown(first)]
+    assert labels == [
+        "accuracy by sum, as published, zero-shot", "accuracy by sum, repaired, zero-shot",
+    ]  # fmt: skip
+
+
+def test_mean_is_the_headline_where_it_is_the_benchmarks_own():
+    told = Protocol("xnli", "en", "test", RANK, "accuracy_mean", normalisation=MEAN, choices=3)
+    metrics = {"accuracy_sum": 40.0, "accuracy_mean": 45.0, "items": 5010}
+    (table,) = report.tables([Result("xnli.en", told, metrics, 5010, 0, 15030, 0, 1.0)])
+    assert table.headline.label.startswith("accuracy by mean per token")
+    assert table.guessing == pytest.approx(100 / 3)
