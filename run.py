@@ -23,6 +23,7 @@ MODES = {
     "cache": "polylm_jax.cache.cache",
     "train": "polylm_jax.train.train",
     "inspect": "polylm_jax.inspection.inspect",
+    "evaluate": "polylm_jax.evaluation.evaluate.evaluate",
     "plan": "polylm_jax.planning.plan.plan",
     "export": "polylm_jax.hf.exporting.export",
     "import_hf": "polylm_jax.hf.importing.import_hf",

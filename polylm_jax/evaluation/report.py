@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from polylm_jax.evaluation import published
-from polylm_jax.evaluation.protocol import RANK, ROLLING
+from polylm_jax.evaluation.protocol import GENERATE, RANK, ROLLING
 from polylm_jax.evaluation.result import COUNTS, TEXT, Result
 from polylm_jax.languages import LANGUAGES
 
@@ -107,7 +107,8 @@ def _table(benchmark: str, results: list[Result], rows: Sequence[str]) -> Table:
     first = results[0].protocol
     guessing = 100 / first.choices if first.kind == RANK and first.choices else None
     digits = 3 if first.kind in IN_BITS else 1
-    return Table(benchmark, languages, _ours(results), theirs, guessing, results, digits)
+    ours = _ours(results, int(first.kind == GENERATE and set(rows) <= set(published.BASE)))
+    return Table(benchmark, languages, ours, theirs, guessing, results, digits)
 
 
 def _in_order(benchmark: str, results: list[Result]) -> list[str]:
@@ -117,10 +118,13 @@ def _in_order(benchmark: str, results: list[Result]) -> list[str]:
     return sorted(found, key=lambda code: (order.index(code) if code in order else 999, code))
 
 
-def _ours(results: list[Result]) -> list[Line]:
-    """A line per way of asking and metric, the first way's own metric first."""
+def _ours(results: list[Result], shots: int) -> list[Line]:
+    """A line per way of asking and metric, the first way's own metric first.
+
+    shots: examples before an item in the paper's way, which comes first.
+    """
     ways: dict[tuple, list[Result]] = {}
-    for result in results:
+    for result in sorted(results, key=lambda result: result.protocol.few_shot != shots):
         ways.setdefault(_way(result), []).append(result)
     lines = []
     for number, (way, some) in enumerate(ways.items()):
