@@ -19,6 +19,7 @@ from polylm_jax.gin_errors import explained, misspelt
 from polylm_jax.stderr import imports_kept_quiet
 
 MODES = {
+    "clean": "polylm_jax.corpus.cleaning.clean",
     "train_tokenizer": "polylm_jax.tokenizer_training.train_tokenizer",
     "cache": "polylm_jax.cache.cache",
     "train": "polylm_jax.train.train",

@@ -1,0 +1,175 @@
+"""`run.py clean`: from raw crawl to one JSONL.zst per language, with a report of what went and why."""
+
+import json
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from polylm_jax import languages as known_languages
+from polylm_jax import output_folder
+from polylm_jax.errors import InputError, nearest
+from polylm_jax.fingerprint import differences
+from polylm_jax.run_lock import hold
+from polylm_jax.storage import Folder
+
+_PLAN = "plan.json"
+
+
+def clean(
+    sources: Mapping[str, object],
+    output: str,
+    work_dir: str,
+    *,
+    data_dir: str = "",
+    languages: Sequence[str] = known_languages.PAPER_CODES,
+    workers: int = 0,
+    shard_mb: float = 64,
+    max_line_mb: float = 32,
+    lid_model: str = "",
+    lid_compare: bool = False,
+    min_confidence: float = 0.5,
+    limits: Mapping[str, Mapping] | None = None,
+    gold: Mapping[str, object] | None = None,
+    kenlm_models: str = "",
+    perplexity: bool = True,
+    classifier: str = "sklearn",
+    gold_kept: float = 0.98,
+    minhash_ngrams: int = 5,
+    minhash_bands: int = 14,
+    minhash_rows: int = 8,
+    personal_data: bool = False,
+    benchmarks: Mapping[str, Mapping] | None = None,
+    executor: str = "local",
+    executor_options: Mapping[str, object] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Cleans text: language, rules, quality, duplicates, pairs, test sets; a file per language.
+
+    sources: name -> glob, or {'files': glob, ...} with the fields of `corpus.sources.Source`.
+    output: the folder to make, with LL-NNNNN.jsonl.zst, report.json and report.html.
+    work_dir: where stages leave what the next one reads; a run that was stopped goes on from there.
+    data_dir: what relative globs are relative to. languages: the codes that are wanted.
+    workers: processes; 0 for one per core. shard_mb: text that one process reads at a time.
+    max_line_mb: a longer record is counted and left out.
+    lid_model: fastText's lid.176.bin; '' for lingua. lid_compare: asks lingua as well, and reports.
+    min_confidence: of the language. limits: {'Latn': {'characters': (200, None)}}, see corpus.rules.
+    gold: language -> a gold sample, as in `sources`; none leaves the quality stage out.
+    kenlm_models: 'folder/{language}.arpa.bin'; '' trains one per language from its gold.
+    classifier: 'sklearn', 'fasttext' or ''. gold_kept: what each threshold keeps of held-out gold.
+    minhash_*: n-grams of the shingles, bands, hashes per band. personal_data: whether it's masked.
+    benchmarks: name -> {'files': glob, 'fields': [...]}. overwrite: replaces an output that exists.
+    executor: 'local', 'slurm' or 'ray', the latter two with datatrove's options.
+
+    Raises InputError for bad input; the output is complete or absent.
+    """
+    from polylm_jax.corpus import execution, stages
+    from polylm_jax.corpus.decontamination import benchmarks_of
+    from polylm_jax.corpus.language_id import Identifier
+    from polylm_jax.corpus.publishing import Publish
+    from polylm_jax.corpus.sources import shards_of, sources_of
+
+    if executor not in execution.EXECUTORS:
+        hint = nearest(executor, execution.EXECUTORS)
+        raise InputError(f"EXECUTOR is {executor!r}: give 'local', 'slurm' or 'ray'.{hint}")
+    _check_numbers(workers, shard_mb, max_line_mb, min_confidence, minhash_bands, minhash_rows)
+    output_folder.check(output, overwrite)
+    codes = tuple(known_languages.find(code).code for code in languages)
+    shards = shards_of(sources_of(sources, data_dir), int(shard_mb * 1e6))
+    options = stages.Options(
+        identifier=Identifier(codes, lid_model, lid_compare),
+        min_confidence=min_confidence,
+        limits=limits or {},
+        quality=_quality(gold, data_dir, kenlm_models, perplexity, classifier, gold_kept),
+        ngrams=minhash_ngrams,
+        bands=minhash_bands,
+        rows=minhash_rows,
+        personal_data=personal_data,
+        benchmarks=benchmarks_of(benchmarks or {}, data_dir),
+        max_line=int(max_line_mb * (1 << 20)),
+    )
+    options.identifier("a text that loads the model, or says what is wrong with it")
+    settings = _settings(options, shards)
+    work = pathlib.Path(work_dir).absolute()
+    work.mkdir(parents=True, exist_ok=True)
+    lock = hold(Folder(str(work), "WORK_DIR"))
+    try:
+        _same_run(work, settings)
+        publish = Publish(str(pathlib.Path(output).absolute()), str(work), settings, overwrite)
+        planned = stages.stages(options, shards, str(work), publish)
+        if executor == "local":
+            execution.run(planned, str(work), workers or os.cpu_count(), print)
+        else:
+            execution.submit(planned, str(work), executor, executor_options or {})
+    finally:
+        lock.close()
+
+
+def _quality(gold, data_dir, models, perplexity, classifier, keep):
+    """The options of the quality stage; None where there is no gold."""
+    from polylm_jax.corpus.quality import QualityOptions
+    from polylm_jax.corpus.sources import files_of, sources_of
+
+    if not gold:
+        return None
+    samples = {known_languages.find(s.name).code: s for s in sources_of(gold, data_dir)}
+    for source in samples.values():
+        files_of(source)
+    return QualityOptions(samples, models, perplexity, classifier, keep)
+
+
+def _check_numbers(workers, shard_mb, max_line_mb, confidence, bands, rows) -> None:
+    if workers < 0:
+        raise InputError(f"WORKERS is {workers}: give 0 for one per core, or how many.")
+    for name, value in (("SHARD_MB", shard_mb), ("MAX_LINE_MB", max_line_mb)):
+        if value <= 0:
+            raise InputError(f"{name} is {value}: give a number of megabytes above 0.")
+    if not 0 <= confidence <= 1:
+        raise InputError(f"MIN_CONFIDENCE is {confidence}: give a number from 0 to 1.")
+    if bands < 1 or rows < 1:
+        raise InputError(
+            f"MINHASH_BANDS x MINHASH_ROWS is {bands} x {rows}: both must be 1 or more."
+        )
+
+
+def _settings(options, shards) -> dict:
+    """What decides the output, as JSON: the options, and the shards by files and sizes."""
+    quality = options.quality
+    return {
+        "languages": list(options.identifier.codes),
+        "lid_model": options.identifier.model,
+        "lid_compare": options.identifier.compare,
+        "min_confidence": options.min_confidence,
+        "limits": json.loads(json.dumps(options.limits, default=dict)),
+        "quality": quality and {
+            "gold": {code: list(source.files) for code, source in quality.gold.items()},
+            "models": quality.models,
+            "perplexity": quality.perplexity,
+            "classifier": quality.classifier,
+            "keep": quality.keep,
+        },
+        "ngrams": options.ngrams,
+        "bands": options.bands,
+        "rows": options.rows,
+        "personal_data": options.personal_data,
+        "benchmarks": {b.name: list(b.files) for b in options.benchmarks},
+        "max_line": options.max_line,
+        "shards": [
+            [f"{unit.source.name} {unit.path} {unit.start}-{unit.end}" for unit in shard]
+            for shard in shards
+        ],
+    }  # fmt: skip
+
+
+def _same_run(work: pathlib.Path, settings: dict) -> None:
+    """A work folder serves one run: with other settings its stages would not fit together."""
+    path = work / _PLAN
+    if path.is_file():
+        changed = differences(json.loads(path.read_text(encoding="utf-8")), settings)
+        if changed:
+            raise InputError(
+                f"WORK_DIR = {str(work)!r} was begun with other settings ({changed[0]}"
+                f"{f' and {len(changed) - 1} more' if len(changed) > 1 else ''}): name another "
+                "folder, or delete it."
+            )
+        return
+    path.write_text(json.dumps(settings, ensure_ascii=False), encoding="utf-8")

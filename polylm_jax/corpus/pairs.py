@@ -1,0 +1,98 @@
+"""Faults of parallel text: what shows that two sentences are no translation of each other."""
+
+import functools
+import unicodedata
+from collections.abc import Sequence
+
+import numpy as np
+import regex
+
+from polylm_jax.corpus import characters, language_id
+from polylm_jax.languages import LANGUAGES
+
+# Characters of Latin text that one character of a script says; measured on the aligned sentences of
+# tldr-pages against English (medians).
+DENSITY = {"Hans": 2.6, "Hant": 2.6, "Jpan": 1.9, "Kore": 1.9, "Arab": 1.15, "Hebr": 1.25,
+           "Thai": 1.05}  # fmt: skip
+MAX_RATIO = 3.0  # of the lengths so weighed
+SLACK = 15  # characters that either side may have more: a short sentence needs room
+SHARE_OF_SCRIPT = (
+    0.3  # of the letters beside quoted code, in a language of another script than Latin
+)
+LEAST_LETTERS = 60  # a side of fewer is not asked what language it is in: names and commands
+SURE = 0.95
+_CODE = regex.compile(
+    r"`[^`\n]*`|\{\{.*?\}\}|\[[^\]\s]*\]|https?://\S+|\"[^\"\n]*\"|'[^'\n]*'|«[^»\n]*»|\([^)\n]*\)"
+    r"|[\w.~*-]*[/_=\\][\w./~*=\\-]*|--?\w[\w-]*"
+)
+_NUMBER = regex.compile(r"(?<![\p{L}\p{N}.])\p{Nd}+(?:[.,٫٬]\p{Nd}+)*(?![\p{L}\p{N}])")
+
+
+def fault(sides: Sequence[str], codes: Sequence[str], wanted: Sequence[str]) -> str | None:
+    """Why a pair of sentences goes, or None.
+
+    Args:
+        sides: two sentences.
+        codes: the languages that they are said to be in.
+        wanted: the languages that may occur, for the identification.
+    """
+    first, second = (unicodedata.normalize("NFKC", side).strip() for side in sides)
+    if not first or not second:
+        return "empty side"
+    if first.casefold() == second.casefold():
+        return "identical sides"
+    if lengths_differ(first, second, codes):
+        return "length ratio"
+    for side, code in zip((first, second), codes):
+        if wrong_language(side, code, tuple(wanted)):
+            return f"side not {code}"
+    if numbers_differ(first, second):
+        return "numbers disagree"
+    return None
+
+
+def lengths_differ(first: str, second: str, codes: Sequence[str]) -> bool:
+    """Whether one side says over three times as much, each weighed by its script."""
+    a, b = (
+        len(side) * DENSITY.get(LANGUAGES[code].script, 1.0)
+        for side, code in zip((first, second), codes)
+    )
+    return max(a, b) > MAX_RATIO * min(a, b) + SLACK
+
+
+def wrong_language(side: str, code: str, wanted: tuple[str, ...]) -> bool:
+    """Whether a side is in another script or, if long enough to tell, surely in another language."""
+    text = " ".join(_CODE.sub(" ", side).split())
+    kinds = characters.classes()[characters.code_points(text)]
+    letters = int(np.count_nonzero(kinds & characters.LETTER))
+    if letters < 3:
+        return False
+    script = LANGUAGES[code].script
+    ours = int(np.count_nonzero(kinds & characters.script_bits(script)))
+    if script == "Latn":
+        if ours < 0.5 * letters:
+            return True
+    elif ours == 0 or (letters >= 20 and ours < SHARE_OF_SCRIPT * letters):
+        return True
+    if letters < LEAST_LETTERS:
+        return False
+    guess, sure = language_id.lingua(wanted)(text)
+    return language_id.canonical(guess) != code and sure > SURE
+
+
+@functools.lru_cache(maxsize=4096)
+def _value(written: str) -> str:
+    """'١٢' -> '12', '1,000' -> '1000', '3.50' -> '350': digits alone, so that a comma may be a point."""
+    digits = "".join(str(unicodedata.decimal(c)) for c in written if c.isdecimal())
+    return digits.lstrip("0") or "0"
+
+
+def numbers(side: str) -> set[str]:
+    """The numbers of a sentence that stand by themselves, in any script's digits."""
+    return {_value(found) for found in _NUMBER.findall(side)}
+
+
+def numbers_differ(first: str, second: str) -> bool:
+    """Whether each side has a number that the other lacks. One side may write its number out."""
+    a, b = numbers(first), numbers(second)
+    return bool(a - b) and bool(b - a)

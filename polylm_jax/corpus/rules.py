@@ -1,0 +1,219 @@
+"""The rules of Gopher and BLOOM, each a measure of a text and the range that it must stay in.
+
+The ranges are per script, not those of English: see `LIMITS`. Every measure is between 0 and 1
+unless its name says otherwise.
+"""
+
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+from polylm_jax.corpus import characters, dates, repetition, shingles, stop_words
+from polylm_jax.errors import InputError, nearest
+from polylm_jax.languages import Language
+
+ELLIPSES = ("...", "…", "。。。", "・・・")
+BULLETS = ("•", "‣", "◦", "▪", "●", "○", "■", "□", "-", "–", "*", "·", "・", "►", "➤", "※")
+STOP_WORD_UNITS = 100  # a text of fewer units may lack them: a heading, a list of commands
+SHORT_UNITS = 400  # words; a shorter text repeats a share of itself sooner
+_LATIN_1 = re.compile(
+    "[\x80-\xff\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc"
+    "\u2013\u2014\u2018-\u201e\u2020-\u2022\u2026\u2030\u2039\u203a\u20ac\u2122]+"
+)
+FEW = 0.1  # at most what any rule of duplicate n-grams allows
+
+Range = tuple[float | None, float | None]
+EVERYWHERE: dict[str, Range] = {
+    "characters": (60, 1_000_000),  # without spaces
+    "word_length": (1.5, 13),  # mean, in characters; where spaces stand between words
+    "letters": (0.45, None),  # of the characters without spaces
+    "script": (0.5, None),  # of the letters, those of the language's script
+    "digits": (None, 0.25),
+    "dates": (None, 0.2),
+    "symbols": (None, 0.25),
+    "punctuation": (None, 0.4),
+    "ellipsis_lines": (None, 0.3),
+    "bullet_lines": (None, 0.9),
+    "garbled": (None, 0.005),
+    "mojibake": (None, 0.02),
+    "stop_words": (2, None),  # different ones, in texts of 100 units and more
+    "duplicate_lines": (None, 0.3),
+    "duplicate_line_characters": (None, 0.2),
+    "duplicate_paragraphs": (None, 0.3),
+    "duplicate_paragraph_characters": (None, 0.2),
+    # Gopher's own, for texts of 400 words and more.
+    **{f"top_{n}_gram": (None, 0.24 - 0.02 * n) for n in repetition.TOP},
+    **{f"duplicate_{n}_grams": (None, 0.20 - 0.01 * n) for n in repetition.DUPLICATE},
+}
+# The same rules in shorter texts, where three mentions of a command are a third of the page.
+SHORT: dict[str, Range] = {
+    **{f"top_{n}_gram": (None, 0.5) for n in repetition.TOP},
+    **{f"duplicate_{n}_grams": (None, 0.5) for n in repetition.DUPLICATE},
+}
+# Where a script differs. Prose in another script than Latin quotes Latin names and commands; a
+# character of Chinese says what two to three of Latin do; Arabic and Hebrew leave vowels out.
+_QUOTES_LATIN: dict[str, Range] = {"script": (0.1, None)}
+LIMITS: dict[str, dict[str, Range]] = {
+    "Latn": {"script": (0.75, None)},
+    "Cyrl": {**_QUOTES_LATIN},
+    "Arab": {**_QUOTES_LATIN, "characters": (45, 800_000), "word_length": (1.5, 10)},
+    "Hebr": {**_QUOTES_LATIN, "characters": (45, 800_000), "word_length": (1.5, 10)},
+    "Thai": {**_QUOTES_LATIN, "characters": (50, 1_000_000)},
+    "Kore": {**_QUOTES_LATIN, "characters": (30, 500_000), "word_length": (1.2, 9)},
+    "Hans": {**_QUOTES_LATIN, "characters": (25, 400_000)},
+    "Hant": {**_QUOTES_LATIN, "characters": (25, 400_000)},
+    "Jpan": {**_QUOTES_LATIN, "characters": (30, 500_000)},
+}
+
+
+class Profile:
+    """A text as the rules see it; each part is made when the first rule asks for it."""
+
+    def __init__(self, text: str, language: Language):
+        self.text, self.language = text, language
+        self.classes = characters.classes()[characters.code_points(text)]
+        self.size = int(np.count_nonzero((self.classes & characters.SPACE) == 0))
+
+    def share(self, flag: int) -> float:
+        """Characters of a class / characters that are no space."""
+        return np.count_nonzero(self.classes & flag) / max(1, self.size)
+
+    @functools.cached_property
+    def units(self) -> tuple[np.ndarray, np.ndarray]:
+        return shingles.units(self.text, self.language.spaces)
+
+    @functools.cached_property
+    def lines(self) -> list[str]:
+        return repetition.lines(self.text)
+
+    @functools.cached_property
+    def repeated_lines(self) -> tuple[float, float]:
+        return repetition.repeated_parts(self.lines)
+
+    @functools.cached_property
+    def repeated_paragraphs(self) -> tuple[float, float]:
+        return repetition.repeated_parts(repetition.paragraphs(self.text))
+
+    @functools.cached_property
+    def word(self) -> int:
+        return repetition.word_size(self.language)
+
+    @functools.cached_property
+    def short(self) -> bool:
+        return len(self.units[0]) < SHORT_UNITS * self.word
+
+    def top(self, n: int) -> float:
+        return repetition.top_ngram(*self.units, n * self.word)
+
+    @functools.cached_property
+    def shortest_duplicates(self) -> float:
+        return repetition.duplicate_ngrams(*self.units, repetition.DUPLICATE[0] * self.word)
+
+    def duplicate(self, n: int) -> float:
+        """Of longer n-grams never more than of the shortest, which are inside them: so where those
+        are few, theirs is given for all."""
+        if n == repetition.DUPLICATE[0] or self.shortest_duplicates < FEW:
+            return self.shortest_duplicates
+        return repetition.duplicate_ngrams(*self.units, n * self.word)
+
+
+def _word_length(p: Profile) -> float | None:
+    return float(p.units[1].mean()) if p.language.spaces and len(p.units[1]) else None
+
+
+def _script(p: Profile) -> float | None:
+    letters = p.classes & characters.LETTER > 0
+    ours = p.classes & characters.script_bits(p.language.script) > 0
+    marks = letters & (p.classes >> characters.SCRIPT_SHIFT == 0)  # of whatever they stand on
+    count = np.count_nonzero(letters & ~marks)
+    return np.count_nonzero(letters & ours) / count if count else None
+
+
+def mojibake(text: str) -> int:
+    """Characters that are UTF-8 read as Latin-1 or Windows-1252 ('Ã©' for 'é')."""
+    found = 0
+    for run in _LATIN_1.findall(text):
+        if len(run) > 1:
+            raw = b"".join(_byte(c) for c in run)
+            try:
+                found += len(run) if len(raw.decode("utf-8")) < len(run) else 0
+            except UnicodeDecodeError:
+                pass
+    return found
+
+
+def _byte(character: str) -> bytes:
+    try:
+        return character.encode("cp1252")
+    except UnicodeEncodeError:
+        return character.encode("latin-1", "replace")
+
+
+def _dates(p: Profile) -> float:
+    """Looked for only where there are enough digits for the limit to be near: the search is slow."""
+    if p.share(characters.DIGIT) < 0.04 and "年" not in p.text and "月" not in p.text:
+        return 0.0
+    return dates.characters_in_dates(p.text, p.language.code) / max(1, p.size)
+
+
+def _stop_words(p: Profile) -> float | None:
+    few = len(p.units[0]) < STOP_WORD_UNITS * p.word
+    return None if few else stop_words.different(p.text, p.units[0], p.language)
+
+
+def _lines_that(p: Profile, says: Callable[[str], bool]) -> float:
+    return sum(map(says, p.lines)) / max(1, len(p.lines))
+
+
+MEASURES: dict[str, Callable[[Profile], float | None]] = {
+    "characters": lambda p: p.size,
+    "garbled": lambda p: p.share(characters.GARBLED),
+    "mojibake": lambda p: mojibake(p.text) / max(1, p.size),
+    "letters": lambda p: p.share(characters.LETTER),
+    "digits": lambda p: p.share(characters.DIGIT),
+    "symbols": lambda p: p.share(characters.SYMBOL),
+    "punctuation": lambda p: p.share(characters.PUNCTUATION),
+    "script": _script,
+    "dates": _dates,
+    "ellipsis_lines": lambda p: _lines_that(p, lambda line: line.endswith(ELLIPSES)),
+    "bullet_lines": lambda p: _lines_that(p, lambda line: line.startswith(BULLETS)),
+    "duplicate_lines": lambda p: p.repeated_lines[0],
+    "duplicate_line_characters": lambda p: p.repeated_lines[1],
+    "duplicate_paragraphs": lambda p: p.repeated_paragraphs[0],
+    "duplicate_paragraph_characters": lambda p: p.repeated_paragraphs[1],
+    "word_length": _word_length,
+    "stop_words": _stop_words,
+    **{f"top_{n}_gram": functools.partial(Profile.top, n=n) for n in repetition.TOP},
+    **{
+        f"duplicate_{n}_grams": functools.partial(Profile.duplicate, n=n)
+        for n in repetition.DUPLICATE
+    },
+}
+
+
+def limits_of(
+    script: str, own: Mapping[str, Mapping[str, Range]] | None = None
+) -> dict[str, Range]:
+    """The ranges for a script, the user's own last. Raises InputError for a rule that isn't there."""
+    limits = {**EVERYWHERE, **LIMITS.get(script, {})}
+    for name, given in {**(own or {}).get("all", {}), **(own or {}).get(script, {})}.items():
+        if name not in MEASURES:
+            raise InputError(f"LIMITS: there is no rule {name!r}.{nearest(name, MEASURES)}")
+        limits[name] = tuple(given)
+    return limits
+
+
+def violations(text: str, language: Language, limits: Mapping[str, Range]) -> Iterator[str]:
+    """The rules that a text breaks, one after another; the first is its reason to go."""
+    profile = Profile(text, language)
+    for name, measure in MEASURES.items():
+        low, high = limits[name]
+        if name in SHORT and profile.short and high == EVERYWHERE[name][1]:
+            high = SHORT[name][1]
+        value = measure(profile)
+        if value is None:
+            continue
+        if (low is not None and value < low) or (high is not None and value > high):
+            yield name

@@ -1,0 +1,225 @@
+"""The steps that look at one document at a time, as datatrove's filters: each refusal has a reason."""
+
+import contextlib
+import pathlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from datatrove.data import Document
+from datatrove.pipeline.base import PipelineStep
+from datatrove.pipeline.filters.base_filter import BaseFilter
+
+from polylm_jax.corpus import pairs, personal_data, repairs, rules
+from polylm_jax.corpus.decontamination import Benchmark, index_of
+from polylm_jax.corpus.language_id import Identifier
+from polylm_jax.corpus.tally import Tally, merged
+from polylm_jax.errors import InputError
+from polylm_jax.languages import LANGUAGES
+
+
+class Refusals(contextlib.nullcontext):
+    """What datatrove's filters hand dropped documents to: counts them and keeps samples."""
+
+    def __init__(self, tally: Tally, stage: str, reason: str = "dropped"):
+        super().__init__(self)
+        self.tally, self.stage, self.reason = tally, stage, reason
+
+    def write(self, document: Document, rank: int = 0) -> None:
+        reason = document.metadata.pop("filter_reason", self.reason)
+        about = document.metadata
+        source, language = about["source"], about["language"]
+        self.tally.add(self.stage, source, language, reason, document.text)
+        extra = {"because": about["because"]} if "because" in about else {}
+        record = {"source": source, "id": document.id, "text": document.text, **extra}
+        self.tally.sample(self.stage, language, reason, record)
+
+
+class Refusing(BaseFilter):
+    """A filter that is counted under the name of its stage; `filter` gives True or (False, reason)."""
+
+    stage: str
+
+    def __init__(self, tally: Tally):
+        super().__init__(Refusals(tally, self.stage))
+        self.tally = tally
+
+    def note(self, document: Document, what: str, n: int = 1) -> None:
+        """Counts something that happened to a document that stays."""
+        about = document.metadata
+        stage, source, language = f"note {self.stage}", about["source"], about["language"]
+        self.tally.add(stage, source, language, what, document.text, n)
+
+
+class Identify(Refusing):
+    """Moves a document to the language that it is in; refuses doubtful and unwanted ones."""
+
+    type, name, stage = "FILTER", "language", "language"
+
+    def __init__(self, tally: Tally, identifier: Identifier, least: float):
+        super().__init__(tally)
+        self.identifier, self.least = identifier, least
+
+    def filter(self, document: Document) -> bool | tuple[bool, str]:
+        about = document.metadata
+        if "pair" in about:
+            return True
+        claimed = about["language"]
+        about["language"], sure = self.identifier(document.text)
+        about["confidence"] = round(sure, 4)
+        if self.identifier.compare:
+            agree = self.identifier.second(document.text) == about["language"]
+            self.note(document, "both agree" if agree else "they disagree")
+        if sure < self.least:
+            return False, "low confidence"
+        if about["language"] not in self.identifier.codes:
+            return False, "another language"
+        self.note(document, "identified")
+        if claimed not in ("und", about["language"]):
+            self.note(document, f"moved from {claimed}")
+        return True
+
+
+class Repair(Refusing):
+    """Line-level repairs; refuses a text that hides things between its letters."""
+
+    type, name, stage = "FILTER", "repairs", "repairs"
+
+    def filter(self, document: Document) -> bool | tuple[bool, str]:
+        if repairs.invisible_share(document.text) > repairs.MAX_INVISIBLE:
+            return False, "invisible characters"
+        text, done = repairs.repaired(document.text)
+        if not text or ("pair" in document.metadata and text.count("\n") != 1):
+            return False, "nothing left"
+        for what, count in done.items():
+            self.note(document, what, count)
+        document.text = text
+        return True
+
+
+class Rules(Refusing):
+    """Gopher's and BLOOM's rules, with the ranges of the language's script."""
+
+    type, name, stage = "FILTER", "rules", "rules"
+
+    def __init__(self, tally: Tally, own: Mapping[str, Mapping[str, rules.Range]]):
+        super().__init__(tally)
+        scripts = {language.script for language in LANGUAGES.values()}
+        self.limits = {script: rules.limits_of(script, own) for script in sorted(scripts)}
+
+    def filter(self, document: Document) -> bool | tuple[bool, str]:
+        if "pair" in document.metadata:
+            return True
+        language = LANGUAGES[document.metadata["language"]]
+        limits = self.limits[language.script]
+        reason = next(rules.violations(document.text, language, limits), None)
+        return True if reason is None else (False, reason)
+
+
+class Pairs(Refusing):
+    """Two sentences that ought to translate each other."""
+
+    type, name, stage = "FILTER", "pairs", "pairs"
+
+    def __init__(self, tally: Tally, codes: Sequence[str]):
+        super().__init__(tally)
+        self.codes = tuple(codes)
+
+    def filter(self, document: Document) -> bool | tuple[bool, str]:
+        if "pair" not in document.metadata:
+            return True
+        languages = document.metadata["language"].split("-")
+        reason = pairs.fault(document.text.split("\n"), languages, self.codes)
+        return True if reason is None else (False, reason)
+
+
+class MaskPersonalData(PipelineStep):
+    """Markers for e-mail addresses, telephone numbers and IP addresses, in pairs on both sides."""
+
+    type, name = "FORMAT", "personal data"
+
+    def __init__(self, tally: Tally):
+        super().__init__()
+        self.tally = tally
+
+    def run(self, data, rank: int = 0, world_size: int = 1):
+        for document in data:
+            document.text, found = personal_data.masked(document.text)
+            about = document.metadata
+            for kind, count in found.items():
+                key = ("note personal data", about["source"], about["language"], kind)
+                self.tally.add(*key, document.text, count)
+            yield document
+
+
+class CountKept(PipelineStep):
+    """Counts what has come through everything."""
+
+    type, name = "STATS", "kept"
+
+    def __init__(self, tally: Tally):
+        super().__init__()
+        self.tally = tally
+
+    def run(self, data, rank: int = 0, world_size: int = 1):
+        for document in data:
+            about = document.metadata
+            key = ("note kept", about["source"], about["language"], "kept")
+            self.tally.add(*key, document.text)
+            yield document
+
+
+class CheckSources:
+    """Stops the run where a source gave nothing: a wrong encoding, a wrong field's name."""
+
+    def __init__(self, sources: Sequence[str], counts: str):
+        self.sources, self.counts = tuple(sources), counts
+
+    def __call__(self, data=None, rank: int = 0, world_size: int = 1) -> None:
+        counts, _ = merged(pathlib.Path(self.counts))
+        read, refused = Counter(), {source: Counter() for source in self.sources}
+        for (stage, source, _, outcome), (documents, _) in counts.items():
+            if stage == "note read":
+                read[source] += documents
+            elif stage == "reading":
+                refused[source][outcome] += documents
+        for source in self.sources:
+            if not read[source]:
+                why = ", ".join(f"{n} {reason}" for reason, n in refused[source].most_common())
+                raise InputError(
+                    f"SOURCES[{source!r}] gave no document ({why or 'its files are empty'}): give "
+                    "UTF-8, and the field that holds the text as 'text'."
+                )
+
+
+class SaveTally(PipelineStep):
+    """The end of a shard: everything has come through, so its counts are written."""
+
+    type, name = "STATS", "counts"
+
+    def __init__(self, tally: Tally):
+        super().__init__()
+        self.tally = tally
+
+    def run(self, data, rank: int = 0, world_size: int = 1):
+        yield from data or ()
+        self.tally.save(rank)
+
+
+class Decontaminate(Refusing):
+    """Refuses what holds an item of a benchmark's test set, and says which benchmark's."""
+
+    type, name, stage = "FILTER", "benchmarks", "benchmarks"
+
+    def __init__(self, tally: Tally, benchmarks: Sequence[Benchmark]):
+        super().__init__(tally)
+        self.benchmarks = tuple(benchmarks)
+
+    def filter(self, document: Document) -> bool | tuple[bool, str]:
+        index = index_of(self.benchmarks)
+        codes = document.metadata["language"].split("-")
+        texts = document.text.split("\n") if "pair" in document.metadata else [document.text]
+        for text, code in zip(texts, codes):
+            found = index.search(text, LANGUAGES[code].spaces)
+            if found:
+                return False, found
+        return True

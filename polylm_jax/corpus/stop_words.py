@@ -1,0 +1,57 @@
+"""The little words that any real sentence has: without them a text is a list of keywords (Gopher, BLOOM)."""
+
+import functools
+
+import numpy as np
+
+from polylm_jax.corpus import shingles
+from polylm_jax.languages import Language
+
+WORDS = {
+    "en": "the be to of and that have with in is a for on as it or by this are from an not all",
+    "de": "der die das und in zu den von mit ist des ein eine auf für im dem nicht auch als oder an "
+    "werden hat jeder",
+    "fr": "le la les de des du et à un une en est dans que pour sur par pas qui au avec ou ce se son",
+    "es": "el la los las de y a en un una que por con para del se no o su es al como sin toda",
+    "it": "il la lo le gli di e a in un una che per con del della dei è non da si nel o ogni sono al "
+    "i",
+    "pt": "o a os as de e em um uma que para com do da dos das no na por não se ou é ao todo sua",
+    "nl": "de het een en van in op te voor met is dat die zijn aan niet of door tot om bij als heeft",
+    "pl": "i w z na do się nie że o jest od za po lub oraz jak dla ma jego przez każdy to a we ze",
+    "ru": "и в на с по не что для к из о от или а как его на при это он до быть имеет каждый за",
+    "tr": "ve bir bu ile için da de olarak veya her olan gibi daha en çok ya kadar ne o hakkı sonra",
+    "vi": "và của các là có được cho trong một không với người những này để khi về theo hay quyền mọi "
+    "hoặc đã từ",
+    "id": "dan yang di untuk dari dengan dalam atau pada ini tidak ke adalah oleh setiap sebuah itu "
+    "akan hak sebagai orang",
+    "ar": "في من على إلى أن و أو كل لا ما عن مع هذا هذه التي الذي له حق بين ولا ذلك هو قد أي",
+    "he": "של את על או כל לא אדם זכאי עם אל זה הוא כי אין אם בין לו גם מן יש לכל בכל",
+    "ko": "이 그 및 등 또는 모든 수 는 을 를 의 에 가 한 할 것 있는 위한 있다 대한 다른 가진다 위해",
+    # Where no spaces stand: pieces of text, counted wherever they are.
+    "zh": "的 是 在 和 一 有 不 以 为 或 用 与 这 所 对 及 个 上 中",
+    "ja": "の に は を が と で た し て る い す れ",
+    "th": "การ ที่ และ ใน ของ เป็น มี ได้ ให้ จะ ไม่ หรือ ความ จาก ด้วย นี้ คน",
+}
+
+
+@functools.cache
+def _hashes(code: str) -> np.ndarray:
+    found = [shingles.units(word, True)[0] for word in WORDS[code].split()]
+    return np.unique(np.concatenate(found))
+
+
+def different(text: str, hashes: np.ndarray, language: Language) -> int:
+    """How many different ones stand in a text, whose units' hashes are given; many if none are known."""
+    if language.code not in WORDS:
+        return len(hashes)
+    if not language.spaces:
+        return sum(word in text for word in WORDS[language.code].split())
+    found = np.intersect1d(_hashes(language.code), hashes)
+    particles = _korean_particles(text) if language.code == "ko" else 0
+    return len(found) + particles
+
+
+def _korean_particles(text: str) -> int:
+    """Korean writes its particles onto the word before: how many kinds end a word here."""
+    ends = {word[-1] for word in text.split() if len(word) > 1}
+    return len(ends & set("은는이가을를의에로와과도다며고"))

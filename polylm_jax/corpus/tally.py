@@ -1,0 +1,101 @@
+"""What each stage refused, why, and how much of it, with samples to read; a file per shard and stage.
+
+A refusal is counted where it happens, in memory, and written when the shard is through: a shard
+that is run again writes its file again, so nothing is counted twice.
+"""
+
+import json
+import os
+import pathlib
+from collections import defaultdict
+from collections.abc import Iterator
+
+import regex
+
+SAMPLES = 3  # kept of each (stage, language, reason) in one shard
+SAMPLE_GRAPHEMES = 400
+
+Key = tuple[str, str, str, str]  # stage, source, language, what happened
+
+
+def excerpt(text: str, graphemes: int = SAMPLE_GRAPHEMES) -> str:
+    """The beginning of a text, no grapheme cut."""
+    found = regex.findall(r"\X", text[: 8 * graphemes])
+    return text if len(text) <= graphemes else "".join(found[:graphemes]) + "…"
+
+
+def written(path: pathlib.Path, data: bytes) -> None:
+    """A small file that is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class Tally:
+    """The counts of one stage of the pipeline, for one shard at a time.
+
+    Attributes:
+        counts: (stage, source, language, outcome) -> [documents, UTF-8 bytes].
+        samples: (stage, language, reason) -> excerpts.
+    """
+
+    def __init__(self, folder: str):
+        self.folder = folder
+        self.counts: dict[Key, list[int]] = defaultdict(lambda: [0, 0])
+        self.samples: dict[tuple[str, str, str], list[dict]] = defaultdict(list)
+
+    def __getstate__(self) -> dict:
+        return {"folder": self.folder}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__init__(state["folder"])
+
+    def __deepcopy__(self, memo: dict) -> "Tally":
+        memo[id(self)] = copy = Tally(self.folder)
+        return copy
+
+    def add(self, stage: str, source: str, language: str, outcome: str, text: str, n: int = 1):
+        """Counts `n` things that happened to a text of a source in a language."""
+        entry = self.counts[stage, source, language, outcome]
+        entry[0] += n
+        entry[1] += len(text.encode("utf-8", "surrogatepass"))
+
+    def sample(self, stage: str, language: str, reason: str, record: dict) -> None:
+        """Keeps a refused text for reading, the first few of each kind."""
+        kept = self.samples[stage, language, reason]
+        if len(kept) < SAMPLES:
+            text = record["text"].encode("utf-8", "replace").decode("utf-8")
+            kept.append({**record, "text": excerpt(text)})
+
+    def save(self, rank: int) -> None:
+        """Writes this shard's counts and samples, and forgets them."""
+        data = {
+            "counts": sorted([*key, *value] for key, value in self.counts.items()),
+            "samples": [[*key, kept] for key, kept in sorted(self.samples.items())],
+        }
+        path = pathlib.Path(self.folder) / f"{rank:05d}.json"
+        written(path, json.dumps(data, ensure_ascii=False).encode("utf-8"))
+        self.__init__(self.folder)
+
+
+def merged(folder: pathlib.Path, most: int = 20) -> tuple[dict[Key, list[int]], dict]:
+    """(counts, samples) of all shards of all stages below a folder, in the order of the shards."""
+    counts: dict[Key, list[int]] = defaultdict(lambda: [0, 0])
+    samples: dict[tuple[str, str, str], list[dict]] = defaultdict(list)
+    for data in _files(folder):
+        for *key, documents, size in data["counts"]:
+            counts[tuple(key)][0] += documents
+            counts[tuple(key)][1] += size
+        for *key, kept in data["samples"]:
+            room = most - len(samples[tuple(key)])
+            samples[tuple(key)] += kept[: max(0, room)]
+    return dict(counts), dict(samples)
+
+
+def _files(folder: pathlib.Path) -> Iterator[dict]:
+    for path in sorted(folder.glob("*/*.json")):
+        yield json.loads(path.read_text(encoding="utf-8"))
