@@ -18,12 +18,15 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import Self
 
 import jax
 from jax._src import distributed  # the one door to the store that JAX's own notice lies in
 from jax.experimental import multihost_utils
+
+from polylm_jax.errors import InputError
 
 EXIT_CODE = 128 + signal.SIGTERM
 _NOTICE = "RECEIVED_PREEMPTION_NOTICE"  # JAX's key, set by the process that caught the signal
@@ -44,6 +47,16 @@ def leave(code: int, flush: Callable[[], None] = lambda: None) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def leave_alone(error: Exception, flush: Callable[[], None]) -> None:
+    """Ends one of several processes. Python's way out waits for all of them, which may be stuck."""
+    code = 2 if isinstance(error, InputError) else 1
+    if code == 1:
+        traceback.print_exc(file=sys.stdout)
+    sentence = " ".join(str(error).split()) or type(error).__name__
+    print(f"process {jax.process_index()} leaves: {sentence}", file=sys.stderr)
+    leave(code, flush)
 
 
 def tell_all(key: str, text: str) -> str:

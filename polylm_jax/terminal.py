@@ -25,6 +25,18 @@ def count(number: float) -> str:
     return f"{number:.0f}"
 
 
+def where_time_goes(seconds: Mapping[str, float]) -> str:
+    """{'all': 10, 'data': 0.1, 'checkpoint': 1} -> '  time: step 89.0%, data 1.0%, checkpoint 10.0%'.
+
+    The step is what is left: the devices at work, and the host giving it to them.
+    """
+    if not seconds:
+        return ""
+    parts = {name: value for name, value in seconds.items() if name != "all"}
+    shares = {"step": seconds["all"] - sum(parts.values()), "data": 0.0} | parts
+    return "  time: " + ", ".join(f"{name} {v / seconds['all']:.1%}" for name, v in shares.items())
+
+
 class Terminal:
     """Lines on stdout, and a progress bar where stdout is a terminal; silent unless `enabled`."""
 
@@ -83,4 +95,5 @@ class Terminal:
         if self._bar:
             self._bar.update(self._task, completed=step, numbers=numbers)
         else:
-            self.line(f"step {step}/{self._total}  {report['phase']}  {numbers}")
+            times = where_time_goes(report.get("seconds", {}))
+            self.line(f"step {step}/{self._total}  {report['phase']}  {numbers}{times}")

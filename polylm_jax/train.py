@@ -20,6 +20,7 @@ from polylm_jax.errors import InputError
 from polylm_jax.experiment import Experiment, Resolved
 from polylm_jax.metrics import Window
 from polylm_jax.preemption import Preemption
+from polylm_jax.profiling import Profile
 from polylm_jax.programs import Programs
 from polylm_jax.run_directory import RunDirectory, check_resume
 from polylm_jax.run_log import RunLog
@@ -45,6 +46,7 @@ class Settings:
     grace_seconds: float
     tensorboard: bool
     wandb_project: str | None
+    profile_steps: int
     recipe: str
 
     @property
@@ -68,6 +70,7 @@ def train(
     grace_seconds: float = 25.0,
     tensorboard: bool = True,
     wandb_project: str | None = None,
+    profile_steps: int = 0,
     compilation_cache_dir: str = "~/.cache/polylm_jax",
     recipe: str = "",
 ) -> None:
@@ -79,6 +82,7 @@ def train(
     allow_changes: goes on although the recipe differs from the checkpoint's.
     grace_seconds: after SIGTERM the run saves and leaves with exit code 143 within this time.
     wandb_project: also reports to Weights & Biases, where it is installed.
+    profile_steps: so many steps are traced, from the fourth on, into MODEL_DIR/profile for TensorBoard.
     compilation_cache_dir: compiled programs are kept here for the next start; '' keeps none.
     recipe: the resolved config, written beside the checkpoints before the first step.
 
@@ -86,7 +90,8 @@ def train(
     """
     settings = Settings(
         save_every_steps, keep_last, keep_every, eval_every_steps, eval_rows, log_every_steps,
-        init_from, init_step, allow_changes, grace_seconds, tensorboard, wandb_project, recipe,
+        init_from, init_step, allow_changes, grace_seconds, tensorboard, wandb_project, profile_steps,
+        recipe,
     )  # fmt: skip
     if not xla_bridge.backends_are_initialized():
         partitioning.initialize_distributed()
@@ -99,7 +104,7 @@ def train(
         except Exception as error:
             if jax.process_count() == 1:
                 raise
-            _leave_alone(error, leaving.flush)
+            preemption.leave_alone(error, leaving.flush)
     if not done:
         sys.exit(preemption.EXIT_CODE)
 
@@ -137,6 +142,8 @@ def _run(
     stack.callback(log.close)
     stack.callback(checkpoints.wait)  # its commits are told in the log
     leaving.flush = log.flush
+    folder = f"{model_dir.rstrip('/')}/profile"
+    profile = Profile(folder, start.step, settings.profile_steps, log.event)
     checkpoints.on_commit = lambda step: log.event("commit", step)
     terminal = Terminal(total, start.step, enabled=directory is not None)
     if directory:
@@ -161,7 +168,7 @@ def _run(
     )
     stack.callback(batches.close)
     with terminal.timed("compiling the train step"):
-        train_step = programs.lower_step().compile()
+        train_step = programs.compile_step()
     held_out, baseline = None, {}
     if cadence.evaluate:
         with terminal.timed("compiling validation"):
@@ -179,6 +186,7 @@ def _run(
         preemption=leaving,
         log=log,
         terminal=terminal,
+        profile=profile,
     )
     done = loop.run(state, batches)
     log.event("end" if done else "leave", loop.progress.step, rows=loop.progress.rows)
@@ -284,13 +292,3 @@ def _window(resolved: Resolved) -> Window:
         peak * jax.device_count() if peak else None,
         also=("param_norm", "z_loss") if experiment.z_loss else ("param_norm",),
     )
-
-
-def _leave_alone(error: Exception, flush: Callable[[], None]) -> None:
-    """Ends one of several processes. Python's way out waits for all of them, which may be stuck."""
-    code = 2 if isinstance(error, InputError) else 1
-    if code == 1:
-        traceback.print_exc(file=sys.stdout)
-    sentence = " ".join(str(error).split()) or type(error).__name__
-    print(f"process {jax.process_index()} leaves: {sentence}", file=sys.stderr)
-    preemption.leave(code, flush)

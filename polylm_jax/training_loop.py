@@ -20,6 +20,7 @@ from polylm_jax.errors import InputError
 from polylm_jax.experiment import Resolved
 from polylm_jax.metrics import Window
 from polylm_jax.preemption import Preemption
+from polylm_jax.profiling import Profile
 from polylm_jax.run_log import RunLog
 from polylm_jax.terminal import Terminal
 from polylm_jax.train_state import TrainState
@@ -62,6 +63,7 @@ class Loop:
     preemption: Preemption
     log: RunLog
     terminal: Terminal
+    profile: Profile | None = None
 
     def __post_init__(self):
         # Metrics on the devices, and where the run will stand when they are there.
@@ -80,12 +82,16 @@ class Loop:
         with self.terminal.running():
             leaving = self._evaluation_is_due() and self._evaluate(state)
             while self.progress.step < self.total and not leaving:
+                if self.profile:
+                    self.profile.before(self.progress.step, state)
                 state = self._dispatch(state, self._next(batches))
                 leaving = self.preemption.reached()
                 if self._evaluation_is_due() and not leaving:
                     leaving = self._evaluate(state)
                 if self._save_is_due() or leaving:
                     self._save(state)
+            if self.profile:
+                self.profile.close(self.progress.step, state)
             self.checkpoints.wait()
         return self.progress.step == self.total and not self._evaluation_is_due()
 

@@ -34,6 +34,15 @@ def test_a_file_gets_lines_and_no_control_characters(capsys):
     assert "\x1b" not in "".join(lines)
 
 
+def test_a_line_says_where_the_time_went(capsys):
+    seconds = {"all": 20.0, "data": 0.1, "checkpoint": 1.9}
+    Terminal(total_steps=20, step=0).step(10, REPORT | {"seconds": seconds})
+    assert capsys.readouterr().out.endswith("time: step 90.0%, data 0.5%, checkpoint 9.5%\n")
+    seconds = {"all": 20.0, "checkpoint": 2.0}
+    Terminal(total_steps=20, step=0).step(10, REPORT | {"seconds": seconds})
+    assert capsys.readouterr().out.endswith("time: step 90.0%, data 0.0%, checkpoint 10.0%\n")
+
+
 def test_processes_that_do_not_lead_are_silent(capsys):
     terminal = Terminal(total_steps=20, step=0, enabled=False)
     with terminal.timed("compiling"), terminal.running():

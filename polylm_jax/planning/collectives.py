@@ -45,8 +45,8 @@ class Collective:
 def find(module: Module, mesh_shape: Mapping[str, int]) -> list[Collective]:
     """All collectives between several devices, those of one device (no traffic) left out."""
     num_devices = int(np.prod([*mesh_shape.values()]))
-    return [
-        one
+    found = [
+        (instruction.attribute("channel_id") or instruction.name, one)
         for name, computation in module.computations.items()
         if module.runs[name]
         for instruction in computation.values()
@@ -54,6 +54,15 @@ def find(module: Module, mesh_shape: Mapping[str, int]) -> list[Collective]:
         for one in [_collective(instruction, name, module, mesh_shape, num_devices)]
         if one.axes
     ]
+    by_channel = {}
+    for channel, one in found:
+        by_channel.setdefault(channel, []).append(one)
+    return [_joined(pieces) for pieces in by_channel.values()]
+
+
+def _joined(pieces: list[Collective]) -> Collective:
+    """TPUs spread a collective over the products that it runs beside: one channel, one collective."""
+    return dataclasses.replace(pieces[0], overlaps=any(one.overlaps for one in pieces))
 
 
 def _collective(

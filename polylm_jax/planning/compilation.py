@@ -77,12 +77,11 @@ def devices(topology: Topology) -> list[jax.Device]:
 def compile_step(resolved: Resolved, devices: list[jax.Device]) -> Compiled:
     """The train step, lowered and compiled; one that needs more than the chip has is no error."""
     start = time.perf_counter()
-    lowered = Programs(resolved, devices=tuple(devices)).lower_step()
     try:
-        compiled = lowered.compile()
+        compiled = Programs(resolved, devices=tuple(devices)).compile_step()
     except jax.errors.JaxRuntimeError as error:
         needed = _NEEDED.search(str(error))
-        if needed is None:
+        if needed is None or "RESOURCE_EXHAUSTED" not in str(error):
             raise
         total = float(needed[1]) * _UNITS[needed[2]]
         return Compiled(Memory(total), False, "", time.perf_counter() - start)

@@ -16,6 +16,7 @@ _FREE = {
     "parameter", "constant", "tuple", "get-tuple-element", "bitcast", "while", "call", "conditional",
     "after-all", "partition-id", "replica-id", "iota", "copy-done", "opt-barrier",
 }  # fmt: skip
+_COLLECTIVES = {"all-gather", "all-reduce", "reduce-scatter", "all-to-all", "collective-permute"}
 _SLICED = {"dynamic-slice", "slice", "gather"}
 
 
@@ -106,7 +107,8 @@ def hbm_bytes(module: Module) -> float:
     """Bytes that a step reads from and writes to the main memory of one device.
 
     A fusion reads its operands and writes its result; of what it only slices, the slice counts,
-    and of what it updates in place, the update. Copies to and from VMEM count their HBM side.
+    and of what it updates in place, the update. Copies to and from VMEM count their HBM side. A
+    collective that runs beside products counts where it is done.
     """
     return sum(
         runs * instruction_bytes(instruction, computation, module)
@@ -145,13 +147,27 @@ def _fusion_bytes(
 ) -> float:
     """Operands as far as they are read, results as far as they are written."""
     body = module.computations[instruction.called[0]]
+    if instruction.name.startswith("async-collective"):
+        return _slow(instruction.arrays) if "done" in instruction.name else 0
+    on_its_way = {
+        array.dims
+        for i in body.values()
+        if i.opcode in _COLLECTIVES
+        for array in (*i.arrays, *body[i.operands[0]].arrays)
+    }
     total = 0.0
     for name, number in _parameters(body).items():
+        if operands[number] and operands[number][0].dims in on_its_way:
+            continue
         if not any(array.fast for array in operands[number]):
             total += min(_read(name, body, module), _slow(operands[number]))
     updated = dict(_updates(body, module))
     for array in instruction.arrays:
-        total += 0 if array.fast else min(updated.get(array.dims, math.inf), array.nbytes)
+        total += (
+            0
+            if array.fast or array.dims in on_its_way
+            else min(updated.get(array.dims, math.inf), array.nbytes)
+        )
     return total
 
 
