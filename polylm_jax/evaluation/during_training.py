@@ -2,28 +2,29 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
-import jax
-import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from polylm_jax import mixtures
 from polylm_jax.errors import InputError
-from polylm_jax.evaluation import protocol, runner
-from polylm_jax.evaluation.language_model import Batching, LanguageModel
-from polylm_jax.evaluation.result import COUNTS
-from polylm_jax.generation import weights
+from polylm_jax.evaluation.language_model import Batching
 from polylm_jax.model import PolyLMConfig
 from polylm_jax.tokenizer import Tokenizer
+
+
+class Scores(Protocol):
+    """What a run asks when an evaluation is due: see `task_scores.TaskScores`."""
+
+    def run(self, params, stop: Callable[[], bool]) -> dict[str, dict[str, float]] | None: ...
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingTasks:
     """Which tasks a run evaluates while it trains, and how much of each.
 
-    tasks: names of tasks or mixtures, as registering them returned. every_steps: 0 never; the last
-    step is evaluated too. limit: items of each task at most, the first ones. split: of tasks without
-    a protocol. max_new_tokens: in place of each task's own.
+    tasks: names of tasks or mixtures, as registering them returned. every_steps: also the last step
+    is evaluated. limit: items of each task at most, the first ones. split: of tasks without a
+    protocol. max_new_tokens: in place of each task's own.
     """
 
     tasks: str | Sequence[str]
@@ -33,66 +34,19 @@ class TrainingTasks:
     max_new_tokens: int | None = None
     batching: Batching | None = None
 
-    def open(self, config: PolyLMConfig, tokenizer: Tokenizer, mesh: Mesh) -> "TaskScores":
-        """Reads and tokenizes the tasks; InputError for what is wrong with them."""
-        names = mixtures.tasks_of(self.tasks)
-        if not names:
-            raise InputError("evaluation tasks: name one task at least, or leave them out.")
-        return TaskScores(self, names, config, tokenizer, mesh)
+    def check(self) -> "TrainingTasks":
+        """Itself, or InputError."""
+        for field in ("every_steps", "limit", "max_new_tokens"):
+            value = getattr(self, field)
+            if value is not None and value < 1:
+                raise InputError(f"TrainingTasks.{field} = {value}: give a positive number.")
+        return self
 
+    def open(self, config: PolyLMConfig, tokenizer: Tokenizer, mesh: Mesh) -> Scores:
+        """The tasks, read and tokenized; InputError for what is wrong with them."""
+        from polylm_jax.evaluation.task_scores import TaskScores  # brings SeqIO and TensorFlow, 5 s
 
-class TaskScores:
-    """The tasks of a run, ready to be evaluated with whatever parameters it has by then."""
-
-    def __init__(
-        self,
-        settings: TrainingTasks,
-        names: Sequence[str],
-        config: PolyLMConfig,
-        tokenizer: Tokenizer,
-        mesh: Mesh,
-    ):
-        self._config = config
-        self._params: dict = {}
-        self._model = LanguageModel(
-            config, tokenizer, mesh, lambda: self._params, self._apart, settings.batching
-        )
-        self._asked = [
-            runner.ask(
-                name, self._model, split=_split(name, settings.split), limit=settings.limit,
-                max_new_tokens=settings.max_new_tokens,
-            )
-            for name in names
-        ]  # fmt: skip
-
-    def run(
-        self, params, stop: Callable[[], bool] = lambda: False
-    ) -> dict[str, dict[str, float]] | None:
-        """Task -> its metrics, with items and those too long; None if `stop()` ended it early."""
-        found = {}
-        self._params = params
-        try:
-            for asked in self._asked:
-                result = runner.run(asked, self._model, stop=stop)
-                if result is None:
-                    return None
-                counts = {"items": result.items, "items_too_long": result.too_long}
-                scores = {k: v for k, v in result.metrics.items() if k not in COUNTS}
-                found[result.task] = scores | counts
-        finally:
-            self._params = {}  # the step takes the buffers over
-        return found
-
-    def _apart(self) -> tuple[PolyLMConfig, dict]:
-        """The layers as generation reads them: of a copy, because that uses up what it is given."""
-        shardings = jax.tree.map(lambda x: x.sharding, self._params)
-        copied = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree), out_shardings=shardings)
-        return weights.laid_out(self._config, copied(self._params))
-
-
-def _split(name: str, split: str) -> str:
-    """The split to ask for: a task with a protocol has its own."""
-    return "" if name in protocol.names() else split
+        return TaskScores(self.check(), config, tokenizer, mesh)
 
 
 def lines(step: int, scores: dict[str, dict[str, float]]) -> list[str]:
