@@ -3,7 +3,7 @@
 import functools
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import seqio
@@ -164,7 +164,7 @@ class Demonstrations:
         seed: with the item's number it decides them, so they're the same in every run.
     """
 
-    source: ItemSource
+    source: ItemSource = field(compare=False)  # a task's source is compared by its definition
     split: str
     scored: str
     count: int

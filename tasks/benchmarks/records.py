@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from polylm_jax.errors import InputError, nearest
+from polylm_jax.errors import InputError
 from tasks import files
 from tasks.tfds_sources import Tfds
 
@@ -221,22 +221,24 @@ def published(
         fill: what stands in braces.
         field: what the user set, for the error.
     """
-    if isinstance(spec, Mapping) and "tfds" in spec and "tfds" in formats:
+    endings = [ending for ending in formats if ending.startswith(".")]
+    if isinstance(spec, Mapping) and {"tfds", "split"} <= set(spec) and "tfds" in formats:
         name, split = (str(spec[key]).format_map(fill) for key in ("tfds", "split"))
         return Published("tfds", name, split, str(spec.get("data_dir", "")))
     if isinstance(spec, Mapping) and "aligned" in formats and "tfds" not in spec:
         paths = {key: _path(path, data_dir, fill, field) for key, path in spec.items()}
         return Published("aligned", paths)
     if not isinstance(spec, str):
-        raise InputError(f"{field} is {spec!r}: give a path with one of {', '.join(formats)}.")
+        both = " or {'tfds': data set, 'split': split}" if "tfds" in formats else ""
+        raise InputError(f"{field} is {spec!r}: give a path with {' or '.join(endings)}{both}.")
     path = _path(spec, data_dir, fill, field)
     plain = path.removesuffix(files.suffix(path)) if files.suffix(path) else path
-    for ending, name in formats.items():
+    for ending in endings:
         if plain.endswith(ending):
-            return Published(name, path)
+            return Published(formats[ending], path)
     raise InputError(
-        f"{field} is {spec!r}, whose format isn't known.{nearest(plain, formats)} "
-        f"Give a file that ends in one of {', '.join(formats)}."
+        f"{field} is {spec!r}, whose format isn't known: give a file that ends in "
+        f"{' or '.join(endings)}."
     )
 
 

@@ -90,6 +90,7 @@ class Benchmark:
             ending: what follows a prompt of generation; a tuned PolyLM was trained on '\\n\\n'.
         """
         files = self._files(files)
+        languages = (languages,) if isinstance(languages, str) else tuple(languages)
         self._check(languages, files, split, shots, demonstrations)
         names = []
         for language in languages:
@@ -171,7 +172,7 @@ class Benchmark:
         shots: Sequence[int],
         demonstrations: str,
     ) -> None:
-        for language in (languages,) if isinstance(languages, str) else languages:
+        for language in languages:
             if language not in self.languages:
                 raise InputError(
                     f"languages: {self.name} doesn't cover {language!r}."

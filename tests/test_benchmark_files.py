@@ -1,0 +1,218 @@
+"""Benchmark files: what's malformed, missing or unknown is refused in one sentence."""
+
+import json
+
+import pytest
+import seqio
+import tensorflow_datasets as tfds
+from reading import jsonl, write
+from toy_benchmarks import squad, write_all
+
+from polylm_jax.errors import InputError
+from tasks.benchmarks import mtg, pawsx, tydiqa, wmt20, xcopa, xnli, xwinograd
+
+GOOD = {"premise": "P.", "choice1": "A.", "choice2": "B.", "question": "cause", "label": 0}
+
+
+@pytest.fixture(scope="module", name="folder")
+def benchmark_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("benchmarks")
+    write_all(folder)
+    return folder
+
+
+def items(module, folder, language, files, split, name, **options):
+    """The items of a file as one benchmark's source reads them."""
+    key = "pairs" if module is wmt20 else "languages"
+    given = {key: [language], "files": files, "split": split, "shots": (0,), **options}
+    (found,) = module.register(str(folder), str(folder / "sp.model"), **given)[:1]
+    source = seqio.TaskRegistry.get(found).source
+    seqio.TaskRegistry.remove(found)
+    return source.items(split)
+
+
+XCOPA = (xcopa, "th", "xcopa.jsonl")
+XNLI = (xnli, "th", "xnli.tsv")
+PAWSX = (pawsx, "ja", "pawsx.tsv")
+TSV = (xwinograd, "fr", "xwinograd.tsv")
+LINES = (xwinograd, "fr", "xwinograd.jsonl")
+TYDI = (tydiqa, "ko", "tydi.json")
+MTG = (mtg, "de", "mtg.json")
+HEAD = "id\tsentence1\tsentence2\tlabel\n"
+ROW = 'fr\tx\t?\tUn mot.\t["Un", "mot", "."]\t["mot", [1, 2], ["mot"]]\t'
+BLANK = {"sentence": "No blank", "option1": "a", "option2": "b", "answer": "1"}
+
+
+@pytest.mark.parametrize(
+    "benchmark, written, said",
+    [
+        (XCOPA, "{}\n{", r"line 1, is malformed: there is no text in 'premise'"),
+        (XCOPA, jsonl([GOOD]) + b"{\n", r"line 2, isn't JSON"),
+        (XCOPA, jsonl([GOOD, GOOD | {"label": 2}]), r"line 2, .*'label' is 2, not one of 0, 1"),
+        (XCOPA, jsonl([GOOD | {"label": True}]), r"'label' is True, not one of 0, 1"),
+        (XCOPA, jsonl([GOOD | {"question": "why"}]), r"'question' is 'why'.*cause, effect"),
+        (XCOPA, "[1]\n", r"line 1, is no JSON object"),
+        (XCOPA, b"\xff\n", r"line 1, isn't UTF-8"),
+        (XCOPA, "\n", r"has no item for this task"),
+        (XNLI, "language\tgold_label\nth\n", r"line 2, has 1 columns, not 2"),
+        (XNLI, "language\tgold_label\nth\tyes\n", r"there is no text in 'sentence1'"),
+        (XNLI, "language\tgold_label\nen\tyes\n", r"has no item for this task"),
+        (PAWSX, HEAD + "1\tA\tB\tNS\n", r"line 2, .*'label' is 'NS', not one of 0, 1"),
+        (TSV, "fr\tone\n", r"there are 2 columns, not XWinograd's 7"),
+        (TSV, ROW + "[]\n", r"there are 0 candidates, 0 of them right"),
+        (TSV, ROW + "{\n", r"column 7 isn't JSON"),
+        (LINES, jsonl([BLANK]), r"'sentence' has no '_'"),
+        (TYDI, '{"data": [{"paragraphs": [{}]}]}', r"isn't SQuAD's JSON \(KeyError: 'qas'\)"),
+        (TYDI, squad([("1", "C", "Q", [])]), r"question '1', .*no text in 'answers'"),
+        (MTG, '{"en": []}', r"holds no list of records"),
+        (MTG, '[{"text": "a"}]', r"no field 'source' among text \(set it with columns\)"),
+    ],
+)
+def test_a_malformed_file_is_one_sentence(folder, tmp_path, benchmark, written, said):
+    module, language, name = benchmark
+    path = write(tmp_path / name, written)
+    options = {"tasks": ["title"]} if module is mtg else {}
+    with pytest.raises(InputError, match=said) as caught:
+        items(module, folder, language, {"test": path}, "test", name, **options)
+    assert path in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "module, options, said",
+    [
+        (xcopa, {"languages": ["pl"]}, r"languages: xcopa doesn't cover 'pl'. It has id, it, th"),
+        (xnli, {"languages": ["vl"]}, r"xnli doesn't cover 'vl'. Did you mean 'vi'"),
+        (wmt20, {"pairs": ["de-ja"]}, r"wmt20 doesn't cover 'de-ja'.*It has de-en"),
+        (mtg, {"tasks": ["titel"]}, r"tasks of mtg has 'titel'. Did you mean 'title'"),
+        (mtg, {"columns": {"source": "text"}}, r"columns of mtg lacks 'target'"),
+        (mtg, {"columns": {"sourc": "text"}}, r"'sourc'. Did you mean 'source'"),
+        (xcopa, {"split": "tset"}, r"split of xcopa is 'tset'. Did you mean 'test'"),
+        (xcopa, {"shots": (1,), "demonstrations": "train"}, r"demonstrations of xcopa is 'train'"),
+        (xcopa, {"shots": (-1,)}, r"shots of xcopa: -1 is no number of examples"),
+        (xcopa, {"files": "tfds"}, r"TFDS doesn't have this benchmark"),
+        (xnli, {"files": "tdfs"}, r"files of xnli is 'tdfs': give \{split: path\}, or 'tfds'"),
+        (xcopa, {"files": {"test": "a.csv"}}, r"'a.csv', whose format isn't known.*\.jsonl"),
+        (xcopa, {"files": {"test": "{lang}.jsonl"}}, r"'lang' means nothing: language may stand"),
+        (xcopa, {"files": {"test": 3}}, r"files\['test'\] is 3: give a path with .jsonl"),
+        (xnli, {"files": {"test": {"tfds": "xnli"}}}, r"or \{'tfds': data set, 'split': split\}"),
+    ],
+)
+def test_what_a_user_sets_wrong_is_one_sentence(folder, module, options, said):
+    with pytest.raises(InputError, match=said):
+        module.register(str(folder), str(folder / "sp.model"), **options)
+
+
+def test_a_file_that_is_missing_is_named(folder):
+    with pytest.raises(InputError, match="nowhere/test.th.jsonl.* isn't there"):
+        items(xcopa, folder, "th", {"test": "nowhere/test.{language}.jsonl"}, "test", "")
+
+
+def test_a_prompt_of_an_unknown_benchmark_is_told_the_nearest():
+    from polylm_jax.evaluation import protocol
+
+    protocol.add("xcopa.th", protocol.Protocol("xcopa", "th", "test", "rank", "accuracy_sum"))
+    with pytest.raises(InputError, match="'xkopa.th' has no protocol. Did you mean 'xcopa.th'"):
+        protocol.find("xkopa.th")
+    protocol.remove("xcopa.th")
+
+
+def test_a_pool_too_small_for_its_shots_is_said(folder):
+    given = (str(folder), str(folder / "sp.model"), ["th"])
+    (name,) = [n for n in xcopa.register(*given, shots=(3,)) if n == "xcopa.th.3_shot"]
+    with pytest.raises(InputError, match="shots is 3, but split 'validation' has 2 other items"):
+        seqio.TaskRegistry.get(name).preprocessors[0].demonstrations.of(0)
+
+
+def test_unlabelled_rows_can_be_left_out(folder, tmp_path):
+    path = write(tmp_path / "a.tsv", HEAD + '1\tA "q\tB\tNS\n2\tC "d"\tD\t1\n')
+    (found,) = items(pawsx, folder, "ja", {"test": path}, "test", "", skip_unlabelled=True)
+    assert found == {"sentence1": 'C "d"', "sentence2": "D", "label": 1}
+
+
+def test_aligned_files_of_unequal_length_are_refused(folder, tmp_path):
+    files = {
+        "source": write(tmp_path / "a.en", "One\nTwo\n"),
+        "target": write(tmp_path / "a.de", "Eins\n"),
+    }
+    with pytest.raises(InputError, match="unequal line counts .*a.en' has 2, .*a.de' has 1"):
+        items(wmt20, folder, "en-de", {"test": files}, "test", "")
+
+
+def test_a_line_separator_within_a_sentence_does_not_cut_it(folder):
+    found = items(wmt20, folder, "en-de", wmt20.FILES, "test", "")
+    assert [item["source"] for item in found] == ["One in en.", "Two\u2028in en."]
+
+
+def test_squad_files_with_all_languages_give_ones_own(folder, tmp_path):
+    records = [("korean-1", "C", "Q", ["a"]), ("english-1", "C", "Q", ["b"])]
+    path = write(tmp_path / "all.json", squad(records))
+    (found,) = items(tydiqa, folder, "ko", {"validation": path}, "validation", "")
+    assert found["answers"] == ["a"]
+    xquad = write(tmp_path / "xquad.json", squad([("56beb", "C", "Q", ["a", "b"])]))
+    (found,) = items(tydiqa, folder, "ru", {"validation": xquad}, "validation", "")
+    assert found["answers"] == ["a", "b"]
+
+
+def test_the_original_xwinograd_keeps_the_full_stop_and_finds_quoted_pronouns(folder, tmp_path):
+    candidates = [["Ann", [0, 1], ["Ann"], False], ["Bo", [1, 2], ["Bo"], True]]
+    columns = ["ru", "x", "?", 'Ann, "Bo" saw him.', ["Ann", ",", "``", "Bo", "''", "saw", "him."]]
+    columns += [["him.", [6, 7], ["him."]], candidates]
+    line = "\t".join(one if isinstance(one, str) else json.dumps(one) for one in columns)
+    path = write(tmp_path / "x.tsv", line + "\n")
+    (found,) = items(xwinograd, folder, "ru", {"test": path}, "test", "")
+    assert found == {
+        "prefix": 'Ann, "Bo" saw ',
+        "suffix": ".",
+        "option1": "Ann",
+        "option2": "Bo",
+        "label": 1,
+    }
+
+
+def prepared(folder, name, splits):
+    """Metadata of a data set, as TFDS leaves it where it has prepared one; its own features."""
+    builder = tfds.builder(name, data_dir=str(folder))
+    target = folder / name / str(builder.version)
+    target.mkdir(parents=True)
+    about = {
+        "name": name.split("/")[0],
+        "version": target.name,
+        "fileFormat": "tfrecord",
+        "splits": [
+            {
+                "name": split,
+                "shardLengths": ["3"],
+                "numBytes": "1000",
+                "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
+            }
+            for split in splits
+        ],
+    }
+    if "/" in name:
+        about["configName"] = name.split("/")[1]
+    (target / "dataset_info.json").write_text(json.dumps(about))
+    builder.info.features.save_config(target)
+
+
+@pytest.mark.parametrize(
+    "module, name, languages, splits",
+    [
+        (xnli, "xnli", ["th"], ["test", "validation"]),
+        (pawsx, "paws_x_wiki/ja", ["ja"], ["test", "validation", "train"]),
+        (tydiqa, "tydi_qa/goldp", ["ko"], ["validation-ko", "train"]),
+    ],
+)
+def test_tfds_with_its_mock_data(folder, tmp_path, module, name, languages, splits):
+    prepared(tmp_path, name, splits)
+    files = {split: {**spec, "data_dir": str(tmp_path)} for split, spec in module.TFDS.items()}
+    given = {"languages": languages, "files": files, "shots": (0,)}
+    with tfds.testing.mock_data(num_examples=3, data_dir=str(tmp_path)):
+        (found, *_) = module.register(str(folder), str(folder / "sp.model"), **given)
+        task = seqio.TaskRegistry.get(found)
+        split = "validation" if module is tydiqa else "test"
+        examples = list(
+            task.get_dataset(sequence_length=None, split=split, shuffle=False).as_numpy_iterator()
+        )
+        assert len(task.source.items(split)) == 3 and len(examples) in (3, 6, 9)
+        assert task.source.fingerprint([split])["files"][0]["size"] == 1000
+    seqio.TaskRegistry.remove(found)
