@@ -2,7 +2,7 @@
 
 MODEL_DIR/config.gin, config.1.gin, ...   the resolved recipe of each start
          /fingerprint.json                what decides the run's numbers
-         /metrics.jsonl, validation.jsonl, events.jsonl
+         /metrics.jsonl, validation.jsonl, ledger.jsonl, events.jsonl
          /checkpoints/STEP/               see `checkpoint`
          /tensorboard/, lock
 """
