@@ -16,7 +16,6 @@ from polylm_jax.optimizer import make_optimizer
 from polylm_jax.train_state import TrainState
 from polylm_jax.train_step import make_train_step
 
-
 # For TPUs: gathers and sums of weights run beside the products that don't need them. By default
 # libtpu waits for each of them.
 TPU_OPTIONS = {

@@ -8,8 +8,6 @@ import contextlib
 import dataclasses
 import os
 import sys
-import traceback
-from collections.abc import Callable
 
 import jax
 from jax._src import xla_bridge

@@ -1,6 +1,7 @@
 """The collectives of a compiled step: kind, mesh axes, bytes, and whether anything runs meanwhile."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -45,23 +46,25 @@ class Collective:
 def find(module: Module, mesh_shape: Mapping[str, int]) -> list[Collective]:
     """All collectives between several devices, those of one device (no traffic) left out."""
     num_devices = int(np.prod([*mesh_shape.values()]))
-    found = [
-        (instruction.attribute("channel_id") or instruction.name, one)
-        for name, computation in module.computations.items()
-        if module.runs[name]
-        for instruction in computation.values()
-        if instruction.opcode.removesuffix("-start") in KINDS
-        for one in [_collective(instruction, name, module, mesh_shape, num_devices)]
-        if one.axes
-    ]
-    by_channel = {}
-    for channel, one in found:
-        by_channel.setdefault(channel, []).append(one)
-    return [_joined(pieces) for pieces in by_channel.values()]
+    whole: dict[str, list[Collective]] = {}
+    for name, computation in module.computations.items():
+        for instruction in computation.values() if module.runs[name] else ():
+            if instruction.opcode.removesuffix("-start") in KINDS:
+                one = _collective(instruction, name, module, mesh_shape, num_devices)
+                whole.setdefault(_identity(instruction), []).append(one)
+    return [_joined(pieces) for pieces in whole.values() if pieces[0].axes]
+
+
+def _identity(instruction: Instruction) -> str:
+    """The same for the pieces of one collective that TPUs spread over several products."""
+    chain = re.search(r'chain_id="(\d+)"', instruction.attributes)
+    if chain is None:
+        return instruction.name
+    return f"chain {chain[1]}, channel {instruction.attribute('channel_id')}"
 
 
 def _joined(pieces: list[Collective]) -> Collective:
-    """TPUs spread a collective over the products that it runs beside: one channel, one collective."""
+    """One collective of its pieces; it runs beside products where one of them does."""
     return dataclasses.replace(pieces[0], overlaps=any(one.overlaps for one in pieces))
 
 
