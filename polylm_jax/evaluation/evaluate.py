@@ -56,7 +56,7 @@ def evaluate(
     output: the folder of results, local or gs://; each checkpoint has its own folder there.
     vocabulary: the SentencePiece model that it was trained with.
     tasks: names of tasks or mixtures, as registering them returned.
-    model: of the checkpoint, by default what its parameters' shapes say.
+    model: by default as the checkpoint has it.
     dtype: of the matrix products, float32 or bfloat16; by default the model's own.
     mesh: devices as data x fsdp x tensor, by default all data. batching: how much is computed at
     once.

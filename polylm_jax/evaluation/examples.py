@@ -79,8 +79,8 @@ def read(task: seqio.Task, split: str, limit: int | None = None) -> list[Example
             f"task {task.name!r} has no split {split!r}.{nearest(split, task.splits)} It has "
             f"{', '.join(task.splits)}."
         )
-    if hasattr(task.source, "items") and all(hasattr(step, "render") for step in steps):
-        examples = _rendered(task.source, split, steps)
+    if hasattr(task.source, "items") and len(steps) == 1 and hasattr(steps[0], "render"):
+        examples = _rendered(task.source, split, steps[0])
     else:
         examples = _through_tensorflow(task, split, steps)
     found = []
@@ -93,9 +93,8 @@ def read(task: seqio.Task, split: str, limit: int | None = None) -> list[Example
     return found
 
 
-def _rendered(source, split: str, steps) -> Iterator[Example]:
-    """A source of items through steps that render them: no TensorFlow, and errors as they are."""
-    (step,) = steps
+def _rendered(source, split: str, step) -> Iterator[Example]:
+    """A source of items through a step that renders them: no TensorFlow, and errors as they are."""
     for number, item in enumerate(source.items(split)):
         yield from step.render({**item, "number": number})
 

@@ -168,11 +168,11 @@ def load(
     """A checkpoint's language model; parameters are read when the first request needs them.
 
     vocabulary: the SentencePiece model that it was trained with. model: by default what the
-    parameters' shapes say. dtype: of the matrix products, by default the model's own.
+    checkpoint says itself. dtype: of the matrix products, by default the model's own.
 
     Raises InputError for another vocabulary, another model, or a mesh that doesn't fit.
     """
-    config = model or param_table.config_of(Reader(folder_of(found.path, found.step)).shapes)
+    config = model or _config(found, progress)
     config = dataclasses.replace(config, remat="none", dtype=dtype or config.dtype).check()
     tokenizer = _tokenizer(vocabulary, progress, config)
     grid = partitioning.make_mesh(mesh or MeshConfig())
@@ -193,6 +193,14 @@ def load(
         return held["apart"]
 
     return LanguageModel(config, tokenizer, grid, params, decoding, batching)
+
+
+def _config(found: Checkpoint, progress: checkpoint.Progress) -> PolyLMConfig:
+    """Sizes from the parameters' shapes, precision as the run had it."""
+    config = param_table.config_of(Reader(folder_of(found.path, found.step)).shapes)
+    trained = progress.fingerprint.get("model", {})
+    known = {name: trained[name] for name in ("dtype", "residual_dtype") if name in trained}
+    return dataclasses.replace(config, **known)
 
 
 def _tokenizer(vocabulary: str, progress: checkpoint.Progress, config: PolyLMConfig) -> Tokenizer:
