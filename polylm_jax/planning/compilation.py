@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import math
 import os
 import re
 import time
@@ -80,12 +81,16 @@ def compile_step(resolved: Resolved, devices: list[jax.Device]) -> Compiled:
     try:
         compiled = Programs(resolved, devices=tuple(devices)).compile_step()
     except jax.errors.JaxRuntimeError as error:
-        needed = _NEEDED.search(str(error))
-        if needed is None or "RESOURCE_EXHAUSTED" not in str(error):
+        if "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        total = float(needed[1]) * _UNITS[needed[2]]
-        return Compiled(Memory(total), False, "", time.perf_counter() - start)
+        return Compiled(Memory(needed(str(error))), False, "", time.perf_counter() - start)
     return Compiled(_memory(compiled), True, compiled.as_text(), time.perf_counter() - start)
+
+
+def needed(message: str) -> float:
+    """Bytes of HBM that a program would take, from the compiler's refusal."""
+    found = _NEEDED.search(message)
+    return float(found[1]) * _UNITS[found[2]] if found else math.nan
 
 
 def _memory(compiled: jax.stages.Compiled) -> Memory:
