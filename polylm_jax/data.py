@@ -15,6 +15,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
+from typing import ClassVar
 
 import jax
 import numpy as np
@@ -37,12 +38,14 @@ class Batch:
     """Rows [start_row, start_row + B) of a run.
 
     tokens int32 [B, L+1]: labels are all but the first. component int32 [B]: which of the
-    schedule's components each row is from. The arrays are sharded over the mesh's batch axes.
+    schedule's components each row is from. packing: what else the train step takes of packed rows.
+    The arrays are sharded over the mesh's batch axes.
     """
 
     tokens: jax.Array
     component: jax.Array
     start_row: int
+    packing: Mapping[str, jax.Array] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +59,9 @@ class Rows:
     stores: Mapping[str, TokenStore]
     length: int
     seed: int
+
+    # What `inputs` gives beside tokens and component, each [n, L]: name -> dtype.
+    packing: ClassVar[Mapping[str, type]] = {}
 
     def __post_init__(self):
         for component in self.schedule.trained:
@@ -124,6 +130,10 @@ class Rows:
 
         list((self._pool.map if self._remote else map)(fill, np.unique(component).tolist()))
         return tokens, component
+
+    def inputs(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """What the train step takes of any rows int64 [n]: tokens, component and `packing`."""
+        return dict(zip(("tokens", "component"), self.read(rows), strict=True))
 
     @functools.cached_property
     def _remote(self) -> bool:
@@ -238,7 +248,8 @@ def batches(
     shards = HostShards(mesh, batch_size)
 
     def load(start: int) -> Batch:
-        tokens, component = rows.read(start + shards.offsets)
-        return Batch(shards.place(tokens), shards.place(component), start)
+        inputs = rows.inputs(start + shards.offsets)
+        placed = {name: shards.place(values) for name, values in inputs.items()}
+        return Batch(placed.pop("tokens"), placed.pop("component"), start, placed)
 
     return BatchIterator(load, range(start_row, stop_row, batch_size), prefetch, workers)

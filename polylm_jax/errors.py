@@ -8,6 +8,10 @@ class InputError(ValueError):
     """Bad input from the user. `run.py` prints the sentence and exits with code 2."""
 
 
+class Refusal(str):
+    """Why a rule of a source left a record out: counted apart from what can't be read."""
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """" Did you mean 'x'?" for the closest of `names`, or "" when none is close."""
     close = difflib.get_close_matches(str(name), [str(n) for n in names], n=1, cutoff=0.5)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from polylm_jax.errors import InputError
 from polylm_jax.storage import to_json
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from polylm_jax.errors import InputError
+from polylm_jax.errors import InputError, Refusal
 from polylm_jax.storage import Folder, to_json
 from polylm_jax.store_identity import Identity, refuse_other
 from polylm_jax.token_store import (
@@ -95,6 +95,7 @@ class StoreWriter:
             splits=splits,
             lines=sum(record["lines"] for record in records),
             bad_lines=sum(sum(record["bad"].values()) for record in records),
+            refused=dict(sum((Counter(record["refused"]) for record in records), Counter())),
             space_marks=sum(record["space_marks"] for record in records),
             content_sha256=_sha256({n: split.content_sha256 for n, split in splits.items()}),
         )
@@ -112,6 +113,7 @@ class UnitWriter:
         self._counts: dict[str, Counter] = {}
         self._languages: set[str] = set()
         self._bad: list[dict] = []
+        self._refused: Counter[str] = Counter()
 
     def add(
         self, split: str, tokens: np.ndarray, languages: Iterable[str], counts: Mapping
@@ -141,6 +143,8 @@ class UnitWriter:
         """Puts a line into quarantine."""
         shown = raw[:RAW_BYTES].decode("utf-8", "backslashreplace")
         self._bad.append({"file": file, "line": line, "reason": reason, "raw": shown})
+        if isinstance(reason, Refusal):
+            self._refused[reason] += 1
 
     def commit(self) -> dict:
         """Writes what is left, then the record that makes the unit count; returns the record."""
@@ -149,14 +153,16 @@ class UnitWriter:
         if self._bad:
             lines = [json.dumps(line, ensure_ascii=False) + "\n" for line in self._bad]
             self.folder.write(f"{QUARANTINE}{self.number:05d}.jsonl", "".join(lines).encode())
+        broken = [line for line in self._bad if line["reason"] not in self._refused]
         record = {
             "unit": self.identity.units[self.number],
             "identity": self.identity.fingerprint,
             "splits": {split: self._split(split) for split in sorted(self._parts)},
             "languages": sorted(self._languages),
             "lines": len(self._bad) + sum(c["documents"] for c in self._counts.values()),
-            "bad": Counter(line["file"] for line in self._bad),
-            "first_bad": self._bad[0] if self._bad else None,
+            "bad": Counter(line["file"] for line in broken),
+            "first_bad": broken[0] if broken else None,
+            "refused": self._refused,
             "space_marks": sum(c["space_marks"] for c in self._counts.values()),
         }
         self.folder.write(_unit_key(self.number), to_json(record))

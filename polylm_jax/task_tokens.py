@@ -1,5 +1,9 @@
 """A task's tokens in batches, each document closed with EOS, counted per split and language.
 
+Of a conversation, whose text comes in segments, each segment is tokenized by itself and each answer
+closed with EOS; a second array of the same length, in the split `train.marks`, says of every token
+whether it begins a conversation and whether it is part of an answer.
+
 A pair's tokens are counted per side: a token belongs to the side in which its first byte lies, EOS
 to the side that ends the text, and the template's tokens to 'template'.
 """
@@ -14,6 +18,7 @@ import seqio
 from polylm_jax import task_text
 from polylm_jax.errors import InputError
 from polylm_jax.task_text import SIDES, TEXT, BadLine, Batch, Unit
+from polylm_jax.token_store import ANSWER, BEGINS, MARKS
 from polylm_jax.tokenizer import SPACE_MARK, Tokenizer
 
 TEMPLATE = "template"  # the language of a side that has none
@@ -34,7 +39,25 @@ class Tokens(NamedTuple):
 
 def encoded(batch: Batch, tokenizer: Tokenizer) -> tuple[Batch, list[np.ndarray]]:
     """A text batch with the ids of its texts, on one thread; SentencePiece leaves Python the lock."""
+    if "segments" in batch:
+        return _conversations(batch, tokenizer)
     return batch, tokenizer.encode_batch([text.encode() for text in batch[TEXT]])
+
+
+def _conversations(batch: Batch, tokenizer: Tokenizer) -> tuple[Batch, list[np.ndarray]]:
+    """The ids of conversations without their last EOS, and `marks` with it."""
+    flat = [segment.encode() for segments in batch["segments"] for segment in segments]
+    pieces = iter(tokenizer.encode_batch(flat))
+    eos = np.array([tokenizer.eos_id], np.int32)
+    all_ids, all_marks = [], []
+    for answers in batch["is_answer"]:
+        ids = [(next(pieces), answer) for answer in answers]
+        ids = [np.concatenate([one, eos]) if answer else one for one, answer in ids]
+        marks = [np.full(len(one), ANSWER * answer) for one, answer in zip(ids, answers)]
+        all_ids.append(np.concatenate(ids)[:-1])
+        all_marks.append(np.concatenate(marks))
+        all_marks[-1][0] |= BEGINS
+    return {**batch, "marks": all_marks}, all_ids
 
 
 def token_batches(
@@ -92,12 +115,13 @@ def _without_eos(ids: np.ndarray, eos_id: int) -> np.ndarray:
 
 def _by_split(batch: Batch, ids: Sequence[np.ndarray], tokenizer: Tokenizer) -> Iterator[Tokens]:
     splits = sorted(set(batch["split"]))
-    if len(splits) == 1:
-        yield _tokens(splits[0], batch, ids, tokenizer)
-        return
     for split in splits:
         kept = [one for one, name in zip(ids, batch["split"]) if name == split]
-        yield _tokens(split, task_text.chosen(batch, split), kept, tokenizer)
+        chosen = batch if len(splits) == 1 else task_text.chosen(batch, split)
+        yield _tokens(split, chosen, kept, tokenizer)
+        if "marks" in chosen:
+            marks = np.concatenate(chosen["marks"])
+            yield Tokens(f"{split}{MARKS}", marks, frozenset(chosen["language"]), Counter())
 
 
 def _tokens(split: str, batch: Batch, ids: Sequence[np.ndarray], tokenizer: Tokenizer) -> Tokens:

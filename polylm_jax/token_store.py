@@ -23,6 +23,8 @@ from polylm_jax.store_identity import FORMAT_VERSION, Identity
 
 PLAN, MANIFEST, PARTS, QUARANTINE = "plan.json", "store.json", "parts/", "quarantine/"
 DTYPES = {"uint16": np.dtype("<u2"), "uint32": np.dtype("<u4")}
+MARKS = ".marks"  # ends the name of the split that says of another's tokens what they are
+BEGINS, ANSWER = 1, 2  # bits of a mark: the first token of a conversation, a part of an answer
 OPEN_FILES = 256  # parts kept open at once, over all stores of the process
 
 
@@ -44,13 +46,15 @@ class Split:
 class Manifest(Identity):
     """Everything that a complete store says of itself.
 
-    `lines` counts all input, bad lines included; `space_marks` U+2581, which read back as spaces.
+    `lines` counts all input, bad lines included; `refused` the records that a rule of the task's
+    source left out, by its reason; `space_marks` U+2581, which read back as spaces.
     """
 
     language: str
     splits: dict[str, Split]
     lines: int
     bad_lines: int
+    refused: dict[str, int]
     space_marks: int
     content_sha256: str
 

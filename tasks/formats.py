@@ -6,22 +6,17 @@ them str. A line that gives no record goes to `bad(path, line_number, reason, ra
 """
 
 import functools
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-import orjson
-
 from polylm_jax.errors import InputError, nearest
 from tasks import files, lines
+from tasks.json_objects import NOT_UTF8, parse_json
 
 BadLine = Callable[[str, int, str, bytes], None]  # path, line number from 1, reason, raw bytes
 Record = dict[str, str]
 Columns = Mapping[str, str | int]
 
-NOT_UTF8 = "not UTF-8"
-NOT_JSON = "not JSON"
-NOT_OBJECT = "not a JSON object"
 MAX_TEXT_FILE = 64 << 20  # bytes of a file that `documents="file"` takes for one document
 DOCUMENTS = ("file", "line", "blank_lines")
 
@@ -115,7 +110,7 @@ class Jsonl(Reader):
         first = lines.first_line_number(unit)
         filtered = self.where or self.where_not
         for index, raw in enumerate(lines.read_lines(unit)):
-            record = _parse_json(raw)
+            record = parse_json(raw)
             if type(record) is dict:
                 if filtered and not self.wanted(record):
                     continue
@@ -234,23 +229,6 @@ def lookup(parsed: Mapping, where: str | int) -> object:
             return None
         value = value.get(part)
     return value
-
-
-def _parse_json(raw: bytes) -> dict | str:
-    try:
-        return _object(orjson.loads(raw))
-    except orjson.JSONDecodeError:
-        pass  # it may still be what only Python's reads: NaN, a half surrogate, a huge integer
-    try:
-        return _object(json.loads(raw.decode()))
-    except UnicodeDecodeError:
-        return NOT_UTF8
-    except (ValueError, RecursionError):
-        return NOT_JSON
-
-
-def _object(parsed: object) -> dict | str:
-    return parsed if type(parsed) is dict else NOT_OBJECT
 
 
 def _encodable(record: Record) -> bool:

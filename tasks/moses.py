@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from polylm_jax.errors import InputError
 from tasks import files
-from tasks.formats import NOT_UTF8, BadLine, Reader, Record
+from tasks.formats import BadLine, Reader, Record
+from tasks.json_objects import NOT_UTF8
 
 UNIT_LINES = 200_000
 

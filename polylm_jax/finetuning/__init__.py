@@ -1,0 +1,1 @@
+"""Instruction tuning: conversations packed into rows, adapters of low rank, and the mode `finetune`."""

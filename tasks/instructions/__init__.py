@@ -1,0 +1,1 @@
+"""Instruction data as SeqIO tasks: conversations of which the model learns the responses."""

@@ -1,0 +1,111 @@
+"""Tasks of instruction data: a language's conversations, of which the answers are learned.
+
+In a recipe:
+
+    TASKS = @tuning.register()
+    tuning.register.conversations = {"es": "multialpaca/es.jsonl", "ja": "multialpaca/ja.jsonl"}
+    tuning.register.mixtures = {"multialpaca": {"es": 0.5, "ja": 0.5}}
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from polylm_jax.errors import InputError
+from polylm_jax.held_out import HELD_OUT_FRACTION
+from tasks import corpus, monolingual, registry
+from tasks.files import join
+from tasks.instructions.conversations import CONVERSATION, Conversations
+from tasks.instructions.templates import Template, find
+from tasks.sources import RecordSource
+
+
+@dataclass(frozen=True)
+class Written:
+    """A conversation written as text.
+
+    Written("en", TEMPLATES["multialpaca"]):
+        {"conversation": '[["user", "1 + 1?"], ["assistant", "2"]]', "group": "7", "held_out": False}
+    ->  {"targets": "1 + 1?\\n\\n2", "language": "en", "group": "7", "held_out": False,
+         "segments": ["1 + 1?\\n\\n", "2"], "is_answer": [False, True]}
+
+    `segments` and `is_answer` are for `render` alone; a tf.data client has the text as a whole.
+    """
+
+    language: str
+    template: Template
+
+    def render(self, record: Mapping[str, str | bool]) -> dict[str, object]:
+        """One example from one record."""
+        segments = self.template.segments(json.loads(record[CONVERSATION]))
+        return {
+            "targets": "".join(text for text, _ in segments),
+            "segments": [text for text, _ in segments],
+            "is_answer": [answer for _, answer in segments],
+            **self._labels(record),
+        }
+
+    def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+        def text(conversation: bytes) -> bytes:
+            segments = self.template.segments(json.loads(conversation))
+            return "".join(text for text, _ in segments).encode()
+
+        def example(record: Mapping[str, tf.Tensor]) -> dict[str, object]:
+            targets = tf.numpy_function(text, [record[CONVERSATION]], tf.string, stateful=False)
+            return {"targets": tf.ensure_shape(targets, []), **self._labels(record)}
+
+        return dataset.map(example, num_parallel_calls=tf.data.AUTOTUNE)
+
+    def _labels(self, record: Mapping) -> dict[str, object]:
+        return {"language": self.language, "group": record["group"], "held_out": record["held_out"]}
+
+
+def register(
+    data_dir: str,
+    vocabulary: str,
+    conversations: Mapping[str, object],
+    mixtures: Mapping[str, Mapping[str, float]] | None = None,
+    name: str = "instructions",
+    template: str | Template = "multialpaca",
+    clean: bool = True,
+    joint: str = "\n",
+    held_out: float = HELD_OUT_FRACTION,
+) -> tuple[str, ...]:
+    """Registers instruction data and returns the names of its tasks. Files are looked for later.
+
+    Args:
+        data_dir: what relative paths are under; local or gs://.
+        vocabulary: the path of a SentencePiece model.
+        conversations: language -> files (a path, a glob, a list), which become the task `name.th`.
+            A second source of a language is "th.chat": the task `name.chat.th`.
+        mixtures: name of a SeqIO mixture -> shares of tokens by language or task, summing to 1.
+        name: what the data is called.
+        template: a name in templates.TEMPLATES, text with {content}, or a Template.
+        clean: leaves out what `cleaning.reason` names.
+        joint: what stands between an instruction and its input.
+        held_out: the fraction of conversations kept for validation.
+    """
+    if not conversations:
+        raise InputError("conversations is empty: give the files of a language at least.")
+    written = find(template)
+    components: dict[str, list[str]] = {}
+    for key, paths in conversations.items():
+        language, _, label = str(key).partition(".")
+        code = monolingual.component(language)
+        many = (paths,) if isinstance(paths, str) else tuple(paths)
+        reader = Conversations(
+            paths=tuple(join(data_dir, path) for path in many), clean=clean, joint=joint
+        )
+        task = registry.add_task(
+            f"{name}.{label}.{code}" if label else f"{name}.{code}",
+            RecordSource(reader, held_out),
+            Written(code, written),
+            vocabulary,
+        )
+        components.setdefault(code, []).append(task.name)
+    for mixture, shares in (mixtures or {}).items():
+        field = f"mixtures[{mixture!r}]"
+        registry.add_mixture(mixture, corpus.rates(components, shares, field))
+    return tuple(task for tasks in components.values() for task in tasks)
