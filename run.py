@@ -26,6 +26,7 @@ MODES = {
     "inspect": "polylm_jax.inspection.inspect",
     "evaluate": "polylm_jax.evaluation.evaluate.evaluate",
     "plan": "polylm_jax.planning.plan.plan",
+    "generate": "polylm_jax.generation.generate.generate",
     "export": "polylm_jax.hf.exporting.export",
     "import_hf": "polylm_jax.hf.importing.import_hf",
     "verify": "polylm_jax.hf.verifying.verify",

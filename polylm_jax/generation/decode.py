@@ -14,6 +14,7 @@ the shapes that it is computed in (rows, prompt bucket, columns of the cache) fr
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 
+import flax.linen as nn
 import jax
 import numpy as np
 from jax.sharding import Mesh
@@ -24,6 +25,9 @@ from polylm_jax.generation import buckets, steps
 from polylm_jax.generation.beams import Beams
 from polylm_jax.generation.sampling import GREEDY, Sampling, kind, knobs
 from polylm_jax.model import PolyLMConfig
+
+# A single token can't be split over the axis that shares out a row between the layers.
+RULES = tuple((partitioning.RULES | {"residual_length": None}).items())
 
 Watch = Callable[[int, Sequence[int]], bool]
 
@@ -61,9 +65,11 @@ class Completion:
 class Decoder:
     """A model that generates. Programs compile at the first request of each shape, and are kept.
 
-    config, params: as `weights.load` gives them (layers apart), placed on `mesh`. eos: ids that end
+    config, params: as `weights.load` gives them (layers apart), placed on `mesh`; `params` may be
+    set later, before the first completion. eos: ids that end
     a text. batch_size: rows computed at once, always so many, over the mesh's data x fsdp.
-    chunk: tokens between two looks at the host, at most 64: fewer stream smoother.
+    chunk: tokens between two looks at the host, at most 64: fewer stream smoother. pieces: of the
+    vocabulary, where the model's has more rows than it; those beyond are never made.
     """
 
     def __init__(
@@ -75,6 +81,7 @@ class Decoder:
         eos: Sequence[int],
         batch_size: int = 8,
         chunk: int = 32,
+        pieces: int | None = None,
     ):
         self._split = mesh.shape["data"] * mesh.shape["fsdp"]
         if batch_size < 1 or batch_size % self._split:
@@ -86,6 +93,7 @@ class Decoder:
             raise InputError(f"chunk = {chunk}: give a number from 1 to {steps.CHUNK}.")
         self.config, self.params, self.mesh = config, params, mesh
         self.eos, self.batch_size, self.chunk = tuple(eos), batch_size, chunk
+        self.pieces = config.vocab_size if pieces is None else min(pieces, config.vocab_size)
         self.prompt_buckets = buckets.prompt_buckets(config.max_length)
         self.cache_buckets = buckets.cache_buckets(config.max_length)
 
@@ -210,7 +218,7 @@ class Decoder:
         chance, *arrays = self._placed((knobs(rows), tokens_BT, lengths_B, left_B))
         wanted_B = left_B > 0
         state, (token_B, left_B) = self._run(
-            steps.prefill, *arrays, chance, columns=columns, **static
+            steps.prefill, *arrays, chance, columns=columns, static=static
         )
         yield np.where(wanted_B, token_B, steps.NONE)[:, None]
         while (left_B := _without(stopped, left_B)).any():
@@ -219,7 +227,7 @@ class Decoder:
             columns, cache = self._room(state.cache, columns, needed)
             count = min(self.chunk, int(left_B.max()))
             state = state.replace(cache=cache, left_B=self._placed(left_B))
-            state, (made_BC, left_B) = self._run(steps.advance, state, chance, count, **static)
+            state, (made_BC, left_B) = self._run(steps.advance, state, chance, count, static=static)
             made += count
             yield np.asarray(made_BC)[:, :count]
 
@@ -234,11 +242,10 @@ class Decoder:
         made, columns = 1, self._columns(tokens_BT.shape[1] + 1)
         open_B = np.arange(rows) < len(batch)
         *arrays, penalty_B = self._placed((tokens_BT, lengths_B, open_B, penalty_B))
-        static["beams"] = beams
+        static = {"static": static, "beams": beams}
         found, going_B = self._run(
             steps.search, *arrays, penalty_B, columns=columns, limit=limit, **static
         )
-        del static["kind"]
         while np.any(going_B):
             columns, cache = self._room(
                 found.cache, columns, tokens_BT.shape[1] + made + self.chunk
@@ -263,8 +270,8 @@ class Decoder:
         return max(1, self.batch_size // (beams.beams * split)) * split
 
     def _static(self, samplings):
-        found = kind(samplings, self.config.vocab_size)
-        return {"config": self.config, "kind": found, "eos": self.eos}
+        can = kind(samplings, self.config.vocab_size)
+        return steps.Static(self.config, can, self.eos, self.pieces)
 
     def _columns(self, needed):
         return buckets.bucket(needed, self.cache_buckets)
@@ -281,7 +288,7 @@ class Decoder:
     def _run(self, program, *arguments, params=None, **options):
         """A compiled program under the mesh and its rules."""
         params = (self.params,) if params is None else params
-        with partitioning.activate(self.mesh):
+        with partitioning.activate(self.mesh), nn.logical_axis_rules(RULES):
             return program(*params, *arguments, **options)
 
 

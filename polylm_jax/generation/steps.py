@@ -6,6 +6,7 @@ Row b keeps its keys in columns 0, 1, 2 ... of its own, whatever the others' len
 are its columns. Programs differ by the prompt bucket, the columns of the cache and `Kind`.
 """
 
+import dataclasses
 import functools
 
 import flax.struct
@@ -34,37 +35,55 @@ class State(flax.struct.PyTreeNode):
     seen_BV: jax.Array | None
 
 
-def apply(config: PolyLMConfig, params, tokens_BT, *, last_B=None, cache=None, **options):
+@dataclasses.dataclass(frozen=True)
+class Static:
+    """What a program is compiled for besides its shapes.
+
+    eos: ids that end a row. pieces: ids from there on are rows of the embedding without a piece,
+    and are never made.
+    """
+
+    config: PolyLMConfig
+    kind: sampling.Kind
+    eos: tuple[int, ...]
+    pieces: int
+
+
+def apply(static: Static, params, tokens_BT, *, last_B=None, cache=None, **options):
     """The model and its cache -> (float32 logits [B, V] at `last_B` or the last T, the new cache)."""
+    config = static.config
     model = PolyLM(config)
     variables = {"params": params} | ({} if cache is None else {"cache": cache})
     x_BTD, new = model.apply(variables, tokens_BT, mutable=["cache"], **options)
     if last_B is not None:
         x_BTD = jnp.take_along_axis(x_BTD, last_B[:, None, None], axis=1)
     logits_BTV = model.apply({"params": params}, x_BTD, method="logits")
-    return logits_BTV[:, -1], new["cache"]
+    logits_BV = logits_BTV[:, -1]
+    if static.pieces < config.vocab_size:
+        logits_BV = jnp.where(jnp.arange(config.vocab_size) < static.pieces, logits_BV, -jnp.inf)
+    return logits_BV, new["cache"]
 
 
-@functools.partial(jax.jit, static_argnames=("config", "columns", "kind", "eos"))
+@functools.partial(jax.jit, static_argnames=("static", "columns"))
 def prefill(
-    params, tokens_BT, lengths_B, left_B, knobs, *, config, columns: int, kind, eos: tuple[int, ...]
+    params, tokens_BT, lengths_B, left_B, knobs, *, static: Static, columns: int
 ) -> tuple[State, tuple[jax.Array, jax.Array]]:
     """All prompts in one pass, and the first token of every row -> the state, (tokens, left) [B].
 
     tokens_BT: right-padded. lengths_B: of the prompts, 1 at least. left_B: tokens wanted of each.
-    columns: of the cache. eos: ids that end a row.
+    columns: of the cache.
     """
-    logits_BV, cache, seen_BV = _read(config, params, tokens_BT, lengths_B, columns, kind)
+    logits_BV, cache, seen_BV = _read(static, params, tokens_BT, lengths_B, columns)
     state = State(cache=cache, token_B=lengths_B, left_B=left_B, seen_BV=seen_BV)
-    state = _chosen(state, logits_BV, knobs, kind, eos)
+    state = _chosen(static, state, logits_BV, knobs)
     return state, _everywhere((state.token_B, state.left_B))
 
 
-def _read(config, params, tokens_BT, lengths_B, columns, kind):
+def _read(static, params, tokens_BT, lengths_B, columns):
     """Prompts -> (logits [B, V] of the token after each, a cache, the tokens seen)."""
     options = {"prefill": True, "lengths_B": lengths_B, "cache_length": columns}
-    logits_BV, cache = apply(config, params, tokens_BT, last_B=lengths_B - 1, **options)
-    if not kind.penalises:
+    logits_BV, cache = apply(static, params, tokens_BT, last_B=lengths_B - 1, **options)
+    if not static.kind.penalises:
         return logits_BV, cache, None
     given_BT = jnp.arange(tokens_BT.shape[1]) < lengths_B[:, None]
     rows_B1 = jnp.arange(len(lengths_B))[:, None]
@@ -80,10 +99,10 @@ def _everywhere(arrays):
 
 
 @functools.partial(
-    jax.jit, static_argnames=("config", "kind", "eos"), donate_argnames=("state",)
+    jax.jit, static_argnames=("static",), donate_argnames=("state",)
 )  # fmt: skip
 def advance(
-    params, state: State, knobs, count, *, config, kind, eos
+    params, state: State, knobs, count, *, static: Static
 ) -> tuple[State, tuple[jax.Array, jax.Array]]:
     """Up to `count` (<= CHUNK) more tokens of every row that has not ended.
 
@@ -99,9 +118,9 @@ def advance(
         step, state, made_BC = carry
         alive_B = state.left_B > 0
         logits_BV, cache = apply(
-            config, params, state.token_B[:, None], cache=state.cache, decode=True
+            static, params, state.token_B[:, None], cache=state.cache, decode=True
         )
-        state = _chosen(state.replace(cache=cache), logits_BV, knobs, kind, eos)
+        state = _chosen(static, state.replace(cache=cache), logits_BV, knobs)
         made_B1 = jnp.where(alive_B, state.token_B, NONE)[:, None]
         return step + 1, state, jax.lax.dynamic_update_slice(made_BC, made_B1, (0, step))
 
@@ -110,40 +129,40 @@ def advance(
     return state, _everywhere((made_BC, state.left_B))
 
 
-def _chosen(state, logits_BV, knobs, kind, eos):
+def _chosen(static, state, logits_BV, knobs):
     """The state after the next token of every row; a row that has ended keeps what it has."""
     position_B = state.cache["cache_index"]
-    token_B = sampling.choose(logits_BV, knobs, kind, state.seen_BV, position_B)
+    token_B = sampling.choose(logits_BV, knobs, static.kind, state.seen_BV, position_B)
     seen_BV = state.seen_BV
     if seen_BV is not None:
         seen_BV = seen_BV.at[jnp.arange(len(token_B)), token_B].set(True)
     left_B = jnp.maximum(state.left_B - 1, 0)
-    for end in eos:
+    for end in static.eos:
         left_B = jnp.where(token_B == end, 0, left_B)
     return state.replace(token_B=token_B, left_B=left_B, seen_BV=seen_BV)
 
 
-@functools.partial(jax.jit, static_argnames=("config", "columns", "kind", "eos", "beams", "limit"))
+@functools.partial(jax.jit, static_argnames=("static", "columns", "beams", "limit"))
 def search(
     params, tokens_BT, lengths_B, open_B, penalty_B, *,
-    config, columns: int, kind, eos: tuple[int, ...], beams: Beams, limit: int,
+    static: Static, columns: int, beams: Beams, limit: int,
 ) -> tuple[Search, jax.Array]:  # fmt: skip
     """Prefill of a beam search, and its first token -> the search, whether each prompt goes on.
 
     open_B: False for rows that are no prompts. limit: new tokens at most. Else as `prefill`.
     """
-    logits_BV, cache, seen_BV = _read(config, params, tokens_BT, lengths_B, columns, kind)
+    logits_BV, cache, seen_BV = _read(static, params, tokens_BT, lengths_B, columns)
     found = begin(cache, seen_BV, open_B, beams, limit)
     logits_BKV = jnp.repeat(logits_BV[:, None], beams.beams, axis=1)
-    found = extend(found, logits_BKV, penalty_B, beams, eos)
+    found = extend(found, logits_BKV, penalty_B, beams, static.eos)
     return found, _everywhere(found.going_B)
 
 
 @functools.partial(
-    jax.jit, static_argnames=("config", "eos", "beams"), donate_argnames=("found",)
+    jax.jit, static_argnames=("static", "beams"), donate_argnames=("found",)
 )  # fmt: skip
 def search_on(
-    params, found: Search, penalty_B, count, *, config, eos, beams: Beams
+    params, found: Search, penalty_B, count, *, static: Static, beams: Beams
 ) -> tuple[Search, jax.Array]:
     """Up to `count` more steps of a search -> the search, whether each prompt goes on."""
 
@@ -155,10 +174,12 @@ def search_on(
         step, found = carry
         shape = found.token_BK.shape
         logits_BV, cache = apply(
-            config, params, found.token_BK.reshape(-1, 1), cache=found.cache, decode=True
+            static, params, found.token_BK.reshape(-1, 1), cache=found.cache, decode=True
         )
         logits_BKV = logits_BV.reshape(*shape, -1)
-        return step + 1, extend(found.replace(cache=cache), logits_BKV, penalty_B, beams, eos)
+        return step + 1, extend(
+            found.replace(cache=cache), logits_BKV, penalty_B, beams, static.eos
+        )
 
     _, found = jax.lax.while_loop(wanted, one, (jnp.int32(0), found))
     return found, _everywhere(found.going_B)

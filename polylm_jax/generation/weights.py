@@ -17,15 +17,27 @@ def load(path: str, config: PolyLMConfig, mesh: Mesh, step: int | None = None):
     config: of the model as it was trained; what only training needs is left out of the result.
     InputError where there is no such checkpoint, or one of another model.
     """
-    stacked = dataclasses.replace(config, remat="none")
-    model = PolyLM(stacked)
-    boxed = jax.eval_shape(lambda: train_state.init_params(model, jax.random.key(0)))
     abstract = jax.tree.map(
         lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-        nn.unbox(boxed),
-        partitioning.param_shardings(boxed, mesh),
+        nn.unbox(_boxed(config)),
+        shardings(config, mesh),
     )
-    return laid_out(stacked, checkpoint.restore_params(path, abstract, step))
+    return laid_out(config, checkpoint.restore_params(path, abstract, step))
+
+
+def shardings(config: PolyLMConfig, mesh: Mesh):
+    """Where training keeps each parameter: the tree of `PolyLM.init`."""
+    return partitioning.param_shardings(_boxed(config), mesh)
+
+
+def _boxed(config):
+    model = PolyLM(config)
+    return jax.eval_shape(lambda: train_state.init_params(model, jax.random.key(0)))
+
+
+def generating(config: PolyLMConfig) -> PolyLMConfig:
+    """The model as `Decoder` runs it."""
+    return dataclasses.replace(config, remat="none", scan_layers=False)
 
 
 def laid_out(config: PolyLMConfig, params):
@@ -35,9 +47,10 @@ def laid_out(config: PolyLMConfig, params):
     are in that dtype anyway: no bit of a result changes. The given parameters are used up, one by
     one, so that no more than one is there twice.
     """
-    generating = dataclasses.replace(config, remat="none", scan_layers=False)
     if not config.scan_layers:
-        return generating, {name: _cast(name, value, config) for name, value in params.items()}
+        return generating(config), {
+            name: _cast(name, value, config) for name, value in params.items()
+        }
     layers: list[dict] = [{} for _ in range(config.num_layers)]
     for path, stacked in jax.tree_util.tree_flatten_with_path(params["h"])[0]:
         for layer, value in zip(layers, _apart(stacked, _dtype(path, config)), strict=True):
@@ -47,7 +60,7 @@ def laid_out(config: PolyLMConfig, params):
             layer[leaf] = value
         stacked.delete()
     rest = {name: value for name, value in params.items() if name != "h"}
-    return generating, rest | {f"h_{number}": layer for number, layer in enumerate(layers)}
+    return generating(config), rest | {f"h_{number}": layer for number, layer in enumerate(layers)}
 
 
 def _dtype(path, config):
