@@ -25,7 +25,7 @@ class Results:
         self._keys = {item.key(model): item for item in items}
         self._path = pathlib.Path(path).expanduser()
         if "://" in path:
-            raise InputError(f"RESULTS = {path!r} is not local: lines are added to a local file.")
+            raise InputError(f"TEXTS = {path!r} is not local: lines are added to a local file.")
         self._file = self._open() if write else None
         done = self._read()
         self.missing = [item for key, item in self._keys.items() if key not in done]
@@ -40,12 +40,12 @@ class Results:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(
-                f"RESULTS = {str(self._path)!r} is in use by another process: end it, or give "
+                f"TEXTS = {str(self._path)!r} is in use by another process: end it, or give "
                 "another file."
             ) from None
         except OSError as error:
             raise InputError(
-                f"RESULTS = {str(self._path)!r} can't be written ({error.strerror}): give a file "
+                f"TEXTS = {str(self._path)!r} can't be written ({error.strerror}): give a file "
                 "that this user may write."
             ) from error
         return file
@@ -65,7 +65,7 @@ class Results:
                 key = None
             if key not in self._keys:
                 raise InputError(
-                    f"RESULTS = {str(self._path)!r}, line {number}, is not of these prompts and "
+                    f"TEXTS = {str(self._path)!r}, line {number}, is not of these prompts and "
                     "settings with this checkpoint: give another file, or delete it."
                 )
             found.add(key)
