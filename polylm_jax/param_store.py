@@ -18,6 +18,10 @@ from polylm_jax import checkpoint
 
 ARRAY = ".zarray"
 PIECE_BYTES = 64 << 20
+# A run on a mesh saves the embedding as chunks of all rows and a few columns: chunks side by side
+# are read together, so that what is written from them is not 20 million runs of 256 bytes.
+RUN_BYTES = 1 << 20
+JOINED_BYTES = 1 << 30
 CONCURRENCY = 4  # chunks decoded or encoded at once: each holds two copies of itself
 
 Shape = tuple[int, ...]
@@ -63,12 +67,13 @@ class Reader:
         return {name: tuple(array.shape) for name, array in self._arrays.items()}
 
     def blocks(self, name: str) -> Iterator[tuple[Shape, np.ndarray]]:
-        """Every chunk of a parameter once: (the index of its first element, its values).
+        """All of a parameter, each chunk read once: (the index of the first element, values).
 
-        The next chunk is read while one is in use. A chunk is as large as it was saved.
+        Chunks of short rows come joined, see `block_shape`. The next block is read while one is in
+        use.
         """
         array = self._arrays[name]
-        chunk = array.chunk_layout.read_chunk.shape
+        chunk = block_shape(tuple(array.shape), array.chunk_layout.read_chunk.shape)
         starts = list(
             itertools.product(*(range(0, n, c) for n, c in zip(array.shape, chunk, strict=True)))
         )
@@ -102,6 +107,21 @@ def runs(start: Shape, values: np.ndarray, shape: Shape) -> Iterator[tuple[int, 
     for index in np.ndindex(values.shape[:outer]):
         place = first + sum(i * stride for i, stride in zip(index, strides, strict=False))
         yield place, values[index].reshape(-1)
+
+
+def block_shape(shape: Shape, chunk: Shape) -> Shape:
+    """Whole chunks to read at once: joined along the last axes until their runs are RUN_BYTES long.
+
+    At most JOINED_BYTES of float32, or one chunk.
+    """
+    block = list(chunk)
+    for axis in reversed(range(len(shape))):
+        run, whole = 4 * math.prod(block[axis:]), 4 * math.prod(block)
+        times = max(1, min(-(-RUN_BYTES // run), JOINED_BYTES // whole))
+        block[axis] = min(shape[axis], block[axis] * times)
+        if block[axis] < shape[axis]:
+            break
+    return tuple(block)
 
 
 def chunk_shape(shape: Shape, layered: bool, piece_bytes: int = PIECE_BYTES) -> Shape:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import runpy
 import sys
 
 import jax
@@ -127,17 +128,34 @@ def test_transformers_loads_it_as_it_is_and_stops_at_the_end(toy, tmp_path):
     assert model.generate(ids, max_new_tokens=8)[0, ids.shape[1] :].tolist() == [2]
 
 
-def test_pytorch_files_load_with_torch_alone(toy, tmp_path):
-    torch = pytest.importorskip("torch", reason="torch is not installed")
+@pytest.mark.parametrize("max_shard_gb", [4.0, 3e-5])
+def test_pytorch_files_load_with_torch_alone_as_the_readme_says(
+    max_shard_gb, toy, tmp_path, monkeypatch
+):
+    pytest.importorskip("torch", reason="torch is not installed")
     checkpoint, vocabulary, values = toy
-    out = tmp_path / "out"
-    export(checkpoint, str(out), vocabulary, file_format="pytorch", max_shard_gb=3e-5, verify=False)
-    index = json.loads((out / "pytorch_model.bin.index.json").read_text())
-    found = {}
-    for name in set(index["weight_map"].values()):
-        found |= torch.load(out / name, weights_only=True)
-    same_bits({name: tensor.numpy() for name, tensor in found.items()}, values)
+    out = tmp_path / "FOLDER"
+    options = {"file_format": "pytorch", "max_shard_gb": max_shard_gb, "verify": False}
+    export(checkpoint, str(out), vocabulary, **options)
+    readme = (pathlib.Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    (snippet,) = (
+        block.partition("```")[0]
+        for block in readme.split("```python\n")[1:]
+        if "torch.load" in block.partition("```")[0]
+    )
+    for absent in ("transformers", "safetensors", "safetensors.torch"):
+        monkeypatch.setitem(sys.modules, absent, None)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "snippet.py").write_text(snippet, encoding="utf-8")
+    state = runpy.run_path(str(tmp_path / "snippet.py"))["state"]
+    same_bits({name: tensor.numpy() for name, tensor in state.items()}, values)
     assert not list(out.glob("*.safetensors*"))
+    shards = sorted(path.name for path in out.glob("*.bin"))
+    if max_shard_gb == 4.0:
+        assert shards == ["pytorch_model.bin"]
+    else:
+        index = json.loads((out / "pytorch_model.bin.index.json").read_text())
+        assert sorted(set(index["weight_map"].values())) == shards and len(shards) > 1
 
 
 def refused(toy, out, **changes):
@@ -203,6 +221,21 @@ def test_runs_of_all_blocks_make_the_array(shape, chunk):
         for element, values in param_store.runs(start, block, shape):
             found[element : element + len(values)] = values
     assert np.array_equal(found, wanted.reshape(-1))
+
+
+@pytest.mark.parametrize(
+    ("shape", "chunk", "block"),
+    [
+        ((256_000, 5120), (256_000, 64), (256_000, 1024)),  # an embedding sharded over its columns
+        ((40, 5120, 20480), (40, 640, 640), (40, 640, 10240)),
+        ((40, 5120, 3, 40, 128), (40, 40, 3, 40, 64), (40, 40, 3, 40, 128)),
+        ((40, 5120, 20480), (1, 819, 20480), (1, 819, 20480)),  # an import's
+        ((6, 10), (6, 3), (6, 10)),
+        ((7,), (2,), (7,)),
+    ],
+)
+def test_chunks_of_short_rows_are_read_together(shape, chunk, block):
+    assert param_store.block_shape(shape, chunk) == block
 
 
 def test_the_tokenizer_of_the_folder_is_the_trained_one(toy, tmp_path):

@@ -15,7 +15,7 @@ import toy_hf
 
 from polylm_jax import checkpoint, param_store
 from polylm_jax.errors import InputError
-from polylm_jax.hf import config_files, param_table, verifying
+from polylm_jax.hf import config_files, param_table, torch_files, verifying
 from polylm_jax.hf.exporting import export
 from polylm_jax.hf.importing import import_hf
 from polylm_jax.tokenizer import Tokenizer
@@ -112,6 +112,19 @@ def save_bin(torch, folder, tensors, files):
         torch.save({n: t for n, t in tensors.items() if places[n] == file}, folder / file)
     index = {"metadata": {}, "weight_map": places}
     (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+
+
+def test_one_file_of_shards_is_open_at_a_time(folder):
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    values = toy_hf.values(toy_hf.MODEL)
+    tensors = {name: torch.from_numpy(value) for name, value in values.items()}
+    save_bin(torch, folder, tensors, "shards of bin")
+    places = torch_files.read_places(sorted(folder.glob("*.bin")))
+    for name, place in places.items():
+        assert place.read(3, 5).tobytes() == values[name].reshape(-1)[3:8].tobytes()
+        open_now = {other.path for other in places.values() if other.file._tensors}
+        assert open_now == {place.path}
+    assert len({place.path for place in places.values()}) == 3
 
 
 def test_a_model_made_by_pytorch_goes_in_and_out_unchanged(folder, capsys):

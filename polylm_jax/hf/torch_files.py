@@ -11,19 +11,30 @@ from polylm_jax.errors import InputError
 
 SINGLE = "pytorch_model.bin"
 INDEX = "pytorch_model.bin.index.json"
-# Pages of a mapped file count as memory until it is unmapped: it is opened anew this often.
+# Pages of a mapped file count as memory until it is unmapped: one file is open at a time, and opened
+# anew this often.
 REOPEN_BYTES = 1 << 30
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class TorchFile:
-    """One file, mapped where its format allows that (files of PyTorch before 1.6 don't)."""
+    """One file, mapped where its format allows that (files of PyTorch before 1.6 don't).
+
+    opened: that one of a model's files whose tensors are there, shared by all of them.
+    """
 
     path: pathlib.Path
+    opened: list["TorchFile"]
 
     def __post_init__(self):
         self._read = 0
-        self._tensors = self._load()
+        self._tensors = {}
+
+    def _open(self) -> None:
+        for file in self.opened:
+            file._tensors = {}
+        self._tensors, self._read = self._load(), 0
+        self.opened[:] = [self]
 
     def _load(self) -> dict:
         import torch
@@ -49,6 +60,7 @@ class TorchFile:
         return found
 
     def places(self) -> dict[str, "TorchPlace"]:
+        self._open()
         return {
             name: TorchPlace(self, name, tuple(tensor.shape))
             for name, tensor in self._tensors.items()
@@ -58,9 +70,8 @@ class TorchFile:
         """float32 elements [start, start + count) of a tensor laid flat, copied."""
         import torch
 
-        if self._read > REOPEN_BYTES:
-            self._tensors = {}
-            self._tensors, self._read = self._load(), 0
+        if not self._tensors or self._read > REOPEN_BYTES:
+            self._open()
         flat = self._tensors[name].reshape(-1)[start : start + count]
         self._read += flat.nbytes
         return flat.to(torch.float32, copy=True).numpy()
@@ -92,8 +103,9 @@ def read_places(files: Iterable[pathlib.Path]) -> dict[str, TorchPlace]:
             ".bin files need PyTorch to be read: install torch, or get the model as safetensors."
         ) from error
     places: dict[str, TorchPlace] = {}
+    opened: list[TorchFile] = []
     for path in files:
-        for name, place in TorchFile(path).places().items():
+        for name, place in TorchFile(path, opened).places().items():
             if name in places:
                 raise InputError(f"{path} and {places[name].path} both hold {name}: remove one.")
             places[name] = place
