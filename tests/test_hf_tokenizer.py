@@ -31,11 +31,11 @@ HOSTILE = [
 
 
 def train(folder, kind: str, **options) -> Tokenizer:
-    options = {"add_dummy_prefix": False} | options
+    options = {"add_dummy_prefix": False, "normalization_rule_name": "identity"} | options
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(TEXTS * 20), model_prefix=str(folder / kind), model_type=kind,
         vocab_size=600, unk_id=0, bos_id=1, eos_id=2, pad_id=-1, hard_vocab_limit=False,
-        byte_fallback=True, normalization_rule_name="identity", remove_extra_whitespaces=False,
+        byte_fallback=True, remove_extra_whitespaces=False,
         split_digits=True, num_threads=1, minloglevel=2, **options,
     )  # fmt: skip
     return Tokenizer.load(str(folder / f"{kind}.model"))
@@ -77,6 +77,14 @@ def test_transformers_loads_it_and_makes_no_special_token_from_text(exported):
             assert not {tokenizer.eos_id, tokenizer.bos_id} & set(ids)
         assert loaded.decode(tokenizer.encode(text)) == text.replace("\u2581", " ")
     assert (loaded.eos_token_id, loaded.bos_token_id, loaded.model_max_length) == (2, 1, 128)
+
+
+def test_a_vocabulary_keeps_its_own_normalizer(tmp_path):
+    options = {"normalization_rule_name": "nmt_nfkc", "add_dummy_prefix": True}
+    tokenizer = train(tmp_path, "bpe", **options)
+    write_tokenizer(tokenizer, tmp_path, max_length=128)
+    lines = ["a\r\nb", "\r\n", "\n\r", "x\r", *(f"x{chr(code)}y" for code in range(1, 0x3000))]
+    assert differing_ids(tokenizer, tmp_path, TEXTS + HOSTILE + lines) == []
 
 
 def test_a_vocabulary_with_a_prefix_keeps_it(tmp_path):

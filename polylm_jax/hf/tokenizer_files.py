@@ -3,7 +3,9 @@
 transformers 5 has no slow Llama tokenizer, so the ids must come out of a `tokenizers` pipeline. A
 BPE vocabulary goes through exactly: its merges are the pairs of pieces whose join is a piece, in
 the order of the join's score. A unigram vocabulary goes through the library's Unigram model, whose
-Viterbi breaks ties its own way; `token_ids` measures how often, and nobody is told 'equal'.
+Viterbi breaks ties its own way; `token_ids` measures how often, and nobody is told 'equal'. So it is
+with a normalizer of the vocabulary's own and decomposed letters (ours have none): the library looks
+a letter and its marks up as one and drops what the first match leaves.
 """
 
 import base64
@@ -42,7 +44,7 @@ def write_tokenizer(
     """
     proto = model_proto(tokenizer)
     (folder / "tokenizer.model").write_bytes(tokenizer.processor.serialized_model_proto())
-    _write_json(folder / "tokenizer.json", _pipeline(proto))
+    _write_json(folder / "tokenizer.json", _pipeline(proto, _carriage_return(tokenizer)))
     special = _special_tokens(tokenizer)
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -74,7 +76,13 @@ def _special_tokens(tokenizer: Tokenizer) -> dict[str, str]:
     return {role: piece(index) for role, index in named.items() if index >= 0}
 
 
-def _pipeline(proto: sentencepiece_model_pb2.ModelProto) -> dict:
+def _carriage_return(tokenizer: Tokenizer) -> str:
+    """What the vocabulary's normalizer makes of it, between two letters."""
+    found = tokenizer.processor.normalize("x\ry")
+    return found[found.index("x") + 1 : found.index("y")].replace(SPACE_MARK, " ")
+
+
+def _pipeline(proto: sentencepiece_model_pb2.ModelProto, carriage_return: str) -> dict:
     """tokenizer.json: normalizer -> model -> decoder; special pieces listed as added tokens."""
     kind = proto.trainer_spec.model_type
     if kind not in (UNIGRAM, BPE):
@@ -87,7 +95,7 @@ def _pipeline(proto: sentencepiece_model_pb2.ModelProto) -> dict:
         "truncation": None,
         "padding": None,
         "added_tokens": _added_tokens(proto),
-        "normalizer": _normalizer(proto.normalizer_spec),
+        "normalizer": _normalizer(proto.normalizer_spec, carriage_return),
         "pre_tokenizer": None,
         "post_processor": None,
         "decoder": _decoder(proto.normalizer_spec.add_dummy_prefix),
@@ -104,10 +112,13 @@ def _added_tokens(proto: sentencepiece_model_pb2.ModelProto) -> list[dict]:
     ]
 
 
-def _normalizer(spec: sentencepiece_model_pb2.NormalizerSpec) -> dict:
+def _normalizer(spec: sentencepiece_model_pb2.NormalizerSpec, carriage_return: str) -> dict:
     """The model's own normalization, then spaces as U+2581, with a prefix where it was trained so."""
     steps = []
     if spec.precompiled_charsmap:
+        # Before a line feed it would be looked up with it, as one, and the line feed be lost.
+        pattern = {"Regex": "\r(?=\n)"}
+        steps.append({"type": "Replace", "pattern": pattern, "content": carriage_return})
         charsmap = base64.b64encode(spec.precompiled_charsmap).decode("ascii")
         steps.append({"type": "Precompiled", "precompiled_charsmap": charsmap})
     if spec.remove_extra_whitespaces:
