@@ -5,10 +5,14 @@ import pathlib
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-    os.environ["XLA_FLAGS"] = (
-        os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
-    ).strip()
+# Compiling is most of what the tests wait for, and what they run is small: LLVM's level 0 takes
+# half of the time. Programs that are tested as processes inherit the flags.
+for flag, value in (
+    ("xla_force_host_platform_device_count", 8),
+    ("xla_backend_optimization_level", 0),
+):
+    if flag not in os.environ.get("XLA_FLAGS", ""):
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --{flag}={value}".strip()
 
 import pytest  # noqa: E402  (the flags must stand before anything imports JAX)
 
