@@ -14,7 +14,7 @@ for flag, value in (
     if flag not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --{flag}={value}".strip()
 
-import pytest  # noqa: E402  (the flags must stand before anything imports JAX)
+import pytest  # (the flags must stand before anything imports JAX)
 
 REPO = pathlib.Path(__file__).resolve().parent.parent
 DATA_DIR = pathlib.Path(os.environ.get("POLYLM_TEST_DATA", REPO / "../shared/data")).resolve()
