@@ -6,7 +6,9 @@ and counted and written on the caller's, so that Python's part hides behind the 
 
 import collections
 import concurrent.futures
+import contextlib
 import functools
+import gc
 import itertools
 import os
 from collections.abc import Callable, Iterator
@@ -23,7 +25,7 @@ from polylm_jax.task_tokens import Tokens
 from polylm_jax.token_store import MANIFEST, Manifest
 from polylm_jax.tokenizer import Tokenizer
 
-BATCH = 1024  # documents
+BATCH = 4096  # documents; of 1,024 short ones a batch is too little work for a thread: 0.75 of the speed
 AHEAD = 4  # batches that wait for the next thread
 T = TypeVar("T")
 U = TypeVar("U")
@@ -79,22 +81,33 @@ def build_store(
     mine = [number for number in writer.missing() if number % count == index]
     progress.start(task.name, len(units), len(mine))
     records = []
-    for number in mine:
-        unit = writer.unit(number)
-        for tokens in _tokens(task, units[number], tokenizer, unit.add_bad, num_threads):
-            unit.add(tokens.split, tokens.tokens, tokens.languages, tokens.counts)
-            progress.batch(tokens.counts["documents"], len(tokens.tokens))
-        records.append(unit.commit())
-        progress.unit()
-        check_bad(store_dir, task.name, records, max_bad, of=len(units))
+    with _imports_frozen():
+        for number in mine:
+            unit = writer.unit(number)
+            for tokens in _tokens(task, units[number], tokenizer, unit.add_bad, num_threads):
+                unit.add(tokens.split, tokens.tokens, tokens.languages, tokens.counts)
+                progress.batch(tokens.counts["documents"], len(tokens.tokens))
+            records.append(unit.commit())
+            progress.unit()
+            check_bad(store_dir, task.name, records, max_bad, of=len(units))
     return writer.finish(max_bad)
+
+
+@contextlib.contextmanager
+def _imports_frozen() -> Iterator[None]:
+    """Spares the garbage collector TensorFlow's million objects: a tenth of a build's time."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _tokens(
     task: seqio.Task, unit: Unit, tokenizer: Tokenizer, on_bad_line: BadLine, num_threads: int
 ) -> Iterator[Tokens]:
     if not task_text.is_text(task):
-        return task_tokens.whole_batches(task, unit, tokenizer, BATCH, on_bad_line)
+        return task_tokens.whole_batches(task, unit, tokenizer, BATCH // 4, on_bad_line)
     text = _ahead(task_text.text_batches(task, unit, "all", BATCH, on_bad_line))
     encode = functools.partial(task_tokens.encoded, tokenizer=tokenizer)
     return task_tokens.token_batches(_mapped(encode, text, num_threads), tokenizer)

@@ -25,6 +25,7 @@ TEXT = "targets"
 SIDES = ("side_languages", "side_bytes")
 FEATURES = (TEXT, "language", "group", "held_out", *SIDES)
 SEED = 0  # of preprocessors that draw at random: a task is cached once, the same on every machine
+BATCH_CHARACTERS = 1 << 22  # of a batch: several of them are in memory at once
 UNKNOWN = "und"  # ISO 639's code for a language that isn't said
 
 _TOKENIZE = (seqio.preprocessors.tokenize, seqio.preprocessors.tokenize_and_append_eos)
@@ -99,7 +100,7 @@ def text_batches(
       task: a task that can be cut at its `tokenize` step.
       unit: one of `units(task)`.
       split: only documents of that one; 'all' takes all.
-      batch_size: documents in a batch, the last one has fewer.
+      batch_size: documents in a batch at most; long ones make shorter batches.
       on_bad_line: is told of each line that isn't text.
 
     Yields:
@@ -190,13 +191,15 @@ def _rendered(
     """A unit of a source of ours, without TensorFlow."""
     name = list(source.list_shards(unit.split))[unit.index]
     examples: list[dict] = []
+    characters = 0
     for record in source.records(split, name):
         for step in steps:
             record = step.render(record)
         examples.append(record)
-        if len(examples) == batch_size:
+        characters += len(record[TEXT])
+        if len(examples) == batch_size or characters > BATCH_CHARACTERS:
             yield {key: [e[key] for e in examples] for key in examples[0]}
-            examples = []
+            examples, characters = [], 0
     if examples:
         yield {key: [e[key] for e in examples] for key in examples[0]}
 
@@ -211,7 +214,7 @@ def _decoded(
             f"task of {unit.name!r} yields {TEXT!r} as {spec}: give one string an example."
         )
     first = 1
-    for arrays in data.padded_batch(batch_size).prefetch(2).as_numpy_iterator():
+    for arrays in data.padded_batch(min(batch_size, 1024)).prefetch(2).as_numpy_iterator():
         raw = arrays[TEXT].tolist()
         batch = strings(arrays)
         keep = [n for n, text in enumerate(batch[TEXT]) if text is not None]
