@@ -98,6 +98,22 @@ class Tokenizer:
             return 0
         return len(sp.id_to_piece(piece).replace(SPACE_MARK, " ").encode())
 
+    @functools.cached_property
+    def piece_characters(self) -> np.ndarray:
+        """int32 [V]: how many characters (code points) of text begin in each piece.
+
+        Of the byte pieces that spell a character, the first has it: the others continue it.
+        """
+        sizes = [self._characters_of(piece) for piece in range(self.vocab_size)]
+        return np.array(sizes, dtype=np.int32)
+
+    def _characters_of(self, piece: int) -> int:
+        sp = self.processor
+        if sp.is_control(piece) or sp.is_unknown(piece):
+            return 0
+        name = sp.id_to_piece(piece)
+        return int(int(name[1:-1], 16) & 0xC0 != 0x80) if sp.is_byte(piece) else len(name)
+
     def encode(self, text: str) -> list[int]:
         """The ids of `text`, with neither `<s>` nor `</s>` added."""
         return self.processor.encode(text)

@@ -275,10 +275,11 @@ def _validation(
     rows = validation.held_out(stores, languages, experiment.sequence_length, max_rows)
     if not len(rows.tokens):
         return None, {}
-    piece_bytes = resolved.tokenizer.piece_bytes
-    held_out = Validation(rows, piece_bytes, programs.mesh, experiment.batch_size)
+    tokenizer = resolved.tokenizer
+    pieces = validation.Pieces(tokenizer.piece_bytes, tokenizer.piece_characters)
+    held_out = Validation(rows, pieces, programs.mesh, experiment.batch_size)
     held_out.compile(programs.model, programs.abstract_state.params, experiment.num_chunks)
-    return held_out, validation.unigram(rows, stores, languages, piece_bytes)
+    return held_out, validation.unigram(rows, stores, languages, pieces)
 
 
 def _window(resolved: Resolved) -> Window:

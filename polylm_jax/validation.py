@@ -1,6 +1,7 @@
-"""Bits per byte of held-out text, per language, and what a smoothed unigram would have had.
+"""Bits per byte and per character of held-out text, per language, beside a smoothed unigram's.
 
-Bits per byte = nats / (ln 2 x UTF-8 bytes). Both are summed over the same labels: the nats of every
+Bits per byte = nats / (ln 2 x UTF-8 bytes), per character the same over code points (a Thai one is
+three bytes). Both are summed over the same labels: the nats of every
 label, the EOS that closes a document included; the bytes from the labels' pieces (EOS stands for
 none). So vocabularies, and languages of any script, compare. Averages over languages are unweighted.
 
@@ -10,6 +11,7 @@ Shapes: R rows, B rows of a batch, L labels of a row, V vocabulary.
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -33,13 +35,23 @@ class Score:
     nats: float = 0.0
     bytes: int = 0
     tokens: int = 0
+    characters: int = 0
 
     def __add__(self, other: "Score") -> "Score":
-        return Score(self.nats + other.nats, self.bytes + other.bytes, self.tokens + other.tokens)
+        return Score(
+            self.nats + other.nats,
+            self.bytes + other.bytes,
+            self.tokens + other.tokens,
+            self.characters + other.characters,
+        )
 
     @property
     def bits_per_byte(self) -> float:
         return self.nats / (math.log(2) * self.bytes)
+
+    @property
+    def bits_per_character(self) -> float:
+        return self.nats / (math.log(2) * self.characters)
 
     @property
     def loss(self) -> float:
@@ -47,13 +59,13 @@ class Score:
         return self.nats / self.tokens
 
 
-def average(scores: Mapping[str, Score]) -> float:
-    """The mean of bits per byte over languages, each counting once; pairs and code don't count.
+def average(scores: Mapping[str, Score], measure: str = "bits_per_byte") -> float:
+    """The mean of a measure over languages, each counting once; pairs and code don't count.
 
     Over all labels where none is a language of the table.
     """
     languages = [label for label in scores if label in LANGUAGES] or list(scores)
-    return float(np.mean([scores[label].bits_per_byte for label in languages]))
+    return float(np.mean([getattr(scores[label], measure) for label in languages]))
 
 
 def report(scores: Mapping[str, Score], baseline: Mapping[str, Score]) -> dict:
@@ -62,10 +74,19 @@ def report(scores: Mapping[str, Score], baseline: Mapping[str, Score]) -> dict:
         "bits_per_byte": {label: score.bits_per_byte for label, score in scores.items()},
         "unigram_bits_per_byte": {label: baseline[label].bits_per_byte for label in scores},
         "average_bits_per_byte": average(scores),
+        "bits_per_character": {k: score.bits_per_character for k, score in scores.items()},
+        "average_bits_per_character": average(scores, "bits_per_character"),
         "loss": {label: score.loss for label, score in scores.items()},
         "bytes": {label: score.bytes for label, score in scores.items()},
         "tokens": {label: score.tokens for label, score in scores.items()},
     }
+
+
+class Pieces(NamedTuple):
+    """What the pieces of a vocabulary stand for: UTF-8 bytes and code points, int32 [V] each."""
+
+    bytes: np.ndarray
+    characters: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,15 +103,17 @@ class HeldOut:
         """bool [R, L]: the labels that count; a row that ends a short split is padded."""
         return np.arange(self.tokens.shape[1] - 1) < self.valid[:, None]
 
-    def scores(self, nats: np.ndarray, piece_bytes: np.ndarray) -> dict[str, Score]:
-        """Sums per language of nats [R] and of the bytes and numbers of the rows' labels."""
+    def scores(self, nats: np.ndarray, pieces: Pieces) -> dict[str, Score]:
+        """Sums per language of nats [R] and of the bytes, tokens and characters of the labels."""
         sums = {label: Score() for label in self.labels}
-        bytes_R = (piece_bytes[self.tokens[:, 1:]] * self.counted).sum(axis=1, dtype=np.int64)
-        for label, row_nats, row_bytes, valid in zip(
-            self.label, nats, bytes_R, self.valid, strict=True
+        bytes_R, characters_R = (
+            (sizes[self.tokens[:, 1:]] * self.counted).sum(axis=1, dtype=np.int64)
+            for sizes in pieces
+        )
+        for label, row_nats, *counts in zip(
+            self.label, nats, bytes_R, self.valid, characters_R, strict=True
         ):
-            name = self.labels[label]
-            sums[name] += Score(float(row_nats), int(row_bytes), int(valid))
+            sums[self.labels[label]] += Score(float(row_nats), *map(int, counts))
         return {name: score for name, score in sums.items() if score.bytes}
 
 
@@ -153,14 +176,14 @@ def unigram(
     rows: HeldOut,
     stores: Mapping[str, TokenStore],
     languages: Mapping[str, str],
-    piece_bytes: np.ndarray,
+    pieces: Pieces,
     max_tokens: int = 4_000_000,
 ) -> dict[str, Score]:
     """Scores of a unigram per language over the same labels: training counts plus one each.
 
     max_tokens: of training text counted per component.
     """
-    vocab_size = len(piece_bytes)
+    vocab_size = len(pieces.bytes)
     counts = np.zeros((len(rows.labels), vocab_size), np.int64)
     for component, store in stores.items():
         counts[rows.labels.index(languages[component])] += train_counts(
@@ -168,7 +191,7 @@ def unigram(
         )
     nats_of = np.log(counts.sum(axis=1, keepdims=True) + vocab_size) - np.log(counts + 1)
     nats = nats_of[rows.label[:, None], rows.tokens[:, 1:]]
-    return rows.scores((nats * rows.counted).sum(axis=1), piece_bytes)
+    return rows.scores((nats * rows.counted).sum(axis=1), pieces)
 
 
 class Validation:
@@ -177,12 +200,12 @@ class Validation:
     def __init__(
         self,
         rows: HeldOut,
-        piece_bytes: np.ndarray,
+        pieces: Pieces,
         mesh: Mesh,
         batch_size: int,
     ):
         self.rows = rows
-        self._piece_bytes = piece_bytes
+        self._pieces = pieces
         self._mesh = mesh
         self._batch_size = batch_size
         self._sharding = partitioning.batch_sharding(mesh)
@@ -218,7 +241,7 @@ class Validation:
                 return None
         nats.append(jax.device_get(pending))
         nats_R = np.concatenate(nats)[: len(self.rows.tokens)].astype(np.float64)
-        return self.rows.scores(nats_R, self._piece_bytes)
+        return self.rows.scores(nats_R, self._pieces)
 
     def _place(self, rows: np.ndarray) -> jax.Array:
         """Rows on the mesh, the batch filled up with rows of which nothing counts."""
@@ -233,15 +256,17 @@ def table(
     baseline: Mapping[str, Score],
     before: Mapping[str, Score],
 ) -> rich.table.Table:
-    """Bits per byte per language, the change since `before`, and the ratio to the unigram."""
+    """Bits per language, the change since `before`, and the ratio to the unigram."""
     shown = rich.table.Table(title=f"validation at step {step}", title_justify="left")
     shown.add_column("language")
-    for column in ("bits per byte", "change", "of a unigram's", "tokens"):
+    for column in ("bits per byte", "change", "of a unigram's", "per character", "tokens"):
         shown.add_column(column, justify="right")
     for label, score in sorted(scores.items()):
         bits = score.bits_per_byte
         change = f"{bits - before[label].bits_per_byte:+.3f}" if label in before else ""
         ratio = f"{bits / baseline[label].bits_per_byte:.2f}"
-        shown.add_row(label, f"{bits:.3f}", change, ratio, f"{score.tokens:,}")
-    shown.add_row("languages, unweighted", f"{average(scores):.3f}", "", "", "")
+        characters = f"{score.bits_per_character:.3f}"
+        shown.add_row(label, f"{bits:.3f}", change, ratio, characters, f"{score.tokens:,}")
+    characters = f"{average(scores, 'bits_per_character'):.3f}"
+    shown.add_row("languages, unweighted", f"{average(scores):.3f}", "", "", characters, "")
     return shown

@@ -46,6 +46,7 @@ def test_decoding_gives_the_text_back(model_type, text):
     ids = loaded.encode(text)
     assert loaded.decode(ids) == text
     assert loaded.piece_bytes[ids].sum() == len(text.encode())
+    assert loaded.piece_characters[ids].sum() == len(text)
     assert not {loaded.unk_id, loaded.bos_id, loaded.eos_id} & set(ids)
 
 

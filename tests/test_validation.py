@@ -11,7 +11,7 @@ from polylm_jax import partitioning, train_state, validation
 from polylm_jax.model import PolyLM
 from polylm_jax.optimizer import OptimizerConfig, make_optimizer
 from polylm_jax.token_store import TokenStore
-from polylm_jax.validation import Score
+from polylm_jax.validation import Pieces, Score
 
 pytest_plugins = ["toy_fixture"]
 
@@ -25,11 +25,11 @@ def stores(toy_folder):
 
 
 @pytest.fixture(scope="module")
-def piece_bytes():
-    """Bytes of each piece, other than 1 for most: 0 for EOS and its like."""
+def pieces():
+    """Bytes of each piece, other than 1 for most: 0 for EOS and its like; half as many characters."""
     lengths = np.random.default_rng(0).integers(1, 4, toy_run.MODEL.vocab_size).astype(np.int32)
     lengths[:3] = 0
-    return lengths
+    return Pieces(lengths, (lengths + 1) // 2)
 
 
 def rows_of(stores, max_rows=1000):
@@ -59,8 +59,10 @@ def test_a_long_split_is_sampled_all_over_and_always_the_same(stores):
 
 
 def test_bits_per_byte_by_hand():
-    score = Score(nats=10 * math.log(2), bytes=4, tokens=5)
+    score = Score(nats=10 * math.log(2), bytes=4, tokens=5, characters=2)
     assert score.bits_per_byte == pytest.approx(2.5)
+    assert score.bits_per_character == pytest.approx(5.0)
+    assert (score + score).characters == 4
     assert score.loss == pytest.approx(2 * math.log(2))
 
 
@@ -72,23 +74,31 @@ def test_the_average_counts_languages_once_and_leaves_out_pairs_and_code():
     assert validation.average({"code": scores["code"]}) == pytest.approx(100.0)
 
 
-def test_components_of_one_language_are_pooled(stores, piece_bytes):
+def test_a_report_has_bits_per_byte_and_per_character():
+    scores = {"th": Score(30 * math.log(2), 30, 5, 10), "en": Score(5 * math.log(2), 10, 5, 10)}
+    line = validation.report(scores, scores)
+    assert line["bits_per_byte"] == pytest.approx({"th": 1.0, "en": 0.5})
+    assert line["bits_per_character"] == pytest.approx({"th": 3.0, "en": 0.5})
+    assert line["average_bits_per_character"] == pytest.approx(1.75)
+
+
+def test_components_of_one_language_are_pooled(stores, pieces):
     one = {task: "th" for task in stores}
     rows = validation.held_out(stores, one, L, 1000)
-    scores = rows.scores(np.ones(len(rows.tokens)), piece_bytes)
+    scores = rows.scores(np.ones(len(rows.tokens)), pieces)
     assert scores.keys() == {"th"}
     assert scores["th"].tokens == 3 * 299
     assert scores["th"].nats == len(rows.tokens)
 
 
-def test_the_unigram_is_the_smoothed_one_over_the_same_labels(stores, piece_bytes):
-    V = len(piece_bytes)
-    scores = validation.unigram(rows_of(stores), stores, toy_run.LANGUAGES, piece_bytes)
+def test_the_unigram_is_the_smoothed_one_over_the_same_labels(stores, pieces):
+    V = len(pieces.bytes)
+    scores = validation.unigram(rows_of(stores), stores, toy_run.LANGUAGES, pieces)
     for task, label in toy_run.LANGUAGES.items():
         train = stores[task].read_rows("train", np.zeros(1, np.int64), 2699)[0]
         labels = stores[task].read_rows("validation", np.zeros(1, np.int64), 299)[0][1:]
         nats = sum(-math.log(((train == t).sum() + 1) / (len(train) + V)) for t in labels)
-        expected = nats / (math.log(2) * piece_bytes[labels].sum())
+        expected = nats / (math.log(2) * pieces.bytes[labels].sum())
         assert scores[label].bits_per_byte == pytest.approx(expected)
 
 
@@ -101,13 +111,13 @@ def test_a_unigram_of_much_text_counts_rows_spread_over_it(stores):
 
 
 @pytest.mark.parametrize("shape", MESHES)
-def test_the_model_is_scored_as_by_plain_softmax(shape, stores, piece_bytes):
+def test_the_model_is_scored_as_by_plain_softmax(shape, stores, pieces):
     mesh = partitioning.make_mesh(partitioning.MeshConfig(*shape))
     model = PolyLM(toy_run.MODEL)
     tx = make_optimizer(OptimizerConfig(), lambda step: 0.0)
     params = train_state.create(model, tx, mesh, jax.random.key(1)).params
     rows = rows_of(stores)
-    held_out = validation.Validation(rows, piece_bytes, mesh, 16)
+    held_out = validation.Validation(rows, pieces, mesh, 16)
     held_out.compile(model, train_state.abstract(model, tx, mesh).params, 2)
     scores = held_out.run(params)
 
@@ -118,6 +128,7 @@ def test_the_model_is_scored_as_by_plain_softmax(shape, stores, piece_bytes):
     for number, label in enumerate(rows.labels):
         mine = rows.label == number
         counted = rows.tokens[mine][:, 1:][rows.counted[mine]]
-        expected = nats[mine].sum() / (math.log(2) * piece_bytes[counted].sum())
-        assert scores[label].bits_per_byte == pytest.approx(expected, rel=1e-5)
+        for measure, sizes in zip(("bits_per_byte", "bits_per_character"), pieces):
+            expected = nats[mine].sum() / (math.log(2) * sizes[counted].sum())
+            assert getattr(scores[label], measure) == pytest.approx(expected, rel=1e-5)
     assert held_out.run(params, stop=lambda: True) is None
