@@ -214,7 +214,7 @@ class Decoder:
         tokens_BT, lengths_B = self._prompts(batch, self.batch_size)
         left_B = np.zeros(self.batch_size, np.int32)
         left_B[: len(batch)] = [request.max_new_tokens for request in batch]
-        made, columns = 1, self._columns(tokens_BT.shape[1] + 1)
+        made, columns = 1, self._columns(tokens_BT.shape[1])
         chance, *arrays = self._placed((knobs(rows), tokens_BT, lengths_B, left_B))
         wanted_B = left_B > 0
         state, (token_B, left_B) = self._run(
@@ -222,9 +222,8 @@ class Decoder:
         )
         yield np.where(wanted_B, token_B, steps.NONE)[:, None]
         while (left_B := _without(stopped, left_B)).any():
-            # The columns must not depend on what the other rows still want, nor so the last bits.
-            needed = tokens_BT.shape[1] + made + self.chunk
-            columns, cache = self._room(state.cache, columns, needed)
+            # The same whatever the other rows still want, or their limits would decide last bits.
+            columns, cache = self._room(state.cache, columns, tokens_BT.shape[1] + made)
             count = min(self.chunk, int(left_B.max()))
             state = state.replace(cache=cache, left_B=self._placed(left_B))
             state, (made_BC, left_B) = self._run(steps.advance, state, chance, count, static=static)
@@ -239,7 +238,7 @@ class Decoder:
         penalty_B = np.ones(rows, np.float32)
         penalty_B[: len(batch)] = [r.sampling.repetition_penalty for r in batch]
         static = self._static([request.sampling for request in batch])
-        made, columns = 1, self._columns(tokens_BT.shape[1] + 1)
+        made, columns = 1, self._columns(tokens_BT.shape[1])
         open_B = np.arange(rows) < len(batch)
         *arrays, penalty_B = self._placed((tokens_BT, lengths_B, open_B, penalty_B))
         static = {"static": static, "beams": beams}
@@ -247,9 +246,7 @@ class Decoder:
             steps.search, *arrays, penalty_B, columns=columns, limit=limit, **static
         )
         while np.any(going_B):
-            columns, cache = self._room(
-                found.cache, columns, tokens_BT.shape[1] + made + self.chunk
-            )
+            columns, cache = self._room(found.cache, columns, tokens_BT.shape[1] + made)
             found = found.replace(cache=cache)
             found, going_B = self._run(steps.search_on, found, penalty_B, self.chunk, **static)
             made += self.chunk
@@ -276,9 +273,12 @@ class Decoder:
     def _columns(self, needed):
         return buckets.bucket(needed, self.cache_buckets)
 
-    def _room(self, cache, columns, needed):
-        """(columns, cache) with room for `needed` tokens a row."""
-        if (wider := self._columns(needed)) > columns:
+    def _room(self, cache, columns, tokens):
+        """(columns, cache) with room for a chunk behind rows of so many tokens.
+
+        The newest token of a row has no column yet.
+        """
+        if (wider := self._columns(tokens - 1 + self.chunk)) > columns:
             cache = self._run(steps.widen, cache, params=(), columns=wider)
         return wider, cache
 

@@ -9,6 +9,7 @@ are its columns. Programs differ by the prompt bucket, the columns of the cache 
 import dataclasses
 import functools
 
+import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -53,12 +54,15 @@ def apply(static: Static, params, tokens_BT, *, last_B=None, cache=None, **optio
     """The model and its cache -> (float32 logits [B, V] at `last_B` or the last T, the new cache)."""
     config = static.config
     model = PolyLM(config)
-    variables = {"params": params} | ({} if cache is None else {"cache": cache})
+    of_model = {name: value for name, value in params.items() if name != "head"}
+    variables = {"params": of_model} | ({} if cache is None else {"cache": cache})
     x_BTD, new = model.apply(variables, tokens_BT, mutable=["cache"], **options)
     if last_B is not None:
         x_BTD = jnp.take_along_axis(x_BTD, last_B[:, None, None], axis=1)
-    logits_BTV = model.apply({"params": params}, x_BTD, method="logits")
-    logits_BV = logits_BTV[:, -1]
+    logits_BV = jnp.einsum(
+        "BD,DV->BV", x_BTD[:, -1], params["head"], preferred_element_type=jnp.float32
+    )
+    logits_BV = nn.with_logical_constraint(logits_BV, ("batch", "vocab"))
     if static.pieces < config.vocab_size:
         logits_BV = jnp.where(jnp.arange(config.vocab_size) < static.pieces, logits_BV, -jnp.inf)
     return logits_BV, new["cache"]

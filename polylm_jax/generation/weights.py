@@ -41,16 +41,18 @@ def generating(config: PolyLMConfig) -> PolyLMConfig:
 
 
 def laid_out(config: PolyLMConfig, params):
-    """(config, params) with the layers apart and the layers' matrices in the model's dtype.
+    """(config, params) with the layers apart, their matrices in the model's dtype, and a head.
 
-    Layers apart are not sliced out of a stack at each token, nor their caches copied. The products
-    are in that dtype anyway: no bit of a result changes. The given parameters are used up, one by
-    one, so that no more than one is there twice.
+    Layers apart are not sliced out of a stack at each token, nor their caches copied. 'head' is the
+    embedding [D, V] in the model's dtype: as the output matrix it is read whole for each token, and
+    so without a conversion or a transposition. Products are in that dtype anyway: nothing is
+    rounded that was not. The given parameters are used up, one by one, so that no more than one of
+    the layers' is there twice.
     """
+    head = _head(params["wte"]["embedding"], config.dtype)
     if not config.scan_layers:
-        return generating(config), {
-            name: _cast(name, value, config) for name, value in params.items()
-        }
+        layers = {name: _cast(name, value, config) for name, value in params.items()}
+        return generating(config), layers | {"head": head}
     layers: list[dict] = [{} for _ in range(config.num_layers)]
     for path, stacked in jax.tree_util.tree_flatten_with_path(params["h"])[0]:
         for layer, value in zip(layers, _apart(stacked, _dtype(path, config)), strict=True):
@@ -60,7 +62,16 @@ def laid_out(config: PolyLMConfig, params):
             layer[leaf] = value
         stacked.delete()
     rest = {name: value for name, value in params.items() if name != "h"}
-    return generating(config), rest | {f"h_{number}": layer for number, layer in enumerate(layers)}
+    apart = {f"h_{number}": layer for number, layer in enumerate(layers)}
+    return generating(config), rest | apart | {"head": head}
+
+
+def _head(wte_VD, dtype):
+    sharding = wte_VD.sharding
+    if isinstance(sharding, NamedSharding):
+        V, D = (*sharding.spec, None, None)[:2]
+        sharding = NamedSharding(sharding.mesh, PartitionSpec(D, V))
+    return jax.jit(lambda x: x.T.astype(dtype), out_shardings=sharding)(wte_VD)
 
 
 def _dtype(path, config):
