@@ -17,7 +17,8 @@ from tasks.sample_data import generate
 CONFIGS = run.REPO / "gin_configs"
 FILES = sorted(CONFIGS.rglob("*.gin"))
 MODELS = [path for path in FILES if path.parent.name == "models"]
-RECIPES = [path for path in FILES if path.parent.name == "recipes"]
+CORPORA = [path for path in FILES if path.name.endswith("_corpus.gin")]
+RECIPES = [path for path in FILES if path.parent.name == "recipes" and path not in CORPORA]
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +65,16 @@ def test_a_recipe_is_a_receipt(path):
     head = path.read_text().partition("\nfrom __gin__")[0]
     assert all(f"# {field}: " in head for field in ("parameters", "hardware", "expected"))
     assert "python run.py" in head or "make demo" in head
+
+
+@pytest.mark.parametrize("path", CORPORA, ids=name_of)
+def test_a_recipe_of_a_corpus_is_a_receipt_and_cleans(path):
+    head = path.read_text().partition("\nfrom __gin__")[0]
+    assert all(f"# {field}: " in head for field in ("hardware", "expected"))
+    run.configure(
+        [str(path)], [f"{name} = 'given'" for name in ("DATA_DIR", "OUTPUT", "WORK_DIR")], []
+    )
+    run.demand("clean", function("clean"), [])
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=name_of)

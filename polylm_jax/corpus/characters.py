@@ -20,7 +20,7 @@ UNICODE_SCRIPTS = {
     "Arab": ("Arabic",),
     "Hebr": ("Hebrew",),
     "Thai": ("Thai",),
-    "Kore": ("Hangul", "Han"),
+    "Kore": ("Hangul",),
     "Hans": ("Han",),
     "Hant": ("Han",),
     "Jpan": ("Hiragana", "Katakana", "Han"),
@@ -83,19 +83,20 @@ def unspaced_bits() -> int:
 
 
 @functools.cache
-def folding() -> np.ndarray:
-    """uint32 [1114112]: each code point in lower case, digits as 0, what is no word as a space.
+def folding(digits: bool = False) -> np.ndarray:
+    """uint32 [1114112]: what each code point becomes: digits 0, what is no word a space.
+
+    digits: keeps them, written 0 to 9 whatever their script.
 
     0 for what goes altogether: invisible characters, and the points of Hebrew and Arabic, which
     one writer sets and another doesn't. Thai vowels and tones are marks too, and stay.
     """
     table, kinds = np.arange(len(_ALL), dtype=np.uint32), classes()
-    for point in np.flatnonzero(kinds & LETTER):
-        lower = chr(point).lower()
-        if len(lower) == 1:
-            table[point] = ord(lower)
+    table[[ord("İ"), ord("ı")]] = ord("i")  # Turkish pairs them another way
+    table[0x0307] = 0  # the dot that casefold leaves of İ
     table[(kinds & (SYMBOL | PUNCTUATION | SPACE)) > 0] = ord(" ")
-    table[(kinds & DIGIT) > 0] = ord("0")
+    for point in np.flatnonzero(kinds & DIGIT):
+        table[point] = ord("0") + (unicodedata.decimal(chr(point), 0) if digits else 0)
     table[(kinds & (INVISIBLE | GARBLED)) > 0] = 0
     for first, last in ((0x0591, 0x05C7), (0x064B, 0x065F), (0x0670, 0x0670), (0x0640, 0x0640)):
         for point in range(first, last + 1):
@@ -106,7 +107,7 @@ def folding() -> np.ndarray:
     return table
 
 
-def folded(text: str) -> np.ndarray:
-    """uint32: what two texts share that differ in case, digits, punctuation and spacing only."""
-    points = folding()[code_points(unicodedata.normalize("NFKC", text))]
+def folded(text: str, digits: bool = False) -> np.ndarray:
+    """uint32: what two texts share that differ in case, punctuation, spacing, and digits only."""
+    points = folding(digits)[code_points(unicodedata.normalize("NFKC", text).casefold())]
     return points[points > 0]

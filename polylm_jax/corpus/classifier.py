@@ -1,5 +1,6 @@
 """A linear classifier of gold text against crawl, of words and their pairs (characters without spaces)."""
 
+import contextlib
 import os
 import pathlib
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from polylm_jax.languages import Language
 
 KINDS = ("sklearn", "fasttext")
 FEATURES = 1 << 18
+_RATES = (0.1, 0.1, 0.05, 0.02, 0.01)
 
 
 def _vectorizer(language: Language):
@@ -69,10 +71,17 @@ class FastText:
             for label, texts in (("gold", gold), ("crawl", crawl)):
                 for text in texts:
                     file.write(f"__label__{label} {_words(text, language)}\n")
-        # One thread: with more, the weights depend on who comes first.
-        model = fasttext.train_supervised(
-            str(lines), wordNgrams=2, epoch=25, dim=32, bucket=1 << 18, thread=1, verbose=0
-        )
+        # fastText 0.9.2 runs into NaN now and then, and two trainings differ even on one thread; it
+        # says when it did, and is asked again, more slowly.
+        for rate in (*_RATES, None):
+            if rate is None:
+                raise InputError(
+                    f"fastText's training ends in NaN for {language.code!r}: say 'sklearn'."
+                )
+            with contextlib.suppress(RuntimeError):
+                options = {"wordNgrams": 2, "epoch": 25, "dim": 32, "bucket": 1 << 18, "lr": rate}
+                model = fasttext.train_supervised(str(lines), thread=1, verbose=0, **options)
+                break
         model.save_model(str(path))
         os.remove(lines)
 

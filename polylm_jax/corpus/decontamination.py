@@ -1,8 +1,9 @@
 """Test sets of benchmarks: what of them stands in a text, by n-grams, is refused and listed.
 
-Windows of 8 words (16 characters where no spaces stand) are looked up; a text goes when windows in
-a row cover 13 words of an item, or all of an item that is shorter. Items under 8 words can't be told
-from chance: each is tried together with the item's next field, and counted where that is short, too.
+Windows of 8 words are looked up, of as many characters as 8 words have where no spaces stand; a text
+goes when windows in a row cover 13 words of an item, or all of an item that is shorter. Items under 8
+words can't be told from chance: each is tried together with the item's next field, and counted where
+that is short, too.
 """
 
 import csv
@@ -14,12 +15,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from polylm_jax.corpus import shingles
+from polylm_jax.corpus import repetition, shingles
 from polylm_jax.corpus.sources import Source, files_of
 from polylm_jax.errors import InputError
+from polylm_jax.languages import LANGUAGES, Language
 
 WORDS, LEAST_WORDS = 13, 8  # GPT-3's 13; the least that is looked for
-CHARACTERS, LEAST_CHARACTERS = 26, 16  # where no spaces stand
 
 
 @dataclass(frozen=True)
@@ -77,33 +78,36 @@ class Index:
     def __init__(self, benchmarks: Sequence[Benchmark]):
         self.names, self.skipped = [], {b.name: 0 for b in benchmarks}
         self.items = {b.name: 0 for b in benchmarks}
-        found: dict[bool, list[tuple[np.ndarray, int, int]]] = {True: [], False: []}
+        kinds = dict.fromkeys(_kind(language) for language in LANGUAGES.values())
+        found: dict[Kind, list[tuple[np.ndarray, int, int]]] = {kind: [] for kind in kinds}
         for number, benchmark in enumerate(benchmarks):
             self.names.append(benchmark.name)
             for texts in benchmark.items():
                 self.items[benchmark.name] += 1
                 if not self._add(texts, number, found):
                     self.skipped[benchmark.name] += 1
-        self._tables = {spaces: _table(entries) for spaces, entries in found.items()}
+        self._tables = {kind: _table(entries) for kind, entries in found.items()}
 
     @staticmethod
     def _add(texts: list[str], number: int, found: dict) -> bool:
         added = False
-        for spaces, (least, most) in _SIZES.items():
+        for (spaces, word), entries in found.items():
+            least, most = LEAST_WORDS * word, WORDS * word
             for text in _long_enough(texts, spaces, least):
                 units = shingles.units(text, spaces)[0]
                 grams = shingles.ngrams(units, least)
                 needed = min(most, len(units)) - least + 1  # windows in a row
-                found[spaces].append((grams, needed, number))
+                entries.append((grams, needed, number))
                 added = True
         return added
 
-    def search(self, text: str, spaces: bool) -> str | None:
+    def search(self, text: str, language: Language) -> str | None:
         """The benchmark that stands in a text, or None."""
-        hashes, needed, owner = self._tables[spaces]
+        spaces, word = _kind(language)
+        hashes, needed, owner = self._tables[spaces, word]
         if not len(hashes):
             return None
-        grams = shingles.ngrams(shingles.units(text, spaces)[0], _SIZES[spaces][0])
+        grams = shingles.ngrams(shingles.units(text, spaces)[0], LEAST_WORDS * word)
         place = np.minimum(np.searchsorted(hashes, grams), len(hashes) - 1)
         hit = hashes[place] == grams
         if not hit.any():
@@ -116,7 +120,11 @@ class Index:
         return None
 
 
-_SIZES = {True: (LEAST_WORDS, WORDS), False: (LEAST_CHARACTERS, CHARACTERS)}
+Kind = tuple[bool, int]  # whether spaces stand between words, units of a word
+
+
+def _kind(language: Language) -> Kind:
+    return language.spaces, repetition.word_size(language)
 
 
 def _long_enough(texts: list[str], spaces: bool, least: int) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -26,7 +27,8 @@ Guess = tuple[str, float]  # code ('und' if none), confidence from 0 to 1
 
 def prose(text: str) -> str:
     """The part that tells a language: no code, no addresses; the whole where nothing else is there."""
-    rest = " ".join(_NOT_PROSE.sub(" ", text[: 4 * SEEN]).split())
+    text = unicodedata.normalize("NFC", text[: 4 * SEEN])
+    rest = " ".join(_NOT_PROSE.sub(" ", text).split())
     return rest[:SEEN] if len(rest) >= 20 else text[:SEEN]
 
 

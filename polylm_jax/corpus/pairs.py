@@ -19,7 +19,7 @@ SLACK = 15  # characters that either side may have more: a short sentence needs 
 SHARE_OF_SCRIPT = (
     0.3  # of the letters beside quoted code, in a language of another script than Latin
 )
-LEAST_LETTERS = 60  # a side of fewer is not asked what language it is in: names and commands
+LEAST_LETTERS = 50  # a side of fewer is not asked what language it is in: names and commands
 SURE = 0.95
 _CODE = regex.compile(
     r"`[^`\n]*`|\{\{.*?\}\}|\[[^\]\s]*\]|https?://\S+|\"[^\"\n]*\"|'[^'\n]*'|«[^»\n]*»|\([^)\n]*\)"

@@ -16,11 +16,11 @@ _IPV6 = regex.compile(
 # With a country's code, or with an area's code in brackets or after a 0; 8 to 15 digits of any
 # script. A long number alone is no telephone number.
 _PHONE = regex.compile(
-    r"(?<![\p{L}\p{Nd}./-])(?:"
+    r"(?<![\p{L}\p{Nd}./-])(?<!\p{Nd}[\s,.])(?:"
     r"[+＋]\s?\p{Nd}{1,3}(?:[\s.\-–()（）]{0,2}\p{Nd}{1,5}){2,6}"
     r"|[(（]\p{Nd}{2,5}[)）][\s.-]?\p{Nd}{2,4}(?:[\s.\-–]\p{Nd}{2,5}){1,3}"
     r"|[0٠۰]\p{Nd}{1,4}(?:[\s.\-–]\p{Nd}{2,5}){2,4}"
-    r"|[0٠۰]\p{Nd}{1,4}[\s\-–]\p{Nd}{5,8}"
+    r"|[0٠۰]\p{Nd}{1,4}[\s\-–]\p{Nd}{5,8}(?:[\s\-–]\p{Nd}{1,4})?"
     r")(?![\p{Nd}]|[-/.]\p{Nd})"
 )
 _DATE = regex.compile(r"\p{Nd}{1,2}([-./])\p{Nd}{1,2}\1\p{Nd}{4}")

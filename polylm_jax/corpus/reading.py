@@ -103,11 +103,12 @@ class ReadShards(PipelineStep):
                 except UnicodeDecodeError:
                     self.refuse(unit, "not UTF-8", line[:2000])
                     continue
-                if text.strip():
-                    yield start, text
+                yield start, text
 
     def jsonl(self, unit: Unit) -> Iterator[tuple[int, dict]]:
         for place, line in self.lines(unit):
+            if not line.strip():
+                continue
             try:
                 record = orjson.loads(line)
             except orjson.JSONDecodeError:
@@ -121,7 +122,8 @@ class ReadShards(PipelineStep):
     def txt(self, unit: Unit) -> Iterator[tuple[int, dict]]:
         if unit.source.documents == "line":
             for place, line in self.lines(unit):
-                yield place, {unit.source.text: line}
+                if line.strip():
+                    yield place, {unit.source.text: line}
             return
         text = "".join(line for _, line in self.lines(unit))
         parts = [text] if unit.source.documents == "file" else _BLANK.split(text)

@@ -22,6 +22,9 @@ _LATIN_1 = re.compile(
     "[\x80-\xff\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc"
     "\u2013\u2014\u2018-\u201e\u2020-\u2022\u2026\u2030\u2039\u203a\u20ac\u2122]+"
 )
+_UTF_8 = re.compile(  # a character of two to four bytes
+    rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
+)
 FEW = 0.1  # at most what any rule of duplicate n-grams allows
 
 Range = tuple[float | None, float | None]
@@ -133,15 +136,8 @@ def _script(p: Profile) -> float | None:
 
 def mojibake(text: str) -> int:
     """Characters that are UTF-8 read as Latin-1 or Windows-1252 ('Ã©' for 'é')."""
-    found = 0
-    for run in _LATIN_1.findall(text):
-        if len(run) > 1:
-            raw = b"".join(_byte(c) for c in run)
-            try:
-                found += len(run) if len(raw.decode("utf-8")) < len(run) else 0
-            except UnicodeDecodeError:
-                pass
-    return found
+    runs = (run for run in _LATIN_1.findall(text) if len(run) > 1)
+    return sum(map(len, _UTF_8.findall(b" ".join(b"".join(map(_byte, run)) for run in runs))))
 
 
 def _byte(character: str) -> bytes:

@@ -68,8 +68,8 @@ def ngrams(hashes: np.ndarray, n: int) -> np.ndarray:
 
 
 def whole(text: str) -> int:
-    """One hash for all of a text as it is folded, spaces left out: what exact duplicates share."""
-    points = characters.folded(text)
+    """One hash for all of a text, folded but for its digits: what exact duplicates share."""
+    points = characters.folded(text, digits=True)
     points = points[points != _SPACE].astype(np.uint64)
     if not len(points):
         return 0

@@ -219,7 +219,7 @@ class Decontaminate(Refusing):
         codes = document.metadata["language"].split("-")
         texts = document.text.split("\n") if "pair" in document.metadata else [document.text]
         for text, code in zip(texts, codes):
-            found = index.search(text, LANGUAGES[code].spaces)
+            found = index.search(text, LANGUAGES[code])
             if found:
                 return False, found
         return True
