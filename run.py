@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 
-from polylm_jax import command_line
+from polylm_jax import command_line, huge_pages
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.gin_errors import explained, misspelt
 from polylm_jax.stderr import imports_kept_quiet
@@ -31,6 +31,7 @@ MODES = {
     "import_hf": "polylm_jax.hf.importing.import_hf",
     "verify": "polylm_jax.hf.verifying.verify",
 }
+COMPUTING = {"train", "evaluate", "generate"}  # modes of steps whose memory comes and goes
 REPO = pathlib.Path(__file__).resolve().parent
 
 
@@ -178,4 +179,6 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    if COMPUTING & {*sys.argv[1:2]}:
+        huge_pages.ask()
     sys.exit(main(sys.argv[1:]))
