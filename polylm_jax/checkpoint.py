@@ -55,6 +55,12 @@ def _handlers() -> dict[str, ocp.CheckpointHandler]:
     }
 
 
+def located(path: str) -> epath.Path:
+    """A folder by its whole path; `absolute()` would make 'gs://b/run' one below this folder."""
+    folder = epath.Path(path)
+    return folder if folder.is_absolute() else folder.absolute()
+
+
 class _Manager(ocp.CheckpointManager):
     """Orbax's, without its own call of JAX's preemption sync point.
 
@@ -87,7 +93,7 @@ class Checkpoints:
         self._lock = threading.Lock()
         self._saving: int | None = None
         self._manager = _Manager(
-            epath.Path(model_dir).absolute() / FOLDER,
+            located(model_dir) / FOLDER,
             item_handlers=_handlers(),
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=checkpoint_managers.AnyPreservationPolicy(keep),
@@ -170,7 +176,7 @@ def _read_progress(manager: ocp.CheckpointManager, step: int) -> Progress:
 
 def _open(path: str, step: int | None) -> tuple[ocp.CheckpointManager, int]:
     """A reader and the step meant by MODEL_DIR, MODEL_DIR/checkpoints or .../checkpoints/STEP."""
-    folder = epath.Path(path).absolute()
+    folder = located(path)
     if folder.name.isdigit() and folder.parent.name == FOLDER:
         folder, step = folder.parent, int(folder.name) if step is None else step
     if folder.name != FOLDER:

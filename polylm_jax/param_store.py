@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import orbax.checkpoint as ocp
 import tensorstore as ts
-from etils import epath
 
 from polylm_jax import checkpoint
 
@@ -29,7 +28,7 @@ Shape = tuple[int, ...]
 
 def folder_of(path: str, step: int) -> str:
     """Where the parameters of a step lie; `path` as in `checkpoint.read_progress`."""
-    folder = epath.Path(path).absolute()
+    folder = checkpoint.located(path)
     if folder.name.isdigit() and folder.parent.name == checkpoint.FOLDER:
         folder = folder.parent
     if folder.name != checkpoint.FOLDER:
@@ -200,7 +199,7 @@ def _write_structure(model_dir: pathlib.Path, shapes: Mapping[str, Shape], progr
             branch = branch.setdefault(key, {})
         branch[leaf] = np.zeros((1,) * len(shape), np.float32)
     manager = ocp.CheckpointManager(
-        epath.Path(model_dir).absolute() / checkpoint.FOLDER,
+        checkpoint.located(str(model_dir)) / checkpoint.FOLDER,
         options=ocp.CheckpointManagerOptions(create=True, enable_async_checkpointing=False),
     )
     manager.save(
