@@ -26,12 +26,12 @@ def building(output: str, needed_bytes: int, overwrite: bool = False) -> Iterato
         temporary.mkdir()
         yield temporary
         _put(temporary, place)
-    except (OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        if any(word in str(error) for word in FULL):
+    except InputError:
+        raise
+    except Exception as error:
+        if _is_full(error):
             raise InputError(
-                f"OUTPUT = {output!r}: the disk is full; free {needed_bytes / 1e9:.1f} GB."
+                f"OUTPUT = {output!r}: the disk is full; free {needed_bytes / 1e9:.3g} GB."
             ) from error
         if isinstance(error, OSError):
             raise InputError(
@@ -41,6 +41,15 @@ def building(output: str, needed_bytes: int, overwrite: bool = False) -> Iterato
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether a full disk is why: PyTorch answers the OSError of its file with one of its own."""
+    while error is not None:
+        if any(word in str(error) for word in FULL):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def check(output: str, overwrite: bool, source: str = "") -> pathlib.Path:
@@ -72,8 +81,8 @@ def _check_space(place: pathlib.Path, needed_bytes: int) -> None:
     free = shutil.disk_usage(place.parent).free
     if free < needed_bytes:
         raise InputError(
-            f"OUTPUT = {str(place)!r} needs {needed_bytes / 1e9:.1f} GB and its disk has "
-            f"{free / 1e9:.1f} GB free: free some, or name another disk."
+            f"OUTPUT = {str(place)!r} needs {needed_bytes / 1e9:.3g} GB and its disk has "
+            f"{free / 1e9:.3g} GB free: free some, or name another disk."
         )
 
 

@@ -59,8 +59,11 @@ def export(
     config = param_table.config_of(reader.shapes)
     tokenizer = _tokenizer(vocabulary, progress, config)
     size = config.num_params * DTYPES[dtype].itemsize
+    embedding = config.vocab_size * config.embed_dim * DTYPES[dtype].itemsize
+    # pytorch_model.bin is written beside the safetensors file that it replaces, a shard at a time.
+    beside = min(size, max(embedding, int(max_shard_gb * 1e9))) * (file_format == "pytorch")
     began = time.monotonic()
-    with output_folder.building(output, size, overwrite) as folder:
+    with output_folder.building(output, size + beside, overwrite) as folder:
         write_weights(reader, config, folder, DTYPES[dtype], int(max_shard_gb * 1e9))
         if file_format == "pytorch":
             _as_pytorch(folder)
