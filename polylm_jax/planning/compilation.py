@@ -19,6 +19,15 @@ _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _NEEDED = re.compile(r"(?:Used |temporaries \()([\d.]+)([KMGT]?)")  # "Used 18.1G of 15.75G hbm"
 
 
+_ENVIRONMENT = {  # libtpu would ask the cloud what machine this is, and lock its chips
+    "TPU_SKIP_MDS_QUERY": "1",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-4",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "TPU_WORKER_ID": "0",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class Memory:
     """Bytes of one chip's HBM. Arguments are the state and the batch; outputs reuse their place.
@@ -55,7 +64,8 @@ def devices(topology: Topology) -> list[jax.Device]:
         raise InputError(
             "plan compiles with libtpu, which isn't installed here: pip install -r requirements-tpu.txt."
         )
-    os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # asks no cloud what machine this is
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     jax.config.update("jax_platforms", "cpu")  # a TPU that is here stays free
     from jax.experimental import topologies
 
@@ -68,10 +78,6 @@ def devices(topology: Topology) -> list[jax.Device]:
         ).devices
     except (jax.errors.JaxRuntimeError, ValueError) as error:
         sentence = " ".join(str(error).split())
-        if "lockfile" in sentence or "already in use" in sentence:
-            raise InputError(
-                "libtpu serves one process at a time and another one has it: wait until it ends."
-            ) from error
         raise InputError(f"topology = {topology.name!r}: libtpu says {sentence[:200]}") from error
 
 
