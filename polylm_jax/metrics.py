@@ -55,6 +55,18 @@ def fetch(device_metrics: Mapping[str, jax.Array]) -> dict[str, np.ndarray]:
     return jax.device_get(device_metrics)
 
 
+def window(resolved) -> "Window":
+    """The window of a run; resolved: its `experiment.Resolved`."""
+    experiment, schedule, languages = resolved.experiment, resolved.schedule, resolved.languages
+    peak = peak_flops(jax.devices()[0].device_kind)
+    return Window(
+        [languages.get(name, name) for name in schedule.components],
+        flops_per_token(experiment.model, experiment.sequence_length),
+        peak * jax.device_count() if peak else None,
+        also=("param_norm", "z_loss") if experiment.z_loss else ("param_norm",),
+    )
+
+
 class Window:
     """Sums the steps between two reports.
 

@@ -95,7 +95,7 @@ class RunLog:
         self._board = self._wandb = None
         if not folder:
             return
-        for name in ("metrics", "validation", "ledger"):
+        for name in ("metrics", "validation", "evaluation", "ledger"):
             self._files[name] = JsonLines(folder, f"{name}.jsonl", last_step=step)
         self._files["events"] = JsonLines(folder, "events.jsonl")
         if tensorboard:
@@ -110,6 +110,10 @@ class RunLog:
     def validation(self, step: int, line: Mapping) -> None:
         """Validation's numbers at a step."""
         self._write("validation", step, line)
+
+    def evaluation(self, step: int, line: Mapping) -> None:
+        """The metrics of evaluation tasks at a step: task -> name -> number."""
+        self._write("evaluation", step, line)
 
     def ledger(self, step: int, line: Mapping) -> None:
         """Tokens of each component and language up to a step."""

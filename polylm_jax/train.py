@@ -15,8 +15,8 @@ from jax._src import xla_bridge
 from polylm_jax import data, metrics, partitioning, preemption, run_summary, validation
 from polylm_jax.checkpoint import Checkpoints, Progress, read_progress
 from polylm_jax.errors import InputError
+from polylm_jax.evaluation.during_training import TrainingTasks
 from polylm_jax.experiment import Experiment, Resolved
-from polylm_jax.metrics import Window
 from polylm_jax.preemption import Preemption
 from polylm_jax.profiling import Profile
 from polylm_jax.programs import Programs
@@ -37,6 +37,7 @@ class Settings:
     keep_every: int | None
     eval_every_steps: int
     eval_rows: int
+    evaluation: TrainingTasks | None
     log_every_steps: int
     init_from: str | None
     init_step: int | None
@@ -49,7 +50,9 @@ class Settings:
 
     @property
     def cadence(self) -> Cadence:
-        return Cadence(self.log_every_steps, self.eval_every_steps, self.save_every_steps).check()
+        tasks = self.evaluation.check().every_steps if self.evaluation else 0
+        every = (self.log_every_steps, self.eval_every_steps, self.save_every_steps, tasks)
+        return Cadence(*every).check()
 
 
 def train(
@@ -61,6 +64,7 @@ def train(
     keep_every: int | None = None,
     eval_every_steps: int = 1000,
     eval_rows: int = 128,
+    evaluation: TrainingTasks | None = None,
     log_every_steps: int = 10,
     init_from: str | None = None,
     init_step: int | None = None,
@@ -76,6 +80,7 @@ def train(
 
     save_every_steps, keep_last, keep_every: checkpoints; every `keep_every` steps one for good.
     eval_every_steps, eval_rows: validation, on at most so many rows of each component.
+    evaluation: SeqIO tasks that are evaluated on the way, and every how many steps.
     init_from, init_step: MODEL_DIR of another run whose parameters are the start (its newest step).
     allow_changes: goes on although the recipe differs from the checkpoint's.
     grace_seconds: after SIGTERM the run saves and leaves with exit code 143 within this time.
@@ -87,8 +92,9 @@ def train(
     Raises InputError for bad input, before anything compiles; SystemExit(143) when told to leave.
     """
     settings = Settings(
-        save_every_steps, keep_last, keep_every, eval_every_steps, eval_rows, log_every_steps,
-        init_from, init_step, allow_changes, grace_seconds, tensorboard, wandb_project, profile_steps,
+        save_every_steps, keep_last, keep_every, eval_every_steps, eval_rows, evaluation,
+        log_every_steps, init_from, init_step, allow_changes, grace_seconds, tensorboard, wandb_project,
+        profile_steps,
         recipe,
     )  # fmt: skip
     if not xla_bridge.backends_are_initialized():
@@ -152,7 +158,12 @@ def _run(
         terminal.line(line)
     for table in run_summary.ledger_tables(resolved, start, total):
         terminal.show(table)
-    if total == start.step and (start.evaluated == total or not cadence.evaluate):
+    tasks = None
+    if settings.evaluation:
+        with terminal.timed("reading evaluation tasks"):
+            tasks = settings.evaluation.open(experiment.model, resolved.tokenizer, programs.mesh)
+    evaluates = cadence.evaluate or cadence.tasks
+    if total == start.step and (start.evaluated == total or not evaluates):
         terminal.line(f"all {total} steps are done")
         return True
 
@@ -179,7 +190,8 @@ def _run(
         train_step=train_step,
         validation=held_out,
         baseline=baseline,
-        window=_window(resolved),
+        tasks=tasks,
+        window=metrics.window(resolved),
         checkpoints=checkpoints,
         preemption=leaving,
         log=log,
@@ -280,14 +292,3 @@ def _validation(
     held_out = Validation(rows, pieces, programs.mesh, experiment.batch_size)
     held_out.compile(programs.model, programs.abstract_state.params, experiment.num_chunks)
     return held_out, validation.unigram(rows, stores, languages, pieces)
-
-
-def _window(resolved: Resolved) -> Window:
-    experiment, schedule, languages = resolved.experiment, resolved.schedule, resolved.languages
-    peak = metrics.peak_flops(jax.devices()[0].device_kind)
-    return Window(
-        [languages.get(name, name) for name in schedule.components],
-        metrics.flops_per_token(experiment.model, experiment.sequence_length),
-        peak * jax.device_count() if peak else None,
-        also=("param_norm", "z_loss") if experiment.z_loss else ("param_norm",),
-    )

@@ -17,6 +17,7 @@ from polylm_jax import metrics, validation
 from polylm_jax.checkpoint import Checkpoints, Progress
 from polylm_jax.data import Batch
 from polylm_jax.errors import InputError
+from polylm_jax.evaluation import during_training
 from polylm_jax.experiment import Resolved
 from polylm_jax.metrics import Window
 from polylm_jax.preemption import Preemption
@@ -29,11 +30,12 @@ from polylm_jax.validation import Score, Validation
 
 @dataclasses.dataclass(frozen=True)
 class Cadence:
-    """Every how many steps: a report, validation (0: never), a checkpoint."""
+    """Every how many steps: a report, validation (0: never), a checkpoint, tasks (0: never)."""
 
     log: int
     evaluate: int
     save: int
+    tasks: int = 0
 
     def check(self) -> "Cadence":
         """Itself, or InputError."""
@@ -58,6 +60,7 @@ class Loop:
     train_step: Callable[..., tuple[TrainState, dict[str, jax.Array]]]
     validation: Validation | None
     baseline: Mapping[str, Score]
+    tasks: during_training.Scores | None
     window: Window
     checkpoints: Checkpoints
     preemption: Preemption
@@ -96,9 +99,18 @@ class Loop:
         return self.progress.step == self.total and not self._evaluation_is_due()
 
     def _evaluation_is_due(self) -> bool:
-        step, every = self.progress.step, self.cadence.evaluate
-        on_time = every and (step % every == 0 or step == self.total)
-        return bool(on_time and self.validation and self.progress.evaluated != step)
+        due = self._validation_is_on_time() or self._tasks_are_on_time()
+        return due and self.progress.evaluated != self.progress.step
+
+    def _validation_is_on_time(self) -> bool:
+        return self.validation is not None and self._on_time(self.cadence.evaluate)
+
+    def _tasks_are_on_time(self) -> bool:
+        return self.tasks is not None and self._on_time(self.cadence.tasks)
+
+    def _on_time(self, every: int) -> bool:
+        step = self.progress.step
+        return every > 0 and (step % every == 0 or step == self.total)
 
     def _save_is_due(self) -> bool:
         return self.progress.step % self.cadence.save == 0 or self.progress.step == self.total
@@ -139,19 +151,36 @@ class Loop:
             self.terminal.step(at.step, line)
 
     def _evaluate(self, state: TrainState) -> bool:
-        """Validates; True when told to leave meanwhile (nothing is reported then)."""
+        """Validates and evaluates tasks; True when told to leave meanwhile: a resume does both."""
         self._collect()
         with self.window.spending("validation"):
-            scores = self.validation.run(state.params, stop=self.preemption.reached)
-            if scores is None:
+            if self._validation_is_on_time() and not self._validate(state):
                 return True
-            self.progress = dataclasses.replace(self.progress, evaluated=self.progress.step)
-            self.log.validation(self.progress.step, validation.report(scores, self.baseline))
-            self.terminal.show(
-                validation.table(self.progress.step, scores, self.baseline, self._scores)
-            )
-            self._scores = scores
+            if self._tasks_are_on_time() and not self._score_tasks(state):
+                return True
+        self.progress = dataclasses.replace(self.progress, evaluated=self.progress.step)
         return False
+
+    def _validate(self, state: TrainState) -> bool:
+        """False when told to leave meanwhile; nothing is reported then."""
+        scores = self.validation.run(state.params, stop=self.preemption.reached)
+        if scores is None:
+            return False
+        step = self.progress.step
+        self.log.validation(step, validation.report(scores, self.baseline))
+        self.terminal.show(validation.table(step, scores, self.baseline, self._scores))
+        self._scores = scores
+        return True
+
+    def _score_tasks(self, state: TrainState) -> bool:
+        """False when told to leave meanwhile; nothing is reported then."""
+        scores = self.tasks.run(state.params, stop=self.preemption.reached)
+        if scores is None:
+            return False
+        self.log.evaluation(self.progress.step, scores)
+        for line in during_training.lines(self.progress.step, scores):
+            self.terminal.line(line)
+        return True
 
     def _save(self, state: TrainState) -> None:
         self._collect()  # raises if the step went wrong: what is saved has finite loss and gradients
