@@ -160,7 +160,7 @@ def main(argv: list[str]) -> int:
         rates["lm_eval hf"].append(rate)
         tell(round=number, **{name: round(some[-1], 1) for name, some in rates.items()})
     a, b = np.array(found), np.array(expected)
-    differing = sum(a[some].argmax() != b[some].argmax() for some in items)
+    differing = int(sum(a[some].argmax() != b[some].argmax() for some in items))
     ratio = statistics.median(rates["polylm_jax"]) / statistics.median(rates["lm_eval hf"])
     worst = float(abs(a - b).max())
     tell(ratio=round(ratio, 2), largest_difference=worst, items=len(items), differing=differing)

@@ -8,6 +8,7 @@ computed, also when it was killed.
 """
 
 import json
+import os
 import pathlib
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -15,8 +16,9 @@ from collections.abc import Iterator, Sequence
 import jax
 import rich.console
 import rich.progress
+from jax._src import xla_bridge
 
-from polylm_jax import mixtures
+from polylm_jax import mixtures, partitioning
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.evaluation import language_model, plots, published, report, runner
 from polylm_jax.evaluation.language_model import Batching, LanguageModel
@@ -48,6 +50,7 @@ def evaluate(
     max_new_tokens: int | None = None,
     compare: str = "base",
     name: str = "",
+    compilation_cache_dir: str = "~/.cache/polylm_jax",
     recipe: str = "",
 ) -> None:
     """Evaluates a checkpoint on SeqIO tasks; what was computed before is read, not computed again.
@@ -63,11 +66,16 @@ def evaluate(
     limit: items of each task at most, the first ones. max_new_tokens: in place of each task's own.
     compare: which of the paper's models stand beside ours, base or tuned.
     name: what the report calls the checkpoint, by default its folder's.
+    compilation_cache_dir: compiled programs are kept here for the next start; '' keeps none.
     recipe: the resolved config, written beside the results.
 
     Raises InputError for bad input, before anything is computed.
     """
     _check(dtype, compare, limit, max_new_tokens)
+    if not xla_bridge.backends_are_initialized():
+        partitioning.initialize_distributed()
+    if compilation_cache_dir and not jax.config.jax_compilation_cache_dir:
+        jax.config.update("jax_compilation_cache_dir", os.path.expanduser(compilation_cache_dir))
     names = mixtures.tasks_of(tasks)
     if not names:
         raise InputError("tasks is empty: name one task at least.")
@@ -117,7 +125,7 @@ def _results(asked: Sequence[Questions], lm: LanguageModel, outputs: Folder) -> 
             def advance(done: int, total: int, bar=bar) -> None:
                 bars.update(bar, completed=done, total=total)
 
-            result = runner.run(questions, lm, outputs, writes=leads, advance=advance)
+            result = runner.run(questions, lm, outputs if leads else None, advance=advance)
             bars.remove_task(bar)
             console.print(f"{number}/{len(asked)}  {line(result)}", markup=False)
             yield result

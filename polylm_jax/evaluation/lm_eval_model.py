@@ -6,6 +6,7 @@
 is `lm_eval run` with this model known to it. From Python, import this module and pass `PolyLMEval`.
 """
 
+import inspect
 import json
 import logging
 import sys
@@ -63,7 +64,7 @@ class PolyLMEval(LM):
         super().__init__()
         for name in harness:
             if name not in ("batch_size", "max_batch_size", "device"):
-                known = self.__init__.__code__.co_varnames[1:12]
+                known = inspect.signature(PolyLMEval).parameters
                 raise InputError(f"model_args: polylm takes no {name!r}.{nearest(name, known)}")
         found, progress = language_model.identify(checkpoint, step)
         self._found, self._max_new_tokens = found, max_gen_toks

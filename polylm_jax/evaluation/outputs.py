@@ -38,10 +38,10 @@ class Outputs:
     """The outputs of one task by one checkpoint: `done` maps numbers of requests to known lines.
 
     asked: what the lines answer, plain JSON values; lines that answer something else are dropped,
-    and then `renewed` is True. writes: False on processes that only read.
+    and then `renewed` is True.
     """
 
-    def __init__(self, folder: Folder, task: str, asked: Mapping, writes: bool = True):
+    def __init__(self, folder: Folder, task: str, asked: Mapping):
         self._folder, self._name = folder, f"{task}.jsonl"
         header = {"format": FORMAT} | asked
         content = folder.peek(self._name) or b""
@@ -49,9 +49,6 @@ class Outputs:
         self.renewed = old is not None and old != header
         if old != header:
             self.done, size = {}, 0
-        self._file = self._path = None
-        if not writes:
-            return
         self._path = self._place()
         kept = content[:size] or (json.dumps(header, ensure_ascii=False) + "\n").encode()
         self._path.write_bytes(kept)
@@ -66,14 +63,11 @@ class Outputs:
 
     def add(self, number: int, line: Mapping) -> None:
         """Keeps the answer to a request; it is in the file at the next `flush`."""
-        if self._file:
-            text = json.dumps({"n": number} | line, ensure_ascii=False) + "\n"
-            self._file.write(text.encode("utf-8", "surrogatepass"))
+        text = json.dumps({"n": number} | line, ensure_ascii=False) + "\n"
+        self._file.write(text.encode("utf-8", "surrogatepass"))
 
     def flush(self, now: bool = False) -> None:
         """Hands what was added to the disk; to gs:// at most twice a minute unless `now`."""
-        if not self._file:
-            return
         self._file.flush()
         due = now or time.monotonic() - self._flushed > FLUSH_SECONDS
         if self._folder.local is None and due:
@@ -81,9 +75,8 @@ class Outputs:
             self._flushed = time.monotonic()
 
     def close(self) -> None:
-        if self._file:
-            self.flush(now=True)
-            self._file.close()
+        self.flush(now=True)
+        self._file.close()
 
 
 def _parsed(content: bytes) -> tuple[dict | None, dict[int, dict], int]:

@@ -5,6 +5,10 @@ import math
 import time
 from collections.abc import Callable, Iterator
 
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
 from polylm_jax import task_text
 from polylm_jax.errors import InputError
 from polylm_jax.evaluation import examples, protocol, questions
@@ -45,39 +49,47 @@ def run(
     model: LanguageModel,
     folder: Folder | None = None,
     *,
-    writes: bool = True,
     stop: Callable[[], bool] = lambda: False,
     advance: Callable[[int, int], None] = lambda done, total: None,
 ) -> Result | None:
     """Answers what a task asks; None where `stop()` ended it early.
 
-    folder: where outputs are kept and found again; None keeps nothing. writes: whether this
-    process is the one that writes there. advance(done, total) is called as requests are answered.
+    folder: where outputs are kept and found again; None keeps nothing. Of several processes the
+    first one has it, and its result is whole. advance(done, total) is called as requests are
+    answered.
     """
     outputs = None
     if folder is not None:
-        identity = asked.identity(model.config.dtype)
-        outputs = Outputs(folder, asked.task.name, identity, writes)
+        outputs = Outputs(folder, asked.task.name, asked.identity(model.config.dtype))
     done = dict(outputs.done) if outputs else {}
-    missing = [number for number in asked.open if number not in done]
+    missing = _agreed([number for number in asked.open if number not in done])
     total = len(asked.open)
     start = flushed = time.monotonic()
-    advance(len(done), total)
+    advance(total - len(missing), total)
     try:
-        for number, line in _lines(model, asked, missing, stop):
+        for count, (number, line) in enumerate(_lines(model, asked, missing, stop), 1):
             done[number] = line
             if outputs:
                 outputs.add(number, line)
                 if time.monotonic() - flushed > FLUSH_SECONDS:
                     outputs.flush()
                     flushed = time.monotonic()
-            advance(len(done), total)
+            advance(total - len(missing) + count, total)
     finally:
         if outputs:
             outputs.close()
-    if any(number not in done for number in asked.open):
+    if any(number not in done for number in missing):
         return None
     return _result(asked, done, len(missing), time.monotonic() - start)
+
+
+def _agreed(missing: list[int]) -> list[int]:
+    """What the first process misses, on every process: all of them compute the same batches."""
+    if jax.process_count() == 1:
+        return missing
+    size = multihost_utils.broadcast_one_to_all(np.array(len(missing)))
+    mine = np.resize(np.array(missing or [0], np.int64), int(size))
+    return multihost_utils.broadcast_one_to_all(mine).tolist()
 
 
 def _lines(
@@ -120,9 +132,12 @@ def _result(asked: Questions, done: dict[int, dict], computed: int, seconds: flo
 
 
 def measure(asked: Questions, done: dict[int, dict]) -> dict[str, float]:
-    """The task's metrics over what was answered; nothing where nothing fitted the model."""
+    """The task's metrics over what was answered; nothing where nothing fitted the model.
+
+    Nothing either on a process that wasn't given what was known before.
+    """
     numbers = asked.open
-    if not numbers:
+    if not numbers or any(number not in done for number in numbers):
         return {}
     if asked.kind == TEXT:
         return bits([e["targets"] for e in asked.examples], [done[number] for number in numbers])
