@@ -99,10 +99,12 @@ def start(folder, vocabulary, store, shard):
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
 
 
-@pytest.mark.slow  # three processes import TensorFlow, 8 s each
-def test_processes_killed_and_resumed_give_the_store_of_one(tmp_path, toy):
+@pytest.mark.slow  # six processes import TensorFlow, 8 s each
+def test_three_processes_at_once_killed_or_not_give_the_store_of_one(tmp_path, toy):
     register(tmp_path, toy, jsonl(DOCUMENTS * 200), unit_bytes=100_000)
     whole = build("toy.th", tmp_path / "whole", toy)
+    processes = [start(tmp_path, toy, tmp_path / "three", (i, 3)) for i in range(3)]
+    assert [process.wait() for process in processes] == [0, 0, 0]
     processes = [start(tmp_path, toy, tmp_path / "killed", (i, 3)) for i in range(3)]
     for process in processes:
         assert process.stdout.readline() == b"go\n"
@@ -115,7 +117,9 @@ def test_processes_killed_and_resumed_give_the_store_of_one(tmp_path, toy):
     assert -signal.SIGKILL in {process.returncode for process in processes}
     resumed = [build("toy.th", tmp_path / "killed", toy, shard=(i, 3)) for i in range(3)]
     assert resumed[-1] == whole
-    assert content(tmp_path / "killed") == content(tmp_path / "whole")
+    stores = [tmp_path / name for name in ("whole", "three", "killed")]
+    assert content(stores[0]) == content(stores[1]) == content(stores[2])
+    assert len({TokenStore.open(str(store)).content_hash for store in stores}) == 1
 
 
 def content(folder):
