@@ -9,6 +9,8 @@ from reading import jsonl, write
 from toy_benchmarks import squad, write_all
 
 from polylm_jax.errors import InputError
+from polylm_jax.evaluation import protocol
+from tasks import registry
 from tasks.benchmarks import mtg, pawsx, tydiqa, wmt20, xcopa, xnli, xwinograd
 
 GOOD = {"premise": "P.", "choice1": "A.", "choice2": "B.", "question": "cause", "label": 0}
@@ -21,13 +23,29 @@ def benchmark_folder(tmp_path_factory):
     return folder
 
 
-def items(module, folder, language, files, split, name, **options):
+@pytest.fixture(autouse=True)
+def registry_of_each_test():
+    """Every test registers the same names, for other files."""
+    before = {*seqio.TaskRegistry.names()}
+    yield
+    for name in {*seqio.TaskRegistry.names()} - before:
+        forget(name)
+
+
+def forget(name):
+    seqio.TaskRegistry.remove(name)
+    registry._DEFINITIONS.pop(name)
+    protocol.remove(name)
+
+
+def items(module, folder, language, files, split, **options):
     """The items of a file as one benchmark's source reads them."""
     key = "pairs" if module is wmt20 else "languages"
     given = {key: [language], "files": files, "split": split, "shots": (0,), **options}
-    (found,) = module.register(str(folder), str(folder / "sp.model"), **given)[:1]
-    source = seqio.TaskRegistry.get(found).source
-    seqio.TaskRegistry.remove(found)
+    names = module.register(str(folder), str(folder / "sp.model"), **given)
+    source = seqio.TaskRegistry.get(names[0]).source
+    for name in names:
+        forget(name)
     return source.items(split)
 
 
@@ -73,7 +91,7 @@ def test_a_malformed_file_is_one_sentence(folder, tmp_path, benchmark, written, 
     path = write(tmp_path / name, written)
     options = {"tasks": ["title"]} if module is mtg else {}
     with pytest.raises(InputError, match=said) as caught:
-        items(module, folder, language, {"test": path}, "test", name, **options)
+        items(module, folder, language, {"test": path}, "test", **options)
     assert path in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -104,12 +122,10 @@ def test_what_a_user_sets_wrong_is_one_sentence(folder, module, options, said):
 
 def test_a_file_that_is_missing_is_named(folder):
     with pytest.raises(InputError, match="nowhere/test.th.jsonl.* isn't there"):
-        items(xcopa, folder, "th", {"test": "nowhere/test.{language}.jsonl"}, "test", "")
+        items(xcopa, folder, "th", {"test": "nowhere/test.{language}.jsonl"}, "test")
 
 
 def test_a_prompt_of_an_unknown_benchmark_is_told_the_nearest():
-    from polylm_jax.evaluation import protocol
-
     protocol.add("xcopa.th", protocol.Protocol("xcopa", "th", "test", "rank", "accuracy_sum"))
     with pytest.raises(InputError, match="'xkopa.th' has no protocol. Did you mean 'xcopa.th'"):
         protocol.find("xkopa.th")
@@ -125,7 +141,7 @@ def test_a_pool_too_small_for_its_shots_is_said(folder):
 
 def test_unlabelled_rows_can_be_left_out(folder, tmp_path):
     path = write(tmp_path / "a.tsv", HEAD + '1\tA "q\tB\tNS\n2\tC "d"\tD\t1\n')
-    (found,) = items(pawsx, folder, "ja", {"test": path}, "test", "", skip_unlabelled=True)
+    (found,) = items(pawsx, folder, "ja", {"test": path}, "test", skip_unlabelled=True)
     assert found == {"sentence1": 'C "d"', "sentence2": "D", "label": 1}
 
 
@@ -135,21 +151,21 @@ def test_aligned_files_of_unequal_length_are_refused(folder, tmp_path):
         "target": write(tmp_path / "a.de", "Eins\n"),
     }
     with pytest.raises(InputError, match="unequal line counts .*a.en' has 2, .*a.de' has 1"):
-        items(wmt20, folder, "en-de", {"test": files}, "test", "")
+        items(wmt20, folder, "en-de", {"test": files}, "test")
 
 
 def test_a_line_separator_within_a_sentence_does_not_cut_it(folder):
-    found = items(wmt20, folder, "en-de", wmt20.FILES, "test", "")
+    found = items(wmt20, folder, "en-de", wmt20.FILES, "test")
     assert [item["source"] for item in found] == ["One in en.", "Two\u2028in en."]
 
 
 def test_squad_files_with_all_languages_give_ones_own(folder, tmp_path):
     records = [("korean-1", "C", "Q", ["a"]), ("english-1", "C", "Q", ["b"])]
     path = write(tmp_path / "all.json", squad(records))
-    (found,) = items(tydiqa, folder, "ko", {"validation": path}, "validation", "")
+    (found,) = items(tydiqa, folder, "ko", {"validation": path}, "validation")
     assert found["answers"] == ["a"]
     xquad = write(tmp_path / "xquad.json", squad([("56beb", "C", "Q", ["a", "b"])]))
-    (found,) = items(tydiqa, folder, "ru", {"validation": xquad}, "validation", "")
+    (found,) = items(tydiqa, folder, "ru", {"validation": xquad}, "validation")
     assert found["answers"] == ["a", "b"]
 
 
@@ -159,7 +175,7 @@ def test_the_original_xwinograd_keeps_the_full_stop_and_finds_quoted_pronouns(fo
     columns += [["him.", [6, 7], ["him."]], candidates]
     line = "\t".join(one if isinstance(one, str) else json.dumps(one) for one in columns)
     path = write(tmp_path / "x.tsv", line + "\n")
-    (found,) = items(xwinograd, folder, "ru", {"test": path}, "test", "")
+    (found,) = items(xwinograd, folder, "ru", {"test": path}, "test")
     assert found == {
         "prefix": 'Ann, "Bo" saw ',
         "suffix": ".",
@@ -169,13 +185,34 @@ def test_the_original_xwinograd_keeps_the_full_stop_and_finds_quoted_pronouns(fo
     }
 
 
-def prepared(folder, name, splits):
-    """Metadata of a data set, as TFDS leaves it where it has prepared one; its own features."""
+@pytest.mark.parametrize(
+    "module, name, language, splits",
+    [
+        (pawsx, "paws_x_wiki/ja", "ja", ("test", "validation", "train")),
+        (tydiqa, "tydi_qa/goldp", "ko", ("validation-ko", "train")),
+    ],
+)
+def test_tfds_with_its_mock_data(folder, tmp_path, module, name, language, splits):
+    described(tmp_path, name, splits)
+    files = {split: {**spec, "data_dir": str(tmp_path)} for split, spec in module.TFDS.items()}
+    given = {"languages": [language], "files": files, "shots": (0,)}
+    with tfds.testing.mock_data(num_examples=3, data_dir=str(tmp_path)):
+        found, *_ = module.register(str(folder), str(folder / "sp.model"), **given)
+        task, split = seqio.TaskRegistry.get(found), protocol.find(found).split
+        assert len(task.source.items(split)) == 3
+        assert task.source.fingerprint([split])["files"][0]["size"] == 1000
+        data = task.get_dataset(sequence_length=None, split=split, shuffle=False)
+        assert len(list(data.as_numpy_iterator())) == (6 if module is pawsx else 3)
+
+
+def described(folder, name, splits):
+    """Metadata of a data set, as TFDS leaves it where it has prepared one."""
     builder = tfds.builder(name, data_dir=str(folder))
     target = folder / name / str(builder.version)
     target.mkdir(parents=True)
     about = {
         "name": name.split("/")[0],
+        "configName": name.split("/")[1],
         "version": target.name,
         "fileFormat": "tfrecord",
         "splits": [
@@ -188,31 +225,22 @@ def prepared(folder, name, splits):
             for split in splits
         ],
     }
-    if "/" in name:
-        about["configName"] = name.split("/")[1]
     (target / "dataset_info.json").write_text(json.dumps(about))
     builder.info.features.save_config(target)
 
 
-@pytest.mark.parametrize(
-    "module, name, languages, splits",
-    [
-        (xnli, "xnli", ["th"], ["test", "validation"]),
-        (pawsx, "paws_x_wiki/ja", ["ja"], ["test", "validation", "train"]),
-        (tydiqa, "tydi_qa/goldp", ["ko"], ["validation-ko", "train"]),
-    ],
-)
-def test_tfds_with_its_mock_data(folder, tmp_path, module, name, languages, splits):
-    prepared(tmp_path, name, splits)
-    files = {split: {**spec, "data_dir": str(tmp_path)} for split, spec in module.TFDS.items()}
-    given = {"languages": languages, "files": files, "shots": (0,)}
-    with tfds.testing.mock_data(num_examples=3, data_dir=str(tmp_path)):
-        (found, *_) = module.register(str(folder), str(folder / "sp.model"), **given)
-        task = seqio.TaskRegistry.get(found)
-        split = "validation" if module is tydiqa else "test"
-        examples = list(
-            task.get_dataset(sequence_length=None, split=split, shuffle=False).as_numpy_iterator()
-        )
-        assert len(task.source.items(split)) == 3 and len(examples) in (3, 6, 9)
-        assert task.source.fingerprint([split])["files"][0]["size"] == 1000
-    seqio.TaskRegistry.remove(found)
+def test_xnli_from_tfds_is_xnli_from_its_file(folder, tmp_path, monkeypatch):
+    """Prepared by TFDS's own builder from the same TSV, its download replaced."""
+    (tmp_path / "XNLI-1.0").symlink_to(folder / "xnli")
+    manager = tfds.download.DownloadManager
+    monkeypatch.setattr(manager, "download_and_extract", lambda self, url: str(tmp_path))
+    tfds.builder("xnli", data_dir=str(tmp_path / "tfds")).download_and_prepare()
+    spec = {"tfds": "xnli", "split": "test", "data_dir": str(tmp_path / "tfds")}
+    theirs = items(xnli, folder, "th", {"test": spec}, "test")
+    ours = items(xnli, folder, "th", xnli.FILES, "test")
+
+    def key(item):
+        return item["premise"]
+
+    assert sorted(theirs, key=key) == sorted(ours, key=key)
+    assert [item["label"] for item in ours] == [1, 2]
