@@ -85,9 +85,10 @@ class Repair(Refusing):
     type, name, stage = "FILTER", "repairs", "repairs"
 
     def filter(self, document: Document) -> bool | tuple[bool, str]:
-        if repairs.invisible_share(document.text) > repairs.MAX_INVISIBLE:
+        invisible = repairs.invisible_share(document.text)
+        if invisible > repairs.MAX_INVISIBLE:
             return False, "invisible characters"
-        text, done = repairs.repaired(document.text)
+        text, done = repairs.repaired(document.text, invisible > 0)
         if not text or ("pair" in document.metadata and text.count("\n") != 1):
             return False, "nothing left"
         for what, count in done.items():
