@@ -47,7 +47,7 @@ def test_pieces_add_up_and_cut_no_grapheme(tokenizer, text):
     for piece in shown:
         place += len(piece)
         assert place in borders
-    assert sum(map(bool, shown)) > len(text) / 20  # it does stream
+    assert sum(map(bool, shown)) >= len(text) / 20  # it does stream
 
 
 def test_bytes_of_half_a_character_wait(tokenizer):
