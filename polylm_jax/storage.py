@@ -78,6 +78,15 @@ class Folder:
         """
         return self._content(self._said(lambda: self._brief.read(key).result(BRIEF_SECONDS)))
 
+    def has(self, key: str) -> bool:
+        """Whether the file `key` is there, without reading it; also a first word.
+
+        Raises:
+          InputError: the place can't be reached or read.
+        """
+        stat = lambda: self._brief.read(key, byte_range=slice(0, 0)).result(BRIEF_SECONDS)
+        return self._said(stat).state == "value"
+
     def claim(self, key: str, value: bytes) -> bool:
         """Writes `key` where there is none and says whether it did; also a first word.
 

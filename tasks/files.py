@@ -6,6 +6,7 @@ import gzip
 import io
 import lzma
 import os
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import tensorflow as tf
 import zstandard
 
 from polylm_jax.errors import InputError
+from polylm_jax.storage import Folder
 
 _REMOTE_BLOCK = 8 << 20  # bytes asked of a bucket at once
 _LOCAL_BLOCK = 1 << 20
@@ -65,8 +67,11 @@ def expand(patterns: str | Sequence[str], field: str) -> tuple[File, ...]:
 
 
 def _expand_one(pattern: str, field: str) -> Iterator[File]:
+    files = []
     with _naming(pattern, field):
-        if is_remote(pattern):
+        if pattern.startswith("gs://") and not _in_bucket(pattern, field):
+            pass
+        elif is_remote(pattern):
             paths = tf.io.gfile.glob(pattern)
             found = [(p, tf.io.gfile.stat(p)) for p in sorted(paths)]
             files = [File(p, info.length) for p, info in found if not info.is_directory]
@@ -79,6 +84,18 @@ def _expand_one(pattern: str, field: str) -> Iterator[File]:
             f"{field}: {pattern!r} {kind}; give a file's path, or a glob that matches files."
         )
     yield from files
+
+
+def _in_bucket(pattern: str, field: str) -> bool:
+    """Whether a bucket may have files of a pattern; InputError where it refuses, in seconds.
+
+    TF asks a bucket that is shut, or isn't there, again and again for minutes.
+    """
+    fixed = re.split(r"[*?[]", pattern, maxsplit=1)[0]
+    folder, _, name = fixed.rpartition("/")
+    place = Folder(folder, field)
+    there = place.has(name or "*")
+    return there if fixed == pattern else bool(place.list(name))
 
 
 @contextmanager

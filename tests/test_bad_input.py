@@ -74,6 +74,49 @@ def refused(corpus, capfd, monkeypatch):
     begin_again()
 
 
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("--gin.BATCHSIZE=8", ("BATCHSIZE", "Did you mean 'BATCH_SIZE'?")),
+        ("--gin.experiment.Experiment.batch_sise=8", ("batch_sise", "'batch_size'?")),
+        ("--gin.experiment.Experimnt.batch_size=8", ("Experimnt", "Experiment'?")),
+        ("--gin.stage1/experiment.PhaseConfig.steps=8", ("stage1",)),
+        ("--gin.SEED=%SEEDS", ("SEEDS", "Did you mean 'SEED'?")),
+        ("--gin_flie=x.gin", ("--gin_flie", "'--gin_file'?")),
+    ],
+)
+def test_a_misspelled_name(refused, override, words):
+    line = refused(override)
+    assert all(word in line for word in words), line
+
+
+def test_a_required_name_that_nobody_gives(capfd):
+    begin_again()
+    assert run.main(["train", RECIPE, "--gin.DATA_DIR='text'"]) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "train needs MONOLINGUAL" in line and "--gin.MONOLINGUAL=VALUE" in line
+
+
+def test_a_missing_gin_file(capfd):
+    begin_again()
+    assert run.main(["train", "--gin_file=gin_configs/recipes/my_txt.gin"]) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "my_txt.gin" in line
+
+
+def test_a_missing_store(refused, corpus):
+    mixture = "--gin.experiment.PhaseConfig.mixture={'mine.en': 1.0}"
+    line = refused("--gin.TASKS=None", mixture, CACHE_DIR=str(corpus / "nowhere"))
+    assert "no token store at" in line and "run.py cache" in line
+
+
+def test_a_task_that_is_not_registered(refused):
+    line = refused("--gin.experiment.PhaseConfig.mixture='mine.e'")
+    assert "'mine.e'" in line and "Did you mean 'mine.en'?" in line
+    line = refused("--gin.TASKS='mine.en'", mode="cache")
+    assert "'mine.en' isn't registered" in line and "TASKS" in line
+
+
 def test_a_missing_file(refused):
     line = refused(mode="cache", MONOLINGUAL={"en": "nothing.jsonl", "th": "th.jsonl"})
     assert "nothing.jsonl" in line and "give a file's path" in line
@@ -200,6 +243,17 @@ def test_a_bucket_without_credentials(refused, field):
     with GcsServer(buckets=("closed",), deny=("closed",)):
         line = refused(**{field: "gs://closed/place/x.model"})
     assert "gs://closed" in line and "GOOGLE_APPLICATION_CREDENTIALS" in line
+
+
+def test_text_in_a_bucket_that_is_not_there_or_shut(refused):
+    globs = {"en": "en*.jsonl", "th": "th*.jsonl"}
+    with GcsServer(buckets=("closed",), deny=("closed",)):
+        line = refused(mode="cache", DATA_DIR="gs://absent/place")
+        assert "gs://absent/place/en.jsonl" in line and "isn't there" in line
+        line = refused(mode="cache", DATA_DIR="gs://absent/place", MONOLINGUAL=globs)
+        assert "gs://absent/place" in line
+        line = refused(mode="cache", DATA_DIR="gs://closed/place", MONOLINGUAL=globs)
+        assert "gs://closed/place" in line and "GOOGLE_APPLICATION_CREDENTIALS" in line
 
 
 def test_eight_devices_are_simulated():

@@ -260,3 +260,10 @@ def test_a_listing_goes_over_pages_and_stays_below_its_prefix(server):
     assert folder.list("parts/") == keys
     assert folder.claim("parts/new", b"1") and not folder.claim("parts/new", b"2")
     assert folder.read("parts/new") == b"1"
+
+
+def test_a_file_in_a_bucket_is_there_or_not_whatever_its_size(server):
+    folder = Folder("gs://bucket/some")
+    folder.write("empty", b"")
+    folder.write("full", b"text")
+    assert [folder.has(name) for name in ("empty", "full", "*.none")] == [True, True, False]
