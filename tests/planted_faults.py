@@ -193,7 +193,7 @@ def top_gram(n: int):
             [
                 w
                 for k in range(times)
-                for w in [*phrase, *(between[k : k + 1] if k % 6 == 0 else [])]
+                for w in [*phrase, *(between[k : k + 1] if k % 12 == 0 else [])]
             ]
         )
 

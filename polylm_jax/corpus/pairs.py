@@ -19,7 +19,7 @@ SLACK = 15  # characters that either side may have more: a short sentence needs 
 SHARE_OF_SCRIPT = (
     0.3  # of the letters beside quoted code, in a language of another script than Latin
 )
-LEAST_LETTERS = 50  # a side of fewer is not asked what language it is in: names and commands
+LEAST_LETTERS = 50  # weighed by script; a shorter side is not asked what language it is in
 SURE = 0.95
 _CODE = regex.compile(
     r"`[^`\n]*`|\{\{.*?\}\}|\[[^\]\s]*\]|https?://\S+|\"[^\"\n]*\"|'[^'\n]*'|«[^»\n]*»|\([^)\n]*\)"
@@ -74,7 +74,7 @@ def wrong_language(side: str, code: str, wanted: tuple[str, ...]) -> bool:
             return True
     elif ours == 0 or (letters >= 20 and ours < SHARE_OF_SCRIPT * letters):
         return True
-    if letters < LEAST_LETTERS:
+    if letters * DENSITY.get(script, 1.0) < LEAST_LETTERS:
         return False
     guess, sure = language_id.lingua(wanted)(text)
     return language_id.canonical(guess) != code and sure > SURE

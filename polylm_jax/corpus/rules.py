@@ -40,7 +40,7 @@ EVERYWHERE: dict[str, Range] = {
     "ellipsis_lines": (None, 0.3),
     "bullet_lines": (None, 0.9),
     "garbled": (None, 0.005),
-    "mojibake": (None, 0.02),
+    "mojibake": (None, 0.01),
     "stop_words": (2, None),  # different ones, in texts of 100 units and more
     "duplicate_lines": (None, 0.3),
     "duplicate_line_characters": (None, 0.2),
