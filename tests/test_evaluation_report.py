@@ -134,6 +134,15 @@ def test_a_plot_shows_the_languages_by_their_codes(tmp_path):
     ]  # fmt: skip
 
 
+def test_a_bar_in_a_label_is_no_border_of_a_cell():
+    told = Protocol("xwinograd", "fr", "test", RANK, "accuracy_sum", scoring="log p(a | b)")
+    markdown = report.markdown(SUBJECT, [Result("x", told, {"accuracy_sum": 1.0}, 1, 0, 2, 2, 1.0)])
+    assert (
+        "| mine: accuracy by sum, as published, log p(a \\| b), zero-shot | test | 1 |" in markdown
+    )
+    assert "- `x`: 1 item, 0 too long" in markdown
+
+
 def test_mean_is_the_headline_where_it_is_the_benchmarks_own():
     told = Protocol("xnli", "en", "test", RANK, "accuracy_mean", normalisation=MEAN, choices=3)
     metrics = {"accuracy_sum": 40.0, "accuracy_mean": 45.0, "items": 5010}

@@ -204,7 +204,9 @@ def _grid(subject: Subject, table: Table) -> str:
 
 
 def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    """A row of a Markdown table; what is scored given what is written with a bar of its own."""
+    escaped = [cell.replace("|", "\\|") for cell in cells]
+    return f"| {' | '.join(escaped)} |"
 
 
 def _cell(value: float | None, digits: int) -> str:
@@ -230,7 +232,7 @@ def _described(result: Result) -> str:
 
 
 def _counted(result: Result) -> str:
-    items = f"{result.items:,} items"
+    items = f"{result.items:,} item{'s' * (result.items != 1)}"
     published_items = result.protocol.items
     if published_items is not None and published_items != result.items:
         items += f" of the {published_items:,} published"
@@ -244,10 +246,10 @@ def _uncovered(made: Sequence[Table]) -> str:
     have = {c for c in published.UNCOVERED for table in texts if c in table.headline.cells}
     missing = [LANGUAGES[code].name for code in published.UNCOVERED if code not in have]
     said = (
-        f"No benchmark of the paper covers {_and(names)}: bits per byte of held-out text stands in"
+        f"No benchmark of the paper covers {_or(names)}: bits per byte of held-out text stands in"
     )
     return f"{said}." if not missing else f"{said}; not measured here: {', '.join(missing)}."
 
 
-def _and(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}"
+def _or(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
