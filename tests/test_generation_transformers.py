@@ -86,8 +86,8 @@ def test_beams_and_their_scores(decoder, twin, beams, penalty):
 @pytest.mark.parametrize("top_p", [0.05, 0.5, 0.9, 1.0])
 def test_filters_keep_the_same_tokens(top_k, top_p):
     V, temperature = 300, 0.8
-    logits_BV = np.random.default_rng(top_k).normal(0, 3, (4, V)).astype("f")
-    kept = torch.from_numpy(logits_BV) / temperature
+    scaled_BV = np.random.default_rng(top_k).normal(0, 4, (4, V)).astype("f")
+    kept = torch.from_numpy(scaled_BV)
     if top_k:
         kept = transformers.TopKLogitsWarper(top_k)(None, kept)
     if top_p < 1:
@@ -97,10 +97,9 @@ def test_filters_keep_the_same_tokens(top_k, top_p):
         assert bool(torch.isfinite(kept).all())
         return
     least_B = sampling.threshold(
-        jnp.asarray(logits_BV) / temperature,
-        jnp.full(4, top_k), jnp.full(4, top_p, jnp.float32), candidates,
-    )  # fmt: skip
-    ours = logits_BV / np.float32(temperature) >= np.asarray(least_B)[:, None]
+        jnp.asarray(scaled_BV), jnp.full(4, top_k), jnp.full(4, top_p, jnp.float32), candidates
+    )
+    ours = scaled_BV >= np.asarray(least_B)[:, None]
     np.testing.assert_array_equal(ours, torch.isfinite(kept).numpy())
 
 

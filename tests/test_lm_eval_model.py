@@ -47,7 +47,10 @@ def theirs(folder):
     pytest.importorskip("accelerate", reason="accelerate is not installed")
     from lm_eval.models.huggingface import HFLM
 
-    return HFLM(pretrained=str(folder / "hf"), device="cpu", dtype="float32", batch_size=64)
+    return HFLM(
+        pretrained=str(folder / "hf"), device="cpu", dtype="float32", batch_size=64,
+        prefix_token_id=2,  # else `<s>`, which begins no text that PolyLM has seen
+    )  # fmt: skip
 
 
 def samples(model, config):
@@ -120,14 +123,14 @@ def log_ps(rows):
 
 @pytest.fixture(scope="module")
 def benchmarks(folder, data_dir):
-    """The tasks of the sample data: XCOPA's validation in six languages, XWinograd in three."""
+    """XCOPA's validation in six languages, XWinograd in three, as published, and its other scoring."""
     place, vocabulary = str(data_dir / "benchmarks"), str(folder / "bpe.model")
     names = xcopa.register(
         place, vocabulary, languages=["id", "it", "th", "tr", "vi", "zh"], split="validation"
     )
     files = {"test": "xwinograd/fr_pt_ru.tsv"}
     names += xwinograd.register(place, vocabulary, languages=["fr", "pt", "ru"], files=files)
-    return names
+    return [name for name in names if not name.endswith(".repaired")]
 
 
 def test_three_ways_to_the_same_choice(folder, benchmarks, ours, theirs, tmp_path):
@@ -150,7 +153,7 @@ def test_three_ways_to_the_same_choice(folder, benchmarks, ours, theirs, tmp_pat
         assert accuracy == pytest.approx(100 * scores["acc,none"]), name
         assert accuracy == pytest.approx(100 * their_scores["acc,none"]), name
         answered += len(documents)
-    assert answered >= 600 * 2 + 322
+    assert answered == 600 + 2 * 661
 
 
 def test_the_two_scorings_of_xwinograd_differ(benchmarks, ours):

@@ -67,7 +67,7 @@ class Decoder:
 
     config, params: as `weights.load` gives them (layers apart), placed on `mesh`; `params` may be
     set later, before the first completion. eos: ids that end
-    a text. batch_size: rows computed at once, always so many, over the mesh's data x fsdp.
+    a text. batch_size: rows computed at once, always so many (2 at least), over the mesh's data x fsdp.
     chunk: tokens between two looks at the host, at most 64: fewer stream smoother. pieces: of the
     vocabulary, where the model's has more rows than it; those beyond are never made.
     """
@@ -92,7 +92,8 @@ class Decoder:
         if not 1 <= chunk <= steps.CHUNK:
             raise InputError(f"chunk = {chunk}: give a number from 1 to {steps.CHUNK}.")
         self.config, self.params, self.mesh = config, params, mesh
-        self.eos, self.batch_size, self.chunk = tuple(eos), batch_size, chunk
+        # XLA's CPU compiler copies the whole cache at each token around the write of a single row.
+        self.eos, self.batch_size, self.chunk = tuple(eos), max(batch_size, 2), chunk
         self.pieces = config.vocab_size if pieces is None else min(pieces, config.vocab_size)
         self.prompt_buckets = buckets.prompt_buckets(config.max_length)
         self.cache_buckets = buckets.cache_buckets(config.max_length)
