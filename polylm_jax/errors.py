@@ -13,6 +13,6 @@ class Refusal(str):
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """" Did you mean 'x'?" for the closest of `names`, or "" when none is close."""
+    """A sentence to append, " Did you mean 'x'?", for the closest of `names`; "" when none is close."""
     close = difflib.get_close_matches(str(name), [str(n) for n in names], n=1, cutoff=0.5)
     return f" Did you mean {close[0]!r}?" if close else ""

@@ -54,7 +54,8 @@ def test_a_search_tries_what_divides_and_fits_best_first():
     tried = candidates.candidates(EXPERIMENT, SLICE, PEAK, limit=1000)
     meshes = {one.mesh.shape(4) for one in tried}
     assert meshes == {(4, 1, 1), (2, 2, 1), (1, 4, 1), (2, 1, 2), (1, 2, 2)}  # two heads
-    assert {one.microbatches for one in tried} == {1, 2, 4, 8}  # 16 rows over two parts at the least
+    # 16 rows over two parts at the least.
+    assert {one.microbatches for one in tried} == {1, 2, 4, 8}
     assert {one.model.remat for one in tried} == {"none", "full", "dots", "attention"}
     thumbs = [candidates.thumb(one, SLICE, PEAK) for one in tried]
     assert thumbs == sorted(thumbs)
