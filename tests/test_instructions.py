@@ -9,12 +9,12 @@ import pytest
 import seqio
 from toy_tasks import model
 
-from polylm_jax import task_text
+from polylm_jax import instruction_defects, task_text
 from polylm_jax.errors import InputError, Refusal
 from polylm_jax.store_build import build_store
 from polylm_jax.token_store import ANSWER, BEGINS, MARKS, TokenStore
 from polylm_jax.tokenizer import Tokenizer
-from tasks.instructions import cleaning, templates, tuning
+from tasks.instructions import templates, tuning
 from tasks.instructions.conversations import from_alpaca, from_chat
 
 CHAT = [("user", "ما اسمك؟"), ("assistant", "سامي."), ("user", "และคุณล่ะ"), ("assistant", "ไม่มีชื่อ")]
@@ -77,7 +77,7 @@ def test_a_defect_is_left_out_for_its_reason(tmp_path, fields, reason):
     ],
 )
 def test_what_only_looks_like_a_defect_stays(fields):
-    assert not cleaning.reason(json.loads(record(**fields)))
+    assert not instruction_defects.reason(json.loads(record(**fields)))
 
 
 def test_cleaning_can_be_left_off(tmp_path):
@@ -90,7 +90,7 @@ def test_the_real_files_have_the_defects_that_were_counted(data_dir):
     counts = {}
     for code in ("es", "ja", "pt"):
         with open(data_dir / "multialpaca" / f"{code}.jsonl", encoding="utf-8") as lines:
-            counts[code] = Counter(cleaning.reason(json.loads(line)) for line in lines)
+            counts[code] = Counter(instruction_defects.reason(json.loads(line)) for line in lines)
     quoted = [counts[code]["the instruction stands in quotes"] for code in ("es", "ja", "pt")]
     assert quoted[0] == 0 and 830 < quoted[1] <= 851 and quoted[2] == 11
     leftover = [counts[c]["numbering of the prompt is left over"] for c in ("es", "ja", "pt")]

@@ -11,11 +11,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from polylm_jax import instruction_defects
 from polylm_jax.errors import InputError, Refusal
 from polylm_jax.held_out import normalise
 from tasks import files, lines
 from tasks.formats import BadLine, Columns, Reader, Record
-from tasks.instructions import cleaning
 from tasks.json_objects import NOT_UTF8, parse_json
 
 SYSTEM, USER, ASSISTANT = "system", "user", "assistant"
@@ -30,7 +30,7 @@ Message = tuple[str, str]  # role, content
 class Conversations(Reader):
     """Records or chats; the column is a conversation as JSON, [[role, content], ...].
 
-    clean: leaves out what `cleaning.reason` names; each is counted and quarantined.
+    clean: leaves out what `instruction_defects.reason` names; each is counted and quarantined.
     joint: what stands between an instruction and its input.
     """
 
@@ -53,7 +53,7 @@ class Conversations(Reader):
     def _conversation(self, parsed: Mapping) -> list[Message] | str:
         """The conversation of a record, or the reason why there is none."""
         if "instruction" in parsed:
-            if self.clean and (reason := cleaning.reason(parsed)):
+            if self.clean and (reason := instruction_defects.reason(parsed)):
                 return Refusal(reason)
             return from_alpaca(parsed, self.joint)
         return from_chat(parsed)

@@ -83,7 +83,7 @@ def register(
         mixtures: name of a SeqIO mixture -> shares of tokens by language or task, summing to 1.
         name: what the data is called.
         template: a name in templates.TEMPLATES, text with {content}, or a Template.
-        clean: leaves out what `cleaning.reason` names.
+        clean: leaves out what `instruction_defects.reason` names.
         joint: what stands between an instruction and its input.
         held_out: the fraction of conversations kept for validation.
     """
