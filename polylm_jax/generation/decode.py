@@ -216,9 +216,9 @@ class Decoder:
         left_B = np.zeros(self.batch_size, np.int32)
         left_B[: len(batch)] = [request.max_new_tokens for request in batch]
         made, columns = 1, self._columns(tokens_BT.shape[1])
-        chance, *arrays = self._placed((knobs(rows), tokens_BT, lengths_B, left_B))
+        chance, *arrays = self.placed((knobs(rows), tokens_BT, lengths_B, left_B))
         wanted_B = left_B > 0
-        state, (token_B, left_B) = self._run(
+        state, (token_B, left_B) = self.run(
             steps.prefill, *arrays, chance, columns=columns, static=static
         )
         yield np.where(wanted_B, token_B, steps.NONE)[:, None]
@@ -226,8 +226,8 @@ class Decoder:
             # The same whatever the other rows still want, or their limits would decide last bits.
             columns, cache = self._room(state.cache, columns, tokens_BT.shape[1] + made)
             count = min(self.chunk, int(left_B.max()))
-            state = state.replace(cache=cache, left_B=self._placed(left_B))
-            state, (made_BC, left_B) = self._run(steps.advance, state, chance, count, static=static)
+            state = state.replace(cache=cache, left_B=self.placed(left_B))
+            state, (made_BC, left_B) = self.run(steps.advance, state, chance, count, static=static)
             made += count
             yield np.asarray(made_BC)[:, :count]
 
@@ -241,17 +241,17 @@ class Decoder:
         static = self._static([request.sampling for request in batch])
         made, columns = 1, self._columns(tokens_BT.shape[1])
         open_B = np.arange(rows) < len(batch)
-        *arrays, penalty_B = self._placed((tokens_BT, lengths_B, open_B, penalty_B))
+        *arrays, penalty_B = self.placed((tokens_BT, lengths_B, open_B, penalty_B))
         static = {"static": static, "beams": beams}
-        found, going_B = self._run(
+        found, going_B = self.run(
             steps.search, *arrays, penalty_B, columns=columns, limit=limit, **static
         )
         while np.any(going_B):
             columns, cache = self._room(found.cache, columns, tokens_BT.shape[1] + made)
             found = found.replace(cache=cache)
-            found, going_B = self._run(steps.search_on, found, penalty_B, self.chunk, **static)
+            found, going_B = self.run(steps.search_on, found, penalty_B, self.chunk, **static)
             made += self.chunk
-        texts_BKM, lengths_BK, scores_BK = map(np.asarray, self._run(steps.ended, found, params=()))
+        texts_BKM, lengths_BK, scores_BK = map(np.asarray, self.run(steps.ended, found, params=()))
         return [
             self._ranked(request, texts_BKM[row], lengths_BK[row], scores_BK[row])
             for row, request in enumerate(batch)
@@ -280,13 +280,14 @@ class Decoder:
         The newest token of a row has no column yet.
         """
         if (wider := self._columns(tokens - 1 + self.chunk)) > columns:
-            cache = self._run(steps.widen, cache, params=(), columns=wider)
+            cache = self.run(steps.widen, cache, params=(), columns=wider)
         return wider, cache
 
-    def _placed(self, arrays):
+    def placed(self, arrays):
+        """Arrays [B, ...] on the mesh, rows over data and fsdp."""
         return jax.device_put(arrays, partitioning.batch_sharding(self.mesh))
 
-    def _run(self, program, *arguments, params=None, **options):
+    def run(self, program, *arguments, params=None, **options):
         """A compiled program under the mesh and its rules."""
         params = (self.params,) if params is None else params
         with partitioning.activate(self.mesh), nn.logical_axis_rules(RULES):

@@ -55,9 +55,9 @@ def generate(
     """
     if prompts is not None and prompt is not None:
         raise InputError("PROMPTS and PROMPT are both given: leave one of them out.")
-    _start(compilation_cache_dir)
+    start(compilation_cache_dir)
     progress = checkpoints.read_progress(checkpoint, step)
-    tokenizer = _tokenizer(vocabulary, progress, model)
+    tokenizer = matching_tokenizer(vocabulary, progress, model)
     grid = partitioning.make_mesh(mesh)
     rows = batch_size if prompts else grid.shape["data"] * grid.shape["fsdp"] * (
         options.samples if prompt else 1
@@ -73,22 +73,23 @@ def generate(
 
     if prompts is not None:
         items = prompt_files.read(prompts, options, turn)
-        identity = _identity(progress)
-        _to_file(generator, items, results or f"{prompts}.generated.jsonl", identity, load)
+        path = results or f"{prompts}.generated.jsonl"
+        _to_file(generator, items, path, identity(progress), load)
     elif prompt is not None:
         _to_terminal(generator, options, prompt, load)
     else:
         _chat(Chat(generator, options, turn), load)
 
 
-def _start(compilation_cache_dir: str) -> None:
+def start(compilation_cache_dir: str) -> None:
+    """Joins other processes where there are some; compiled programs are kept in that folder."""
     if not xla_bridge.backends_are_initialized():
         partitioning.initialize_distributed()
     if compilation_cache_dir and not jax.config.jax_compilation_cache_dir:
         jax.config.update("jax_compilation_cache_dir", os.path.expanduser(compilation_cache_dir))
 
 
-def _tokenizer(path: str, progress: checkpoints.Progress, model: PolyLMConfig) -> Tokenizer:
+def matching_tokenizer(path: str, progress: checkpoints.Progress, model: PolyLMConfig) -> Tokenizer:
     """The vocabulary; InputError unless it is the one that the checkpoint was trained with."""
     tokenizer = Tokenizer.load(path)
     trained = progress.fingerprint.get("vocabulary")
@@ -101,7 +102,7 @@ def _tokenizer(path: str, progress: checkpoints.Progress, model: PolyLMConfig) -
     return tokenizer
 
 
-def _identity(progress: checkpoints.Progress) -> str:
+def identity(progress: checkpoints.Progress) -> str:
     """What names the weights, wherever their folder lies."""
     trained = hashlib.sha256(to_json(progress.fingerprint)).hexdigest()
     return f"{trained} {progress.step} {progress.rows}"

@@ -111,16 +111,15 @@ def choose(
     """
     if kind.penalises:
         logits_BV = penalise(logits_BV, seen_BV, knobs.penalty_B)
-    greedy_B = _likeliest(logits_BV)
+    greedy_B = likeliest(logits_BV)
     if not kind.samples:
         return greedy_B
     warm_B = knobs.temperature_B > 0
     scaled_BV = logits_BV / jnp.where(warm_B, knobs.temperature_B, 1.0)[:, None]
+    least_B = None
     if kind.candidates:
         least_B = threshold(scaled_BV, knobs.top_k_B, knobs.top_p_B, kind.candidates)
-        scaled_BV = jnp.where(scaled_BV >= least_B[:, None], scaled_BV, REMOVED)
-    drawn_B = _draw(scaled_BV, knobs, position_B)
-    return jnp.where(warm_B, drawn_B, greedy_B)
+    return jnp.where(warm_B, draw(scaled_BV, least_B, knobs, position_B), greedy_B)
 
 
 def penalise(logits_BV: jax.Array, seen_BV: jax.Array, penalty_B: jax.Array) -> jax.Array:
@@ -146,18 +145,23 @@ def threshold(
     return jnp.where(unfiltered_B, REMOVED, jnp.maximum(of_k_B, of_p_B))
 
 
-def _draw(logits_BV, knobs, position_B):
-    """One token of each row by its probability: the largest of logits + Gumbel noise."""
+def draw(logits_BV, least_B, knobs, position_B):
+    """One token of each row by its probability: the largest of logits + Gumbel noise.
+
+    least_B: logits below it are out, None for none.
+    """
+    if least_B is not None:
+        logits_BV = jnp.where(logits_BV >= least_B[:, None], logits_BV, REMOVED)
 
     def noise(seed, sample, position):
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), sample), position)
         return jax.random.gumbel(key, logits_BV.shape[1:], jnp.float32)
 
     noise_BV = jax.vmap(noise)(knobs.seed_B, knobs.sample_B, position_B)
-    return _likeliest(logits_BV + noise_BV)
+    return likeliest(logits_BV + noise_BV)
 
 
-def _likeliest(logits_BV):
+def likeliest(logits_BV):
     """The first of the largest. Two plain reductions: argmax's own is four times slower on a CPU."""
     last = logits_BV.shape[-1] - 1
     ids_V = jnp.arange(last + 1, dtype=jnp.int32)

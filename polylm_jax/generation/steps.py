@@ -50,22 +50,30 @@ class Static:
     pieces: int
 
 
-def apply(static: Static, params, tokens_BT, *, last_B=None, cache=None, **options):
+def apply(static: Static, params, tokens_BT, *, last_B=None, **options):
     """The model and its cache -> (float32 logits [B, V] at `last_B` or the last T, the new cache)."""
-    config = static.config
-    model = PolyLM(config)
-    of_model = {name: value for name, value in params.items() if name != "head"}
-    variables = {"params": of_model} | ({} if cache is None else {"cache": cache})
-    x_BTD, new = model.apply(variables, tokens_BT, mutable=["cache"], **options)
+    x_BTD, cache = hidden(static, params, tokens_BT, **options)
     if last_B is not None:
         x_BTD = jnp.take_along_axis(x_BTD, last_B[:, None, None], axis=1)
-    logits_BV = jnp.einsum(
-        "BD,DV->BV", x_BTD[:, -1], params["head"], preferred_element_type=jnp.float32
-    )
+    return logits(static, params, x_BTD[:, -1]), cache
+
+
+def hidden(static: Static, params, tokens_BT, *, cache=None, **options):
+    """The model and its cache -> (the final hidden states [B, T, D], the new cache)."""
+    of_model = {name: value for name, value in params.items() if name != "head"}
+    variables = {"params": of_model} | ({} if cache is None else {"cache": cache})
+    x_BTD, new = PolyLM(static.config).apply(variables, tokens_BT, mutable=["cache"], **options)
+    return x_BTD, new["cache"]
+
+
+def logits(static: Static, params, x_BD) -> jax.Array:
+    """Hidden states -> float32 logits [B, V], -inf for rows of the embedding without a piece."""
+    logits_BV = jnp.einsum("BD,DV->BV", x_BD, params["head"], preferred_element_type=jnp.float32)
     logits_BV = nn.with_logical_constraint(logits_BV, ("batch", "vocab"))
-    if static.pieces < config.vocab_size:
-        logits_BV = jnp.where(jnp.arange(config.vocab_size) < static.pieces, logits_BV, -jnp.inf)
-    return logits_BV, new["cache"]
+    if static.pieces < static.config.vocab_size:
+        real_V = jnp.arange(static.config.vocab_size) < static.pieces
+        logits_BV = jnp.where(real_V, logits_BV, -jnp.inf)
+    return logits_BV
 
 
 @functools.partial(jax.jit, static_argnames=("static", "columns"))
