@@ -27,11 +27,12 @@ MODES = {
     "evaluate": "polylm_jax.evaluation.evaluate.evaluate",
     "plan": "polylm_jax.planning.plan.plan",
     "generate": "polylm_jax.generation.generate.generate",
+    "serve": "polylm_jax.serving.serve.serve",
     "export": "polylm_jax.hf.exporting.export",
     "import_hf": "polylm_jax.hf.importing.import_hf",
     "verify": "polylm_jax.hf.verifying.verify",
 }
-COMPUTING = {"train", "evaluate", "generate"}  # modes of steps whose memory comes and goes
+COMPUTING = {"train", "evaluate", "generate", "serve"}  # modes of steps whose memory comes and goes
 REPO = pathlib.Path(__file__).resolve().parent
 
 
