@@ -47,15 +47,23 @@ def checkpoint(
     config: PolyLMConfig = MODEL,
     scale: float = 0.2,
     step: int = 7,
+    without_bytes: bool = False,
     **fingerprint,
 ) -> dict[str, np.ndarray]:
-    """Writes a checkpoint with `values`, and returns them."""
+    """Writes a checkpoint with `values`, and returns them.
+
+    without_bytes: it hardly writes byte pieces, of which transformers decodes the broken ones otherwise.
+    """
     trained = {"vocabulary": Tokenizer.load(vocabulary_path).fingerprint, **fingerprint}
     progress = Progress(
         step=step, rows=8 * step, batch_size=8, phase="toy", fingerprint=trained, recipe="A = 1"
     )
     writer = Writer(model_dir, param_table.our_shapes(config), dataclasses.asdict(progress))
     found = values(config, scale)
+    if without_bytes:
+        pieces = Tokenizer.load(vocabulary_path).processor
+        bytes_ = [token for token in range(len(pieces)) if pieces.is_byte(token)]
+        found["transformer.wte.weight"][bytes_] = 0
     for tensor in param_table.tensors(config):
         flat = found[tensor.theirs].reshape(-1)
         for index, first, count in writer.pieces(tensor.ours, tensor.layer):

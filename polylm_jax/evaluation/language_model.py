@@ -113,7 +113,7 @@ class LanguageModel:
         places = self.mesh.shape["data"] * self.mesh.shape["fsdp"]
         decoder = Decoder(
             config, params, self.mesh, eos=(self.tokenizer.eos_id,),
-            batch_size=self.batching.rows * places,
+            batch_size=self.batching.rows * places, pieces=self.tokenizer.vocab_size,
         )  # fmt: skip
         asked = [Prompt(list(map(int, ids)), max_new_tokens, **options) for ids in prompts]
 
