@@ -86,6 +86,7 @@ def test_beams_and_their_scores(decoder, twin, beams, penalty):
 @pytest.mark.parametrize("top_p", [0.05, 0.5, 0.9, 1.0])
 def test_filters_keep_the_same_tokens(top_k, top_p):
     V, temperature = 300, 0.8
+    # No sum of their probabilities is within 2e-4 of a `top_p`, where rounding would decide.
     scaled_BV = np.random.default_rng(top_k).normal(0, 4, (4, V)).astype("f")
     kept = torch.from_numpy(scaled_BV)
     if top_k:
