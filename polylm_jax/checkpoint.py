@@ -20,6 +20,7 @@ from orbax.checkpoint import checkpoint_managers
 
 from polylm_jax import partitioning
 from polylm_jax.errors import InputError
+from polylm_jax.storage import Folder
 from polylm_jax.train_state import TrainState
 
 FOLDER = "checkpoints"
@@ -181,6 +182,8 @@ def _open(path: str, step: int | None) -> tuple[ocp.CheckpointManager, int]:
         folder, step = folder.parent, int(folder.name) if step is None else step
     if folder.name != FOLDER:
         folder = folder / FOLDER
+    if path.startswith("gs://"):  # a bucket that can't be reached takes Orbax minutes to say so
+        Folder(str(folder), "checkpoint").peek("")
     if not folder.exists():
         raise InputError(f"{path} has no {FOLDER!r} folder: give the MODEL_DIR of a run.")
     options = ocp.CheckpointManagerOptions(create=False, save_root_metadata=False)

@@ -3,8 +3,11 @@
     with GcsServer(buckets=("b",)) as server:      # sets TENSORSTORE_GCS_HTTP_URL for the process
         ts.KvStore.open("gs://b/folder/")
 
+With `python_clients` set, google-cloud-storage and gcsfs read from it too, and so does Orbax.
+
+GET    /storage/v1/b/BUCKET                     that it is there
 GET    /storage/v1/b/BUCKET/o/KEY?alt=media     read, with `Range: bytes=a-b`
-GET    /storage/v1/b/BUCKET/o?prefix=P          list, in pages
+GET    /storage/v1/b/BUCKET/o?prefix=P          list, in pages, and with a delimiter whole
 POST   /upload/storage/v1/b/BUCKET/o?name=KEY   write, with `ifGenerationMatch`
 DELETE /storage/v1/b/BUCKET/o/KEY               delete
 """
@@ -46,6 +49,13 @@ class GcsServer:
             os.environ["TENSORSTORE_GCS_HTTP_URL"] = self.before
 
 
+def python_clients(server, monkeypatch):
+    """Points epath at gcsfs instead of TensorFlow, whose address of GCS is fixed, and both clients here."""
+    monkeypatch.setattr("etils.epath.gpath._is_tf_installed", lambda: False)
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
+    monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")  # asks for credentials
+
+
 class _Server(http.server.ThreadingHTTPServer):
     request_queue_size = 128  # TensorStore opens 64 connections at once; 5, the default, drop some
 
@@ -59,7 +69,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _route(self):
         parts = urllib.parse.urlsplit(self.path)
-        match = re.match(r"^(?:/upload)?/storage/v1/b/([^/]+)/o(?:/(.+))?$", parts.path)
+        match = re.match(
+            r"^(?:/upload|/download)?/storage/v1/b/([^/]+)(?:/o(?:/(.+))?)?$", parts.path
+        )
         query = dict(urllib.parse.parse_qsl(parts.query, keep_blank_values=True))
         key = urllib.parse.unquote(match[2]) if match[2] else None
         self.store.requests.append((self.command, match[1], key, self.headers.get("Range")))
@@ -90,14 +102,26 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         objects, key, query = self._route()
         if objects is None:
             return
-        if key is None:
+        if not re.search(r"/o(?:[/?]|$)", self.path):
+            self._send(200, b"{}", Content_Type="application/json")
+        elif key is None:
             self._list(objects, query)
         elif key not in objects:
             self._error(404, "No such object")
         else:
             self._read(key, *objects[key], query)
 
+    def _folder(self, objects, prefix, delimiter):
+        """What stands in a folder, and the folders in it."""
+        below = [(key, key[len(prefix) :]) for key in sorted(objects) if key.startswith(prefix)]
+        items = [self._metadata(k, *objects[k]) for k, rest in below if delimiter not in rest]
+        folders = {rest.partition(delimiter)[0] for _, rest in below if delimiter in rest}
+        found = {"items": items, "prefixes": [prefix + f + delimiter for f in sorted(folders)]}
+        self._send(200, json.dumps(found).encode(), Content_Type="application/json")
+
     def _list(self, objects, query):
+        if query.get("delimiter"):
+            return self._folder(objects, query.get("prefix", ""), query["delimiter"])
         keys = sorted(k for k in list(objects) if k.startswith(query.get("prefix", "")))
         keys = [k for k in keys if k >= query.get("startOffset", "")]
         if query.get("endOffset"):
@@ -110,7 +134,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _read(self, key, generation, value, query):
         if query.get("alt") != "media":
-            return self._send(200, json.dumps(self._metadata(key, generation, value)).encode())
+            about = json.dumps(self._metadata(key, generation, value)).encode()
+            return self._send(200, about, Content_Type="application/json")
         wanted = re.match(r"bytes=(\d+)-(\d*)$", self.headers.get("Range", ""))
         if not wanted:
             return self._send(200, value, X_Goog_Generation=generation)

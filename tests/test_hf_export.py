@@ -18,7 +18,7 @@ import toy_run
 from polylm_jax import param_store
 from polylm_jax.errors import InputError
 from polylm_jax.hf import param_table, token_ids, verifying
-from polylm_jax.hf.exporting import export, write_weights
+from polylm_jax.hf.exporting import export
 from polylm_jax.languages import LANGUAGES
 from polylm_jax.tokenizer import Tokenizer
 
@@ -239,18 +239,20 @@ def test_chunks_of_short_rows_are_read_together(shape, chunk, block):
     assert param_store.block_shape(shape, chunk) == block
 
 
-def test_parameters_in_a_bucket_come_out_bitwise(toy, tmp_path):
-    run, _, values = toy
+def test_a_run_in_a_bucket_is_exported(toy, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("gcsfs", reason="gcsfs is not installed")
+    run, vocabulary, values = toy
     with gcs_server.GcsServer() as server:
         for path in pathlib.Path(run).rglob("*"):
             if path.is_file():
                 name = f"run/{path.relative_to(run)}"
                 server.buckets["bucket"][name] = (1, path.read_bytes())
-        folder = param_store.folder_of("gs://bucket/run", 7)
-        assert folder == "gs://bucket/run/checkpoints/7/params"
-        reader = param_store.Reader(folder)
-        write_weights(reader, toy_hf.MODEL, tmp_path, np.dtype(np.float32), 10**9)
-    same_bits(load(tmp_path), values)
+        gcs_server.python_clients(server, monkeypatch)
+        export("gs://bucket/run", str(tmp_path / "out"), vocabulary)
+        assert "max |JAX - PyTorch|" in capsys.readouterr().out
+        other = refused(toy, tmp_path / "other", checkpoint="gs://bucket/other")
+        assert "gs://bucket/other has no 'checkpoints' folder" in other
+    same_bits(load(tmp_path / "out"), values)
 
 
 def test_the_tokenizer_of_the_folder_is_the_trained_one(toy, tmp_path):
