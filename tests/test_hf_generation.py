@@ -11,6 +11,7 @@ import toy_hf
 from polylm_jax import checkpoint
 from polylm_jax.hf import token_ids, verifying
 from polylm_jax.hf.exporting import export
+from polylm_jax.hf.importing import import_hf
 from polylm_jax.model import PolyLM
 from polylm_jax.tokenizer import Tokenizer
 
@@ -73,7 +74,7 @@ def test_greedy_text_is_transformers(exported):
         assert len(theirs) == NEW or theirs[-1] == tokenizer.eos_id
 
 
-def test_logits_at_125m_width(tmp_path, capsys):
+def test_logits_at_125m_width_out_and_in(tmp_path, capsys):
     pytest.importorskip("transformers", reason="transformers is not installed")
     vocabulary = toy_hf.vocabulary(tmp_path)
     config = dataclasses.replace(
@@ -81,4 +82,5 @@ def test_logits_at_125m_width(tmp_path, capsys):
     )
     toy_hf.checkpoint(tmp_path / "run", vocabulary, config, scale=0.02)
     export(str(tmp_path / "run"), str(tmp_path / "out"), vocabulary)
-    assert "max |JAX - PyTorch|" in capsys.readouterr().out
+    import_hf(str(tmp_path / "out"), str(tmp_path / "back"))
+    assert capsys.readouterr().out.count("max |JAX - PyTorch|") == 2
