@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from polylm_jax.languages import LANGUAGES
 
 _STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 78rem; padding: 0 1rem }
-table { border-collapse: collapse; margin: .6rem 0 1.6rem } td, th { padding: .15rem .6rem }
-th { text-align: start; border-bottom: 1px solid #999 } td.n { text-align: end }
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 84rem; padding: 0 1rem }
+table { border-collapse: collapse; margin: .6rem 0 1.6rem } td, th { padding: .15rem .5rem }
+td:first-child, .share { white-space: nowrap } th { vertical-align: bottom; text-align: start; border-bottom: 1px solid #999 } td.n { text-align: end }
 .bar { background: #b9d3ee; height: .8rem; display: inline-block } summary { cursor: pointer }
 pre { white-space: pre-wrap; background: #f4f4f4; padding: .5rem; margin: .3rem 0 } .p { color: #666 }
 """
@@ -62,7 +62,8 @@ class Markup(str):
 
 
 def _bar(share: float) -> Markup:
-    return Markup(f"<span class=bar style='width:{share * 12:.2f}rem'></span> {share:.1%}")
+    bar = f"<span class=bar style='width:{share * 7:.2f}rem'></span>"
+    return Markup(f"<span class=share>{bar} {share:.1%}</span>")
 
 
 def name_of(code: str) -> str:
