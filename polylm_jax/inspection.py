@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import jax.numpy as jnp
 import numpy as np
 
-from polylm_jax import languages, ledger, memory, metrics
+from polylm_jax import chosen_shares, languages, ledger, memory, metrics
 from polylm_jax.errors import InputError
 from polylm_jax.experiment import Experiment, Resolved
 from polylm_jax.inspection_view import show
@@ -134,6 +134,7 @@ def phase_report(resolved: Resolved, stores: Mapping[str, TokenStore], number: i
         "non_english_share": languages.non_english_share(shares),
         "languages": shares,
         "components": dict(phase.shares),
+        "chosen": chosen_shares.chosen(experiment.phases[number].mixture),
     }
 
 

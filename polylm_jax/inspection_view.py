@@ -26,7 +26,7 @@ def show(report: Mapping, max_epochs: float) -> None:
         *ledger_tables(report["ledger"], report["phases"], max_epochs),
     ):
         console.print(table)
-    for line in (*_learning_rate(report), *_notes(report, max_epochs)):
+    for line in (*_chosen(report), *_learning_rate(report), *_notes(report, max_epochs)):
         console.print(line, markup=False, soft_wrap=True)
 
 
@@ -115,6 +115,13 @@ def _languages(phases: list[Mapping]) -> rich.table.Table:
         cells = ["" if share is None else f"{share:.3%}" for share in shares]
         table.add_row(name_of(label), *cells)
     return table
+
+
+def _chosen(report: Mapping) -> Iterator[str]:
+    """How each phase's shares were chosen, where their maker said it."""
+    for phase in report["phases"]:
+        if phase["chosen"]:
+            yield f"Shares of {phase['name']}: {phase['chosen']}"
 
 
 def ledger_tables(

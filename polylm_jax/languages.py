@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import fsum, isfinite
 
+from polylm_jax.chosen_shares import BY_HAND, Shares, told
 from polylm_jax.errors import InputError, nearest
 
 CODE = "code"
@@ -162,7 +163,7 @@ for _language in _PAPER:
 PAPER_CODES = tuple(language.code for language in _PAPER)
 
 
-def temperature(counts: Mapping[str, float], alpha: float) -> dict[str, float]:
+def temperature(counts: Mapping[str, float], alpha: float) -> Shares:
     """Shares proportional to counts**alpha: 1 keeps the proportions, 0 makes them equal.
 
     What has a count of 0 gets a share of 0, whatever alpha is. XLM-R: alpha 0.3.
@@ -170,10 +171,11 @@ def temperature(counts: Mapping[str, float], alpha: float) -> dict[str, float]:
     _check_counts(counts)
     if not (isfinite(alpha) and alpha >= 0):
         raise InputError(f"alpha is {alpha}: give a number that is 0 or more (XLM-R's is 0.3).")
-    return _normalised({k: c**alpha if c else 0.0 for k, c in counts.items()})
+    spread = _normalised({k: c**alpha if c else 0.0 for k, c in counts.items()})
+    return Shares(spread, f"temperature, alpha {alpha:g}, of {told(counts)}")
 
 
-def unimax(counts: Mapping[str, float], budget: float, max_epochs: float) -> dict[str, float]:
+def unimax(counts: Mapping[str, float], budget: float, max_epochs: float) -> Shares:
     """Shares as equal as they can be with nothing read more than `max_epochs` times.
 
     UniMax (arXiv 2304.09151): from the smallest count up, each takes an equal part of what is
@@ -193,7 +195,21 @@ def unimax(counts: Mapping[str, float], budget: float, max_epochs: float) -> dic
     for waiting, name in zip(range(len(counts), 0, -1), sorted(counts, key=counts.__getitem__)):
         taken[name] = min(left / waiting, max_epochs * counts[name])
         left -= taken[name]
-    return _normalised({name: taken[name] for name in counts})
+    spread = _normalised({name: taken[name] for name in counts})
+    return Shares(
+        spread, f"UniMax, budget {budget:.3g}, at most {max_epochs:g} epochs, of {told(counts)}"
+    )
+
+
+def by_hand(shares: Mapping[str, float]) -> Shares:
+    """The shares as they are, which sum to 1 (1e-6); InputError says what they sum to."""
+    for name, share in shares.items():
+        if not (isfinite(share) and 0 <= share <= 1):
+            raise InputError(f"the share of {name!r} is {share}: give 0 to 1.")
+    if abs(fsum(shares.values()) - 1) > 1e-6:
+        total = fsum(shares.values())
+        raise InputError(f"the shares by hand sum to {total:.6g}: change them to sum to 1.")
+    return Shares(shares, BY_HAND)
 
 
 def non_english_share(shares: Mapping[str, float]) -> float:

@@ -15,7 +15,7 @@ from math import fsum
 
 import seqio
 
-from polylm_jax import languages
+from polylm_jax import chosen_shares, languages
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.held_out import HELD_OUT_FRACTION
 from tasks import bilingual as bilingual_tasks
@@ -71,6 +71,7 @@ def register(
         components.setdefault(languages.PARALLEL, []).extend(both)
     for mixture, shares in (mixtures or {}).items():
         registry.add_mixture(mixture, rates(components, shares, f"mixtures[{mixture!r}]"))
+        chosen_shares.keep(mixture, shares)
     return tuple(task for tasks in components.values() for task in tasks)
 
 
@@ -129,7 +130,7 @@ def shares(
     alpha: float = 0.5,
     parallel: float = 0.0,
     code: float = 0.0,
-) -> dict[str, float]:
+) -> chosen_shares.Shares:
     """Shares of a mixture with a given share of text that isn't English.
 
     The other languages divide non_english - parallel between them by counts**alpha, English gets
@@ -155,7 +156,9 @@ def shares(
     spread = languages.temperature(others, alpha)
     result = {"en": english, **{x: rest * share for x, share in spread.items()}}
     result |= {languages.PARALLEL: parallel, languages.CODE: code}
-    return {component: round(share, 12) for component, share in result.items() if share}
+    rounded = {component: round(share, 12) for component, share in result.items() if share}
+    head = f"{non_english:.3%} not English, of it {parallel:.3%} parallel, and {code:.3%} code"
+    return chosen_shares.Shares(rounded, f"{head}; the others by {spread.how}")
 
 
 def sizes(data_dir: str, monolingual: Mapping[str, object]) -> dict[str, float]:

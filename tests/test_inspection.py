@@ -10,7 +10,7 @@ import optax
 import pytest
 import toy_stores
 
-from polylm_jax import inspection, memory, partitioning, train_state
+from polylm_jax import inspection, languages, memory, partitioning, train_state
 from polylm_jax.errors import InputError
 from polylm_jax.experiment import Experiment, PhaseConfig
 from polylm_jax.model import PolyLM, PolyLMConfig
@@ -23,7 +23,7 @@ MODEL = PolyLMConfig(
 
 
 def phases():
-    one = {"toy.en": 0.75, "toy.th": 0.25}
+    one = languages.temperature({"toy.en": 3.0, "toy.th": 1.0}, alpha=1.0)
     two = {"toy.en": 0.25, "toy.th": 0.5, "toy.en_th": 0.125, "toy.code": 0.125}
     return [
         PhaseConfig(one, steps=40, name="one", warmup_steps=4, peak_learning_rate=1e-2),
@@ -58,6 +58,8 @@ def test_a_run_without_stores_is_described(report):
     assert [phase["first_step"] for phase in told["phases"]] == [0, 40]
     assert [phase["steps"] for phase in told["phases"]] == [40, 20]
     assert [phase["non_english_share"] for phase in told["phases"]] == [0.25, 0.625]
+    assert "Shares of one: temperature, alpha 1, of toy.en 3, toy.th 1" in told["text"]
+    assert "Shares of two: by hand" in told["text"]
     assert told["phases"][1]["languages"] == {
         "en": 0.25,
         "th": 0.5,

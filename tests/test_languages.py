@@ -16,6 +16,7 @@ from polylm_jax.languages import (
     STAGE1,
     STAGE2,
     Language,
+    by_hand,
     corpus_name,
     find,
     non_english_share,
@@ -161,6 +162,15 @@ def test_temperature_at_its_ends():
     assert temperature(counts, 0) == {"en": 0.5, "th": 0.5, "ko": 0.0}
 
 
+def test_shares_say_how_they_were_chosen():
+    counts = {"en": 4e9, "th": 1e8}
+    assert temperature(counts, 0.3).how == "temperature, alpha 0.3, of en 4e+09, th 1e+08"
+    assert unimax(counts, 1e8, 2).how.startswith("UniMax, budget 1e+08, at most 2 epochs, of en")
+    assert by_hand({"en": 0.7, "th": 0.3}).how == "by hand"
+    many = temperature({f"l{n}": n + 1.0 for n in range(15)}, 1).how
+    assert many.endswith("and 3 more") and "l14 15, l13 14" in many
+
+
 @given(COUNTS, st.floats(0.01, 1), st.floats(0.5, 8))
 def test_unimax_caps_epochs_and_is_flat_above_the_cap(counts, filled, max_epochs):
     budget = filled * max_epochs * math.fsum(counts.values())
@@ -176,6 +186,8 @@ def test_unimax_caps_epochs_and_is_flat_above_the_cap(counts, filled, max_epochs
 @pytest.mark.parametrize(
     ("make", "part"),
     [
+        (lambda: by_hand({"en": 0.7, "th": 0.2}), "sum to 0.9"),
+        (lambda: by_hand({"en": 1.2, "th": -0.2}), "share of 'en' is 1.2"),
         (lambda: temperature({"en": -1.0}, 0.3), "count of 'en' is -1"),
         (lambda: temperature({"en": math.nan}, 0.3), "count of 'en' is nan"),
         (lambda: temperature({"en": 0.0}, 0.3), "nothing above 0"),
