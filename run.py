@@ -4,6 +4,7 @@ It knows gin and no machine learning. A mode is a dotted name, imported on use; 
 function from outside, so nothing else in the house imports gin.
 """
 
+import functools
 import importlib
 import inspect
 import io
@@ -26,6 +27,7 @@ MODES = {
     "inspect": "polylm_jax.inspection.inspect",
     "evaluate": "polylm_jax.evaluation.evaluate.evaluate",
     "plan": "polylm_jax.planning.plan.plan",
+    "ablate": "polylm_jax.ablation.ablate.ablate",
     "generate": "polylm_jax.generation.generate.generate",
     "serve": "polylm_jax.serving.serve.serve",
     "export": "polylm_jax.hf.exporting.export",
@@ -136,6 +138,19 @@ def demand(mode: str, function: Callable, given: Iterable[str]) -> None:
     visit([], MODES[mode], function, given)
 
 
+def reconfigured(
+    files: list[str], overrides: list[str], search_paths: str, lines: Iterable[str], dotted: str
+) -> tuple[object, str]:
+    """The recipe anew, with further gin lines: what `dotted` then makes, and the resolved config."""
+    import gin
+
+    gin.clear_config()
+    configure(files, [*overrides, *lines], filter(None, search_paths.split(",")))
+    module, _, name = dotted.rpartition(".")
+    resolved = gin.config_str()
+    return gin.get_configurable(getattr(importlib.import_module(module), name))(), resolved
+
+
 def call(
     mode: str, files: list[str], overrides: list[str], search_paths: str, flags: dict
 ) -> object:
@@ -150,8 +165,12 @@ def call(
     except ValueError as error:
         remedy = f"add --gin_file=gin_configs/runs/{mode}.gin"
         raise InputError(f"The gin files do not configure {mode}: {remedy}.") from error
-    if "recipe" in inspect.signature(function).parameters:
+    takes = inspect.signature(function).parameters
+    if "recipe" in takes:
         flags = {"recipe": gin.config_str(), **flags}
+    if "reconfigured" in takes:
+        again = functools.partial(reconfigured, files, overrides, search_paths)
+        flags = {"reconfigured": again, **flags}
     demand(mode, function, flags)
     return configured(**flags)
 

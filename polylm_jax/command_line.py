@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from polylm_jax.errors import InputError, nearest
 
+GIVEN = ("recipe", "reconfigured")  # parameters that run.py fills in by itself
 USAGE = """run.py MODE --gin_file=FILE [--gin_file=FILE ...] [--gin.NAME=VALUE ...] [--FLAG=VALUE ...]
 
   --gin_file          a gin file, repeatable: gin_configs/recipes/NAME.gin serves every mode
@@ -42,7 +43,7 @@ def usage(modes: Mapping[str, str], mode: str | None) -> str:
         heads = [(name, ast.get_docstring(source(modes[name])).splitlines()[0]) for name in modes]
         return USAGE + "\nModes\n" + "\n".join(f"  {name:<18}{head}" for name, head in heads)
     function = source(modes[mode])
-    rows = [f"  {p:<24}{d}" for p, d in parameters(function).items() if p != "recipe"]
+    rows = [f"  {p:<24}{d}" for p, d in parameters(function).items() if p not in GIVEN]
     head = f"Parameters ({modes[mode].partition('.')[2]}.PARAMETER in gin)"
     return "\n".join(
         [f"run.py {mode} --gin_file=FILE\n", ast.get_docstring(function), "", head, *rows]

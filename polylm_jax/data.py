@@ -102,7 +102,7 @@ class Rows:
             store_row[here] = permutation.permute(position, size, key)
         return component, epoch, store_row
 
-    def _located(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def located(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(component int32, epoch int64, store row int64) of any rows [n]."""
         rows = np.asarray(rows, np.int64)
         found = np.empty(rows.shape, np.int32), np.empty_like(rows), np.empty_like(rows)
@@ -115,12 +115,12 @@ class Rows:
 
     def locate(self, row: int) -> tuple[str, int, int]:
         """(component, epoch, row of its store) of one row of the run."""
-        component, epoch, store_row = (values.item() for values in self._located(np.array([row])))
+        component, epoch, store_row = (values.item() for values in self.located(np.array([row])))
         return self.schedule.components[component], epoch, store_row
 
     def read(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(tokens int32 [n, L+1], component int32 [n]) of any rows int64 [n] of the run."""
-        component, _, store_row = self._located(rows)
+        component, _, store_row = self.located(rows)
         tokens = np.empty((len(component), self.length + 1), np.int32)
 
         def fill(number: int) -> None:

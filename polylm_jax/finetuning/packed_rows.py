@@ -136,7 +136,7 @@ class PackedRows(Rows):
 
     def inputs(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Tokens and component, and the `packing` of each label or token, [n, L]."""
-        component, _, store_row = self._located(rows)
+        component, _, store_row = self.located(rows)
         arrays: dict[str, np.ndarray] = {}
         for number in np.unique(component).tolist():
             here = np.flatnonzero(component == number)

@@ -1,0 +1,1 @@
+"""Mixture ablations: named variants of one recipe, at one budget, over seeds, to one report."""

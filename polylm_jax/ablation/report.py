@@ -1,0 +1,115 @@
+"""The report of an ablation, from its logs as they are: report.html, report.md, report.json, PNG."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+
+from matplotlib.figure import Figure
+
+from polylm_jax.ablation import comparison, figures, markdown, page, run_records
+from polylm_jax.ablation.comparison import Records
+from polylm_jax.ablation.plans import FILE
+from polylm_jax.ablation.run_records import NOT_BEGUN
+from polylm_jax.ablation.variants import Run
+from polylm_jax.errors import InputError
+from polylm_jax.languages import LANGUAGES
+from polylm_jax.storage import Folder
+
+
+def write(place: Folder) -> str:
+    """Writes the report into ABLATION_DIR and says where the page is.
+
+    Raises InputError where nothing was trained yet.
+    """
+    text = place.peek(FILE)
+    if text is None:
+        raise InputError(
+            f"ABLATION_DIR = {place.path!r} holds no ablation: run `ablate` there first, or correct "
+            "the folder."
+        )
+    plan = json.loads(text)
+    records = read(place, plan)
+    if all(r.state == NOT_BEGUN for runs in records.values() for r in runs.values()):
+        raise InputError(
+            f"ABLATION_DIR = {place.path!r} has no run with a log yet: there is nothing to report."
+        )
+    found = comparison.compare(plan, records)
+    drawn = pictures(plan, found, records)
+    place.write("report.json", (json.dumps(found, ensure_ascii=False, indent=1) + "\n").encode())
+    place.write("report.md", markdown.report(found, list(drawn)).encode())
+    for name, (figure, _) in drawn.items():
+        place.write(f"{name}.png", figures.png(figure))
+    shown = {name: (figures.svg(figure, name), told) for name, (figure, told) in drawn.items()}
+    place.write("report.html", page.report(found, shown).encode())
+    return f"{place.path}/report.html"
+
+
+def read(place: Folder, plan: Mapping) -> Records:
+    """variant -> seed -> record, of all planned runs; means go over what all of them validate."""
+    records = {
+        name: {
+            seed: run_records.read(
+                place, Run(name, seed), about["total_steps"], about["tokens_per_step"]
+            )
+            for seed in plan["seeds"]
+        }
+        for name, about in plan["variants"].items()
+    }
+    validated = [r.labels for runs in records.values() for r in runs.values() if r.validation]
+    common = frozenset.intersection(*validated) if validated else None
+    return {
+        name: {seed: dataclasses.replace(r, averaged=common) for seed, r in runs.items()}
+        for name, runs in records.items()
+    }
+
+
+def labels(found: Mapping) -> list[str]:
+    """The languages with bits per byte in any variant, in the table's order, pairs and code last."""
+    order = [*LANGUAGES]
+    numbers = (about["numbers"] for about in found["variants"].values())
+    names = {m.partition("/")[2] for one in numbers for m in one if m.startswith("bits_per_byte/")}
+    names.discard("average")
+    return sorted(names, key=lambda k: (order.index(k) if k in order else len(order), k))
+
+
+def pictures(plan: Mapping, found: Mapping, records: Records) -> dict[str, tuple[Figure, str]]:
+    """File name -> (figure, what it shows)."""
+    drawn = {
+        "differences": (
+            figures.differences(found),
+            (
+                f"Difference to {found['base']} in bits per byte, mean over languages and 95 % interval "
+                "over paired seeds; filled where zero lies outside."
+            ),
+        ),
+        "languages": (
+            figures.languages(found, labels(found)),
+            "Difference per language; blue is better than the base, a dot is beyond noise.",
+        ),
+        "validation": (
+            figures.curves(records, figures.measure_of(figures.AVERAGE), "bits per byte"),
+            (
+                "Held-out bits per byte, mean over languages: mean over seeds, band from lowest to "
+                "highest."
+            ),
+        ),
+        "loss": (
+            figures.curves(records, figures.loss_of, "training loss, nats per token"),
+            "Training loss. Variants read different mixtures, so their losses don't compare.",
+        ),
+    }
+    for number, measure in enumerate(_asked(found), 1):
+        figure = figures.curves(records, figures.measure_of(measure), measure.rpartition("/")[2])
+        drawn[f"measure_{number}"] = (figure, measure)
+    for name, runs in records.items():
+        record = max(runs.values(), key=lambda one: one.step)
+        figure = figures.tokens(plan["variants"][name], record) if record.ledger else None
+        told = "areas: trained; lines: planned; dashed: a phase begins. Between saves."
+        drawn[f"tokens_{name}"] = (figure, f"Tokens per language, {record.run.title}; {told}")
+    return {name: pair for name, pair in drawn.items() if pair[0] is not None}
+
+
+def _asked(found: Mapping) -> list[str]:
+    """The measures of the claims, and what they are conditioned on, beside the average of bits."""
+    both = [m for claim in found["claims"] for m in (claim["measure"], claim["only_where"]) if m]
+    return [measure for measure in dict.fromkeys(both) if measure != figures.AVERAGE]
