@@ -16,8 +16,10 @@ import jax
 from jax._src import distributed  # the one door to the store
 
 from polylm_jax import preemption
+from polylm_jax.errors import InputError
 
 SILENT_SECONDS = 30  # no compile, garbage collection or swapped page takes that long
+LEAST_SECONDS = 5  # a few counts must have been missed
 AGAIN = "start all of them again, and the run goes on from its newest checkpoint."
 _BEAT_SECONDS = 2.0
 _FOLDER = "polylm_alive"
@@ -26,9 +28,15 @@ _WITNESS = "import sys\nif sys.stdin.read() != 'done': print(sys.argv[1], file=s
 
 
 class Peers:
-    """Watches the other processes while it is open; `flush` writes what the logs still hold."""
+    """Watches the other processes while it is open.
+
+    flush: writes what the logs still hold. silent_seconds: how long a process may say nothing; less
+    than LEAST_SECONDS is an InputError.
+    """
 
     def __init__(self, flush: Callable[[], None], silent_seconds: int = SILENT_SECONDS):
+        if silent_seconds < LEAST_SECONDS:
+            raise InputError(f"silent_seconds = {silent_seconds}: give {LEAST_SECONDS} or more.")
         self._flush, self._silent_seconds = flush, silent_seconds
         self._me, self._several = jax.process_index(), jax.process_count() > 1
         self._closed, self._saying = threading.Event(), threading.Lock()

@@ -37,10 +37,15 @@ _FLUSH_SECONDS = 2.0  # the most that flushing the logs may add to the grace per
 _LEADER_SECONDS = 3.0  # process 0 serves the others, and they die with it: it leaves last
 
 
+at_leave: list[Callable[[], None]] = []  # called by `leave`, whoever calls it
+
+
 def leave(code: int, flush: Callable[[], None] = lambda: None) -> None:
     """Ends the process now. No barrier, no exit hook and no other thread can hold it up."""
     if jax.process_count() > 1 and jax.process_index() == 0:
         time.sleep(_LEADER_SECONDS)
+    for goodbye in at_leave:
+        goodbye()
     flushing = threading.Thread(target=flush, daemon=True)
     flushing.start()
     flushing.join(_FLUSH_SECONDS)
@@ -53,9 +58,9 @@ def leave_alone(error: Exception, flush: Callable[[], None]) -> None:
     """Ends one of several processes. Python's way out waits for all of them, which may be stuck."""
     code = 2 if isinstance(error, InputError) else 1
     if code == 1:
-        traceback.print_exc(file=sys.stdout)
+        traceback.print_exception(error, file=sys.stdout)
     sentence = " ".join(str(error).split()) or type(error).__name__
-    print(f"process {jax.process_index()} leaves: {sentence}", file=sys.stderr)
+    print(f"process {jax.process_index()} leaves: {sentence}", file=sys.stderr, flush=True)
     leave(code, flush)
 
 

@@ -17,6 +17,7 @@ from polylm_jax.checkpoint import Checkpoints, Progress, read_progress
 from polylm_jax.errors import InputError
 from polylm_jax.evaluation.during_training import TrainingTasks
 from polylm_jax.experiment import Experiment, Resolved
+from polylm_jax.peers import SILENT_SECONDS, Peers
 from polylm_jax.preemption import Preemption
 from polylm_jax.profiling import Profile
 from polylm_jax.programs import Programs
@@ -70,6 +71,7 @@ def train(
     init_step: int | None = None,
     allow_changes: bool = False,
     grace_seconds: float = 25.0,
+    silent_seconds: int = SILENT_SECONDS,
     tensorboard: bool = True,
     wandb_project: str | None = None,
     profile_steps: int = 0,
@@ -84,6 +86,7 @@ def train(
     init_from, init_step: MODEL_DIR of another run whose parameters are the start (its newest step).
     allow_changes: goes on although the recipe differs from the checkpoint's.
     grace_seconds: after SIGTERM the run saves and leaves with exit code 143 within this time.
+    silent_seconds: of several processes, after how long without a sign from one the others leave.
     wandb_project: also reports to Weights & Biases, where it is installed.
     profile_steps: so many steps are traced, from the fourth on, into MODEL_DIR/profile for TensorBoard.
     compilation_cache_dir: compiled programs are kept here for the next start; '' keeps none.
@@ -103,6 +106,7 @@ def train(
     if compilation_cache_dir and not jax.config.jax_compilation_cache_dir:
         jax.config.update("jax_compilation_cache_dir", os.path.expanduser(compilation_cache_dir))
     with Preemption(grace_seconds) as leaving, contextlib.ExitStack() as stack:
+        stack.enter_context(Peers(lambda: leaving.flush(), silent_seconds))
         try:
             done = _run(experiment, model_dir, settings, leaving, stack)
         except Exception as error:

@@ -1,6 +1,7 @@
 """`run.py plan`: a recipe's step compiled for its TPU slice without the TPU, and what comes of it."""
 
 import json
+import os
 import pathlib
 
 from polylm_jax import metrics
@@ -36,6 +37,8 @@ def plan(
         raise InputError(f"price_per_chip_hour = {price_per_chip_hour}: give a positive number.")
     if search_limit < 1:
         raise InputError(f"search_limit = {search_limit}: give 1 or more.")
+    if json_path:
+        _check_place(json_path)
     devices = compilation.devices(slice_)
     peak_flops = metrics.peak_flops(devices[0].device_kind)
     wanted = [experiment]
@@ -54,6 +57,15 @@ def plan(
         plan_view.show_search(plans)
     if json_path:
         plan_view.line(f"saved: {json_path}")
+
+
+def _check_place(path: str) -> None:
+    """InputError where no file can be written: found before the minutes that a compile takes."""
+    file = pathlib.Path(path)
+    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise InputError(
+            f"json_path = {path!r} can't be written: give a file in a local folder that is there."
+        )
 
 
 def _save(path: str | None, made: dict) -> None:
