@@ -1,4 +1,4 @@
-"""Two real processes over loopback, four devices each: the same run as one process with eight."""
+"""Real processes over loopback, two of four devices each: the same run as one process with eight."""
 
 import json
 import os
@@ -17,6 +17,10 @@ from polylm_jax.run_directory import RunDirectory
 pytest_plugins = ["toy_fixture"]
 
 STEPS = 12
+when_asked = pytest.mark.skipif(
+    not os.environ.get("POLYLM_SLOW_TESTS"),
+    reason="starts four processes that train: POLYLM_SLOW_TESTS=1 runs it",
+)
 
 
 def free_port():
@@ -25,22 +29,22 @@ def free_port():
         return found.getsockname()[1]
 
 
-def start(folder, model_dir, steps=STEPS, pause=0.0, **settings):
-    """Both processes of a run."""
+def start(folder, model_dir, steps=STEPS, pause=0.0, number=2, **settings):
+    """The processes of a run."""
     changes = {"experiment": {"steps": steps}, "train": settings, "pause": pause}
     shared = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={8 // number}",
         "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port()}",
-        "JAX_NUM_PROCESSES": "2",
+        "JAX_NUM_PROCESSES": str(number),
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
     return [
         subprocess.Popen(
             [sys.executable, toy_run.__file__, str(folder), str(model_dir), json.dumps(changes)],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-            env=shared | {"JAX_PROCESS_ID": str(number)},
+            env=shared | {"JAX_PROCESS_ID": str(place)},
         )
-        for number in range(2)
+        for place in range(number)
     ]  # fmt: skip
 
 
@@ -70,13 +74,15 @@ def bits_per_byte(model_dir):
     return json.loads(line)["bits_per_byte"]
 
 
-def test_two_processes_have_the_losses_of_one(toy_folder, alone, tmp_path):
-    codes, errors = end(start(toy_folder, tmp_path / "two", eval_every_steps=STEPS))
-    assert codes == [0, 0], errors
-    there, here = toy_run.losses(tmp_path / "two"), toy_run.losses(alone)
+@pytest.mark.parametrize("number", [2, pytest.param(4, marks=[pytest.mark.slow, when_asked])])
+def test_several_processes_have_the_losses_of_one(number, toy_folder, alone, tmp_path):
+    model_dir = tmp_path / "several"
+    codes, errors = end(start(toy_folder, model_dir, number=number, eval_every_steps=STEPS))
+    assert codes == [0] * number, errors
+    there, here = toy_run.losses(model_dir), toy_run.losses(alone)
     assert there.keys() == here.keys() == set(range(1, STEPS + 1))
     np.testing.assert_allclose(list(there.values()), list(here.values()), rtol=1e-5)
-    there, here = bits_per_byte(tmp_path / "two"), bits_per_byte(alone)
+    there, here = bits_per_byte(model_dir), bits_per_byte(alone)
     assert there == pytest.approx(here, rel=1e-5)
 
 
