@@ -156,7 +156,7 @@ class Routes:
         s = self._service
         return {
             "id": s.model, "object": "model", "created": s.created, "owned_by": "polylm-jax",
-            "max_model_len": s.max_length,
+            "max_model_len": s.max_length, "max_output_tokens": s.asking.limits.max_new_tokens,
         }  # fmt: skip
 
     async def health(self, request: Request) -> Response:

@@ -44,7 +44,7 @@ class Asking:
     """Turns bodies into jobs; ApiError 400 for what can't be."""
 
     def __init__(self, tokenizer: Tokenizer, chat_format: ChatFormat, limits: Limits):
-        self._tokenizer, self._format, self._limits = tokenizer, chat_format, limits
+        self._tokenizer, self._format, self.limits = tokenizer, chat_format, limits
 
     def completion(self, asked: Completion) -> list[Wanted]:
         """Choices of /v1/completions, prompt after prompt."""
@@ -76,13 +76,13 @@ class Asking:
             ids = self._format.ids(turns) or [self._tokenizer.eos_id]
         except jinja2.TemplateError as error:
             raise ApiError(400, f"the chat template refuses: {error}.", param="messages") from error
-        room = self._limits.max_length - len(ids)
+        room = self.limits.max_length - len(ids)
         given = asked.max_completion_tokens or asked.max_tokens
-        limit = min(max(room, 1), self._limits.max_new_tokens) if given is None else given
+        limit = min(max(room, 1), self.limits.max_new_tokens) if given is None else given
         if limit < 1:
             raise ApiError(400, "max_tokens = 0: give a positive number.", param="max_tokens")
         self._fits(ids, limit, "messages")
-        stops = (*asked.stops, *self._limits.chat_stops)
+        stops = (*asked.stops, *self.limits.chat_stops)
         return [
             Wanted(Job(ids, limit, rule, log_p=bool(asked.logprobs)), stops)
             for rule in self._rules(asked)
@@ -112,15 +112,15 @@ class Asking:
         return ids
 
     def _check_choices(self, count):
-        if count > self._limits.max_choices:
+        if count > self.limits.max_choices:
             raise ApiError(
                 400, f"{count} texts in one request (prompts x n): ask for "
-                f"{self._limits.max_choices} at most.", param="n",
+                f"{self.limits.max_choices} at most.", param="n",
             )  # fmt: skip
 
     def _fits(self, ids, limit, field) -> bool:
         """True, or ApiError."""
-        length, most = self._limits.max_length, self._limits.max_new_tokens
+        length, most = self.limits.max_length, self.limits.max_new_tokens
         if limit > most:
             raise ApiError(
                 400, f"max_tokens = {limit}: this server makes {most} at most.", param="max_tokens"
