@@ -24,6 +24,7 @@ MODES = {
     "train_tokenizer": "polylm_jax.tokenizer_training.train_tokenizer",
     "cache": "polylm_jax.cache.cache",
     "train": "polylm_jax.train.train",
+    "finetune": "polylm_jax.finetuning.finetune.finetune",
     "inspect": "polylm_jax.inspection.inspect",
     "evaluate": "polylm_jax.evaluation.evaluate.evaluate",
     "plan": "polylm_jax.planning.plan.plan",
@@ -34,7 +35,8 @@ MODES = {
     "import_hf": "polylm_jax.hf.importing.import_hf",
     "verify": "polylm_jax.hf.verifying.verify",
 }
-COMPUTING = {"train", "evaluate", "generate", "serve"}  # modes of steps whose memory comes and goes
+# Modes of steps whose memory comes and goes.
+COMPUTING = {"train", "finetune", "evaluate", "generate", "serve"}
 REPO = pathlib.Path(__file__).resolve().parent
 
 

@@ -20,6 +20,7 @@ from orbax.checkpoint import checkpoint_managers
 
 from polylm_jax import partitioning
 from polylm_jax.errors import InputError
+from polylm_jax.finetuning.lora import Lora
 from polylm_jax.storage import Folder
 from polylm_jax.train_state import TrainState
 
@@ -35,7 +36,9 @@ class Progress:
 
     rows: rows of the schedule trained on, the place in the data. step: updates made; it counts on
     when the batch size changes, and rows = step * batch_size only while it never has.
-    evaluated: the last step that was validated, -1 for none. fingerprint: nested names -> values of all that decides what the run computes.
+    evaluated: the last step that was validated, -1 for none. fingerprint: nested names -> values of
+    all that decides what the run computes. base: where the parameters are that `params` are
+    adapters to; '' where they are whole.
     """
 
     step: int
@@ -45,6 +48,7 @@ class Progress:
     fingerprint: Mapping
     recipe: str = ""
     evaluated: int = -1
+    base: str = ""
     format: int = FORMAT
 
 
@@ -211,16 +215,42 @@ def read_progress(path: str, step: int | None = None) -> Progress:
 def restore_params(path: str, abstract_params, step: int | None = None):
     """Parameters alone, placed and typed as `abstract_params` says; `path` as in `read_progress`.
 
-    InputError where there is no checkpoint, or one of another model.
+    Adapters are merged into their base's. InputError where there is no checkpoint, or one of
+    another model.
     """
     reader, step = _open(path, step)
     try:
+        if base := _read_progress(reader, step).base:
+            return _merged(reader, step, base, abstract_params)
         stored = reader.item_metadata(step)["params"].tree
         _check_shapes(reader.directory / str(step), stored, abstract_params)
         args = ocp.args.Composite(params=ocp.args.StandardRestore(abstract_params))
         return reader.restore(step, args=args)["params"]
     finally:
         reader.close()
+
+
+def adapters_of(progress: Progress) -> tuple[Lora, int]:
+    """What the adapters of a checkpoint are, and the step of their base."""
+    fields = dict(progress.fingerprint["lora"])
+    return Lora(fields["ranks"], fields["alpha"]), fields["base"]["step"]
+
+
+def _merged(reader: ocp.CheckpointManager, step: int, base: str, abstract_params):
+    """The base's parameters with the adapters of a checkpoint in them."""
+    lora, base_step = adapters_of(_read_progress(reader, step))
+    like = jax.tree.leaves(abstract_params)[0].sharding
+    if isinstance(like, jax.sharding.NamedSharding):
+        like = partitioning.replicated(like.mesh)
+    stored = reader.item_metadata(step)["params"].tree
+    wanted = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=like),
+        stored,
+        is_leaf=lambda x: hasattr(x, "shape"),
+    )
+    args = ocp.args.Composite(params=ocp.args.StandardRestore(wanted))
+    adapters = reader.restore(step, args=args)["params"]
+    return lora.merged(restore_params(base, abstract_params, base_step), adapters)
 
 
 def _shapes(tree) -> dict[str, tuple[int, ...]]:

@@ -27,7 +27,7 @@ from polylm_jax.mixing import Schedule
 from polylm_jax.partitioning import batch_sharding
 from polylm_jax.token_store import TokenStore
 
-TRAIN = "train"
+TRAIN, VALIDATION = "train", "validation"
 PLANNED_ROWS = 1 << 13  # rows located at a time: one row alone costs 0.1 ms per component, in NumPy
 REMOTE_READS = 32  # stores on gs:// read at a time: 20 of them one by one take 0.6 s
 CLOSE_SECONDS = 1.0  # that closing waits for reads under way
@@ -80,6 +80,23 @@ class Rows:
     def num_rows(self, component: str) -> int:
         """Rows of the component's store: an epoch."""
         return self.stores[component].num_rows(TRAIN, self.length)
+
+    @property
+    def validated(self) -> Mapping[str, TokenStore]:
+        """Component -> the store whose held-out text is scored while the run trains."""
+        return self.stores
+
+    def held_out(self, component: str, max_rows: int) -> dict[str, np.ndarray]:
+        """Held-out text of a component: tokens int32 [R, L+1], counted bool [R, L], and `packing`.
+
+        The whole split if it is short, else `max_rows` rows spread over it, the same every time.
+        """
+        tokens, valid = _held_out_rows(self.validated[component], self.length, max_rows)
+        return {"tokens": tokens, "counted": np.arange(self.length) < valid[:, None]}
+
+    def told(self) -> Iterator[str]:
+        """Sentences about the rows, for the terminal."""
+        return iter(())
 
     @functools.cached_property
     def _planned(self) -> Callable[[int], tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -142,6 +159,21 @@ class Rows:
     @functools.cached_property
     def _pool(self) -> concurrent.futures.ThreadPoolExecutor:
         return concurrent.futures.ThreadPoolExecutor(REMOTE_READS, thread_name_prefix="rows")
+
+
+def _held_out_rows(store: TokenStore, length: int, max_rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """(tokens [R, L+1], labels that count [R]); a row that ends a short split is padded."""
+    labels = store.num_tokens(VALIDATION) - 1
+    if labels < 1:
+        return np.zeros((0, length + 1), np.int32), np.zeros(0, np.int64)
+    if labels > max_rows * length:
+        rows = np.arange(max_rows, dtype=np.int64) * (labels // length) // max_rows
+        return store.read_rows(VALIDATION, rows, length), np.full(max_rows, length)
+    text = store.read_rows(VALIDATION, np.zeros(1, np.int64), labels)[0]
+    starts = np.arange(0, labels, length)
+    padded = np.pad(text, (0, int(starts[-1]) + length - labels))
+    tokens = np.stack([padded[start : start + length + 1] for start in starts])
+    return tokens, np.minimum(length, labels - starts)
 
 
 class HostShards:

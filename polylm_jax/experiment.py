@@ -8,6 +8,7 @@ the phase of its first row. The whole run is floor(rows / batch) steps, the rest
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
 import jax
 import numpy as np
@@ -112,6 +113,8 @@ class Experiment:
     vocab_blocks: int = 1
     z_loss: float = 0.0
 
+    rows: ClassVar[type[Rows]] = Rows  # what its stores are read as
+
     def planned_devices(self) -> int:
         """Devices that the mesh names, its open axis (-1) taken as small as it goes."""
         sizes = (self.mesh.data, self.mesh.fsdp, self.mesh.tensor)
@@ -196,15 +199,24 @@ class Experiment:
         return tokenizer
 
     def _rows(self, schedule: Schedule, tokenizer: Tokenizer) -> Rows:
-        names = schedule.trained
+        stores = self._stores(schedule.trained, tokenizer)
+        return self.rows(schedule, stores, self.sequence_length, self.seed)
+
+    def _stores(self, names: Sequence[str], tokenizer: Tokenizer) -> dict[str, TokenStore]:
         if self.tasks is None and all(isinstance(p.mixture, Mapping) for p in self.phases):
             folders = {name: store_path(self.cache_dir, name) for name in names}
-            stores = {n: TokenStore.open(f, tokenizer.fingerprint) for n, f in folders.items()}
-        else:
-            from polylm_jax import cache  # brings SeqIO and TensorFlow, 5 s
+            return {n: TokenStore.open(f, tokenizer.fingerprint) for n, f in folders.items()}
+        from polylm_jax import cache  # brings SeqIO and TensorFlow, 5 s
 
-            stores = cache.ensure_stores(names, self.cache_dir, tokenizer)
-        return Rows(schedule, stores, self.sequence_length, self.seed)
+        return cache.ensure_stores(names, self.cache_dir, tokenizer)
+
+    def decides(self) -> dict:
+        """What a kind of experiment adds to `Resolved.fingerprint`."""
+        return {}
+
+    def adapted_base(self) -> str:
+        """The run that its checkpoints are adapters to, '' where they are whole."""
+        return ""
 
 
 def _shares(mixture: str | Mapping[str, float]) -> dict[str, float]:
@@ -280,4 +292,5 @@ class Resolved:
                 {name: value for name, value in rate.items() if name != "steps"} for rate in rates
             ],
             "rows_sha256": self.schedule.fingerprint(),
+            **experiment.decides(),
         }

@@ -63,6 +63,7 @@ def window(resolved) -> "Window":
         [languages.get(name, name) for name in schedule.components],
         flops_per_token(experiment.model, experiment.sequence_length),
         peak * jax.device_count() if peak else None,
+        experiment.sequence_length,
         also=("param_norm", "z_loss") if experiment.z_loss else ("param_norm",),
     )
 
@@ -71,8 +72,9 @@ class Window:
     """Sums the steps between two reports.
 
     languages: the label of each component [C]; components with the same one are pooled.
-    device_flops: peak FLOP/s of all devices together, None where unknown. also: metrics whose
-    newest value is reported besides.
+    device_flops: peak FLOP/s of all devices together, None where unknown. length: tokens of a row,
+    so that all of them are counted, also those that aren't learned; 0 counts the learned ones.
+    also: metrics whose newest value is reported besides.
     """
 
     def __init__(
@@ -80,9 +82,11 @@ class Window:
         languages: Sequence[str],
         flops_per_token: float,
         device_flops: float | None,
+        length: int = 0,
         also: Sequence[str] = (),
     ):
         self._also = tuple(also)
+        self._length = length
         self._languages = tuple(languages)
         self._flops_per_token = flops_per_token
         self._device_flops = device_flops
@@ -99,6 +103,7 @@ class Window:
     def _start(self) -> None:
         self._nats = np.zeros(len(self._languages))
         self._weight = np.zeros(len(self._languages))
+        self._tokens = 0.0
         self._grad_norms: list[float] = []
         self._last: Mapping[str, np.ndarray] = {}
         self._seconds.clear()
@@ -114,6 +119,12 @@ class Window:
             )
         self._nats += metrics["component_nats"]
         self._weight += metrics["component_weight"]
+        rows = (
+            metrics["component_rows"] * self._length
+            if self._length
+            else metrics["component_weight"]
+        )
+        self._tokens += float(rows.sum())
         self._grad_norms.append(float(metrics["grad_norm"]))
         self._last = metrics
 
@@ -126,10 +137,10 @@ class Window:
         elapsed = time.perf_counter() - self._since
         other = dict(self._seconds)
         busy = elapsed - other.get("checkpoint", 0.0) - other.get("validation", 0.0)
-        tokens = float(self._weight.sum())
-        rate = tokens / max(busy, 1e-9)
+        learned = float(self._weight.sum())
+        rate = self._tokens / max(busy, 1e-9)
         line = {
-            "loss": float(self._nats.sum() / tokens),
+            "loss": float(self._nats.sum() / learned),
             "loss_by_language": self._by_language(),
             "learning_rate": float(self._last["learning_rate"]),
             "grad_norm": float(np.mean(self._grad_norms)),
@@ -139,6 +150,8 @@ class Window:
             "seconds_per_step": busy / len(self._grad_norms),
             "seconds": {"all": elapsed} | other,
         }
+        if learned < self._tokens:
+            line["learned_share"] = learned / self._tokens
         if self._device_flops:
             line["mfu"] = rate * self._flops_per_token / self._device_flops
         self._start()

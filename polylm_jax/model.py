@@ -179,7 +179,8 @@ class PolyLM(nn.Module):
     `positions_BT`. Generation keeps the collection 'cache' (`mutable=["cache"]`):
     `prefill=True` starts one of `cache_length` columns from right-padded prompts of `lengths_B`
     tokens each; `decode=True` then appends T tokens to every row where it ended. `cache_index`
-    [B] counts the tokens that each row has; positions follow from it.
+    [B] counts the tokens that each row has; positions follow from it. A collection 'adapters' has
+    matrices of low rank, which are added to those of its names (finetuning/lora.py).
     """
 
     config: PolyLMConfig
@@ -256,7 +257,7 @@ class PolyLM(nn.Module):
             return x_BTD
         scanned = nn.scan(
             block,
-            variable_axes={"params": 0, "cache": 0},
+            variable_axes={"params": 0, "cache": 0, "adapters": 0},
             split_rngs={"params": True},
             in_axes=nn.broadcast,
             length=c.num_layers,

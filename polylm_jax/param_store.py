@@ -14,6 +14,7 @@ import orbax.checkpoint as ocp
 import tensorstore as ts
 
 from polylm_jax import checkpoint
+from polylm_jax.finetuning.lora import Lora
 
 ARRAY = ".zarray"
 PIECE_BYTES = 64 << 20
@@ -65,6 +66,10 @@ class Reader:
     def shapes(self) -> dict[str, Shape]:
         return {name: tuple(array.shape) for name, array in self._arrays.items()}
 
+    def whole(self, name: str) -> np.ndarray:
+        """A parameter in memory."""
+        return self._arrays[name].read().result()
+
     def blocks(self, name: str) -> Iterator[tuple[Shape, np.ndarray]]:
         """All of a parameter, each chunk read once: (the index of the first element, values).
 
@@ -87,6 +92,51 @@ class Reader:
             if number + 1 < len(starts):
                 ahead = read(starts[number + 1])
             yield start, values
+
+
+class MergedReader:
+    """A base's parameters with adapters added to its matrices, block by block: a `Reader`."""
+
+    def __init__(self, base: Reader, adapters: Reader, lora: Lora):
+        self._base = base
+        self._pairs = {}
+        for a in (name for name in adapters.shapes if name.endswith(".a")):
+            layers, part, matrix, _ = a.split(".")
+            target = f"{part}.{matrix}"
+            kernel = f"{layers}.{target}.kernel"
+            pair = [adapters.whole(f"{layers}.{target}.{name}") for name in ("a", "b")]
+            self._pairs[kernel] = (*pair, lora.scale(target))
+
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        return self._base.shapes
+
+    def blocks(self, name: str) -> Iterator[tuple[Shape, np.ndarray]]:
+        for start, values in self._base.blocks(name):
+            if name in self._pairs:
+                values = values + self._delta(name, start, values.shape)
+            yield start, values
+
+    def _delta(self, name: str, start: Shape, shape: Shape) -> np.ndarray:
+        """What the adapters add to a block."""
+        a, b, scale = self._pairs[name]
+        here = [slice(s, s + n) for s, n in zip(start, shape, strict=True)]
+        layered = name.startswith("h.")
+        cut = a.ndim - 1  # of the kernel's axes: the layers' and the inputs
+        of_a, of_b = a[tuple(here[:cut])], b[(*here[:layered], slice(None), *here[cut:])]
+        if not layered:
+            return scale * np.tensordot(of_a, of_b, 1)
+        return scale * np.stack([np.tensordot(x, y, 1) for x, y in zip(of_a, of_b, strict=True)])
+
+
+def open_params(path: str, step: int) -> Reader | MergedReader:
+    """The parameters of a checkpoint, adapters merged into their base's; InputError without it."""
+    progress = checkpoint.read_progress(path, step)
+    reader = Reader(folder_of(path, step))
+    if not progress.base:
+        return reader
+    lora, base_step = checkpoint.adapters_of(progress)
+    return MergedReader(open_params(progress.base, base_step), reader, lora)
 
 
 def runs(start: Shape, values: np.ndarray, shape: Shape) -> Iterator[tuple[int, np.ndarray]]:

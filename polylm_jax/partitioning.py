@@ -31,6 +31,7 @@ RULES = {  # axis name of the model -> axes of the mesh
     "mlp": "tensor",
     "norm": None,
     "layers": None,
+    "rank": None,
     # activations, and the embedding while the loss reads it block by block
     "vocab_rows": ("tensor", "fsdp"),
     "batch": ("data", "fsdp"),

@@ -62,7 +62,8 @@ class Programs:
         return train_state.abstract(self.model, self.optimizer, self.mesh)
 
     def lower_step(self) -> jax.stages.Lowered:
-        """The train step, traced: (state, tokens [B, L+1], component [B]) -> (state, metrics).
+        """The train step, traced: (state, tokens [B, L+1], component [B], **packing) -> (state,
+        metrics).
 
         The state is donated; metrics come back whole to every process.
         """
@@ -80,17 +81,18 @@ class Programs:
         state = self.abstract_state
         shardings = jax.tree.map(lambda x: x.sharding, state)
         by_row = partitioning.batch_sharding(self.mesh)
-        B, L1 = experiment.batch_size, experiment.sequence_length + 1
+        B, L = experiment.batch_size, experiment.sequence_length
+
+        def by_rows(shape, dtype):
+            return jax.ShapeDtypeStruct((B, *shape), dtype, sharding=by_row)
+
+        packing = {name: by_rows((L,), dtype) for name, dtype in experiment.rows.packing.items()}
         with partitioning.activate(self.mesh):
             return jax.jit(
                 step,
                 donate_argnums=0,
                 out_shardings=(shardings, partitioning.replicated(self.mesh)),
-            ).lower(
-                state,
-                jax.ShapeDtypeStruct((B, L1), jnp.int32, sharding=by_row),
-                jax.ShapeDtypeStruct((B,), jnp.int32, sharding=by_row),
-            )
+            ).lower(state, by_rows((L + 1,), jnp.int32), by_rows((), jnp.int32), **packing)
 
     def compile_step(self) -> jax.stages.Compiled:
         """The train step, ready to run."""
@@ -101,6 +103,15 @@ class Programs:
         """Before the first step, from the seed."""
         rng = jax.random.key(self.resolved.experiment.seed)
         return train_state.create(self.model, self.optimizer, self.mesh, rng)
+
+    def merged(self, state: TrainState) -> dict:
+        """The parameters of a plain model."""
+        return state.params
+
+    def completed(self, state: TrainState, path: str | None, step: int | None) -> TrainState:
+        """A state of a checkpoint with what the checkpoint has not. path, step: of its base."""
+        del path, step
+        return state
 
     def state_from(self, path: str, step: int | None) -> TrainState:
         """Before the first step, with the parameters of another run; InputError for another model."""

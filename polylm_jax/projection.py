@@ -38,7 +38,16 @@ class Projection(nn.Module):
         axes = tuple("norm" if axis == "embed" else axis for axis in self.axes_out)
         zeros = nn.with_logical_partitioning(nn.initializers.zeros, axes)
         bias = self.param("bias", zeros, self.shape_out)
-        return _affine(x, kernel, bias, contracted, self.dtype)
+        y = _affine(x, kernel, bias, contracted, self.dtype)
+        if self.has_variable("adapters", "a"):
+            y += self._adapted(x, contracted)
+        return y
+
+    def _adapted(self, x: jax.Array, contracted: int) -> jax.Array:
+        """What low-rank adapters add: (x a) b, see finetuning/lora.py."""
+        a, b = (self.get_variable("adapters", name) for name in ("a", "b"))
+        low = _affine(x, a, jnp.zeros(a.shape[-1:]), contracted, self.dtype)
+        return _affine(low, b, jnp.zeros(b.shape[1:]), 1, self.dtype)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))

@@ -25,6 +25,7 @@ def lines(resolved: Resolved, start: Progress, total: int, changes: list[str]) -
         f"step {start.step} to {total}, {experiment.batch_size} rows of "
         f"{experiment.sequence_length} tokens each: {count(tokens)} tokens"
     )
+    yield from resolved.rows.told()
     for change in changes:
         yield f"changed since the checkpoint: {change}"
     rows = {name: resolved.rows.num_rows(name) for name in resolved.schedule.trained}

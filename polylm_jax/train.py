@@ -12,19 +12,18 @@ import sys
 import jax
 from jax._src import xla_bridge
 
-from polylm_jax import data, metrics, partitioning, preemption, run_summary, validation
-from polylm_jax.checkpoint import Checkpoints, Progress, read_progress
+from polylm_jax import data, metrics, partitioning, preemption, run_start, run_summary, validation
+from polylm_jax.checkpoint import Checkpoints, Progress
 from polylm_jax.errors import InputError
 from polylm_jax.evaluation.during_training import TrainingTasks
-from polylm_jax.experiment import Experiment, Resolved
+from polylm_jax.experiment import Experiment
 from polylm_jax.peers import SILENT_SECONDS, Peers
 from polylm_jax.preemption import Preemption
 from polylm_jax.profiling import Profile
 from polylm_jax.programs import Programs
-from polylm_jax.run_directory import RunDirectory, check_resume
+from polylm_jax.run_directory import RunDirectory
 from polylm_jax.run_log import RunLog
 from polylm_jax.terminal import Terminal
-from polylm_jax.train_state import TrainState
 from polylm_jax.training_loop import Cadence, Loop
 from polylm_jax.validation import Validation
 
@@ -44,9 +43,11 @@ class Settings:
     init_step: int | None
     allow_changes: bool
     grace_seconds: float
+    silent_seconds: int
     tensorboard: bool
     wandb_project: str | None
     profile_steps: int
+    compilation_cache_dir: str
     recipe: str
 
     @property
@@ -96,19 +97,29 @@ def train(
     """
     settings = Settings(
         save_every_steps, keep_last, keep_every, eval_every_steps, eval_rows, evaluation,
-        log_every_steps, init_from, init_step, allow_changes, grace_seconds, tensorboard, wandb_project,
-        profile_steps,
-        recipe,
+        log_every_steps, init_from, init_step, allow_changes, grace_seconds, silent_seconds, tensorboard,
+        wandb_project, profile_steps, compilation_cache_dir, recipe,
     )  # fmt: skip
+    run(experiment, model_dir, settings)
+
+
+def run(
+    experiment: Experiment,
+    model_dir: str,
+    settings: Settings,
+    programs: type[Programs] = Programs,
+) -> None:
+    """`train` and `finetune` alike; the experiment says which rows, `programs` what is trained."""
     if not xla_bridge.backends_are_initialized():
         partitioning.initialize_distributed()
     # JAX's own setting (JAX_COMPILATION_CACHE_DIR) comes first.
-    if compilation_cache_dir and not jax.config.jax_compilation_cache_dir:
-        jax.config.update("jax_compilation_cache_dir", os.path.expanduser(compilation_cache_dir))
-    with Preemption(grace_seconds) as leaving, contextlib.ExitStack() as stack:
-        stack.enter_context(Peers(lambda: leaving.flush(), silent_seconds))
+    cache = settings.compilation_cache_dir
+    if cache and not jax.config.jax_compilation_cache_dir:
+        jax.config.update("jax_compilation_cache_dir", os.path.expanduser(cache))
+    with Preemption(settings.grace_seconds) as leaving, contextlib.ExitStack() as stack:
+        stack.enter_context(Peers(lambda: leaving.flush(), settings.silent_seconds))
         try:
-            done = _run(experiment, model_dir, settings, leaving, stack)
+            done = _run(experiment, model_dir, settings, programs, leaving, stack)
         except Exception as error:
             if jax.process_count() == 1:
                 raise
@@ -121,6 +132,7 @@ def _run(
     experiment: Experiment,
     model_dir: str,
     settings: Settings,
+    programs_type: type[Programs],
     leaving: Preemption,
     stack: contextlib.ExitStack,
 ) -> bool:
@@ -135,10 +147,14 @@ def _run(
         model_dir, keep_last=settings.keep_last, keep_every=settings.keep_every
     )
     stack.callback(checkpoints.close)
-    start, changes = _start(checkpoints, model_dir, resolved, settings)
+    start, changes = run_start.progress(
+        checkpoints, model_dir, resolved, settings.recipe, settings.allow_changes
+    )
     total = start.step + resolved.steps_after(start.rows)
-    programs = Programs(resolved, start.rows / experiment.batch_size - start.step)
-    state = _state(programs, checkpoints, start, settings)
+    programs = programs_type(resolved, start.rows / experiment.batch_size - start.step)
+    state = run_start.state(
+        programs, checkpoints, start, settings.init_from, settings.init_step, settings.allow_changes
+    )
 
     # Who hears of it.
     log = RunLog(
@@ -201,6 +217,7 @@ def _run(
         log=log,
         terminal=terminal,
         profile=profile,
+        merged=programs.merged,
     )
     done = loop.run(state, batches)
     log.event("end" if done else "leave", loop.progress.step, rows=loop.progress.rows)
@@ -236,63 +253,18 @@ def _place(start: Progress, total: int, log: RunLog, recipe: str, changes: list[
     }
 
 
-def _start(
-    checkpoints: Checkpoints, model_dir: str, resolved: Resolved, settings: Settings
-) -> tuple[Progress, list[str]]:
-    """Where the run goes on, and in what it differs from the checkpoint (if that is allowed)."""
-    fresh = Progress(
-        step=0,
-        rows=0,
-        batch_size=resolved.experiment.batch_size,
-        phase=resolved.schedule.phases[0].name,
-        fingerprint=resolved.fingerprint(),
-        recipe=settings.recipe,
-    )
-    newest = checkpoints.newest()
-    if newest is None:
-        return fresh, []
-    old = checkpoints.progress(newest)
-    changes = check_resume(
-        f"{model_dir}, at step {newest},",
-        old.fingerprint,
-        fresh.fingerprint,
-        settings.allow_changes,
-    )
-    if old.batch_size != fresh.batch_size:
-        changes.append(f"batch_size: {old.batch_size} -> {fresh.batch_size}")
-    kept = {name: getattr(old, name) for name in ("step", "rows", "phase", "evaluated")}
-    return dataclasses.replace(fresh, **kept), changes
-
-
-def _state(
-    programs: Programs, checkpoints: Checkpoints, start: Progress, settings: Settings
-) -> TrainState:
-    """Restored, or born from another run's parameters or from the seed."""
-    if start.step:
-        return checkpoints.restore(start.step, programs.abstract_state)
-    if settings.init_from is None:
-        return programs.fresh_state()
-    theirs = read_progress(settings.init_from, settings.init_step).fingerprint["vocabulary"]
-    if theirs != start.fingerprint["vocabulary"] and not settings.allow_changes:
-        raise InputError(
-            f"INIT_FROM = {settings.init_from!r} was trained with the vocabulary {theirs[:12]} and "
-            f"this recipe has {start.fingerprint['vocabulary'][:12]}: give it that one, or "
-            "allow_changes = True where the change is meant."
-        )
-    return programs.state_from(settings.init_from, settings.init_step)
-
-
 def _validation(
     programs: Programs, max_rows: int
 ) -> tuple[Validation | None, dict[str, validation.Score]]:
     """The compiled validation and the unigram's scores; nothing where no text is held out."""
     resolved = programs.resolved
-    experiment, stores, languages = resolved.experiment, resolved.stores, resolved.languages
-    rows = validation.held_out(stores, languages, experiment.sequence_length, max_rows)
+    experiment, stores = resolved.experiment, resolved.rows.validated
+    languages = {name: store.language for name, store in stores.items()}
+    rows = validation.held_out(resolved.rows, languages, max_rows)
     if not len(rows.tokens):
         return None, {}
     tokenizer = resolved.tokenizer
     pieces = validation.Pieces(tokenizer.piece_bytes, tokenizer.piece_characters)
     held_out = Validation(rows, pieces, programs.mesh, experiment.batch_size)
-    held_out.compile(programs.model, programs.abstract_state.params, experiment.num_chunks)
+    held_out.compile(programs.model, programs.abstract_state.whole, experiment.num_chunks)
     return held_out, validation.unigram(rows, stores, languages, pieces)

@@ -11,11 +11,25 @@ from polylm_jax import partitioning
 
 
 class TrainState(flax.struct.PyTreeNode):
-    """A checkpoint's arrays. step: int32 scalar, the steps done."""
+    """A checkpoint's arrays. step: int32 scalar, the steps done.
+
+    frozen: the base's parameters, where `params` are adapters to them; no checkpoint has them.
+    """
 
     step: jax.Array
     params: dict
     opt_state: optax.OptState
+    frozen: dict | None = None
+
+    @property
+    def whole(self) -> dict:
+        """What the model is applied with."""
+        return whole(self.params, self.frozen)
+
+
+def whole(params: dict, frozen: dict | None) -> dict:
+    """Trained parameters, or adapters with the frozen ones that they adapt."""
+    return params if frozen is None else {**frozen, "adapters": params}
 
 
 def init_params(model: nn.Module, rng: jax.Array):

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from polylm_jax.loss import cross_entropy
-from polylm_jax.train_state import TrainState
+from polylm_jax.train_state import TrainState, whole
 
 
 def row_loss(
@@ -53,13 +53,14 @@ def make_train_step(
     Loss and gradients are sum / total weight over the whole batch, whatever `microbatches`.
     weights: float32 [B, L], one per label (all 1 by default). Metrics, float32: 'loss' (mean
     nats per token, z-loss not in it), 'component_nats' and 'component_weight' [C], 'z_loss'
-    (mean, with its coefficient), 'grad_norm' (before clipping), 'param_norm', 'learning_rate'.
+    (mean, with its coefficient), 'grad_norm' (before clipping), 'param_norm', 'learning_rate', and
+    'component_rows' [C], int32.
     """
 
-    def loss_and_gradients(params, batch, total):
+    def loss_and_gradients(params, frozen, batch, total):
         def loss_fn(params):
             loss, nll_BL = row_loss(
-                model, params, batch["tokens"], batch["weights"],
+                model, whole(params, frozen), batch["tokens"], batch["weights"],
                 num_chunks=num_chunks, vocab_blocks=vocab_blocks, z_loss=z_loss, **batch["packing"],
             )  # fmt: skip
             return loss / total, nll_BL
@@ -75,7 +76,9 @@ def make_train_step(
         total = jnp.sum(weights)
         batch = {"tokens": tokens, "component": component, "weights": weights, "packing": packing}
         sums = _accumulate(
-            lambda part: loss_and_gradients(state.params, part, total), batch, microbatches
+            lambda part: loss_and_gradients(state.params, state.frozen, part, total),
+            batch,
+            microbatches,
         )
         gradients, nats_C = sums["gradients"], sums["nats"]
         updates, opt_state = tx.update(gradients, state.opt_state, state.params)
@@ -87,12 +90,15 @@ def make_train_step(
             "component_weight": jax.ops.segment_sum(
                 jnp.sum(weights, axis=1), component, num_components
             ),
+            "component_rows": jax.ops.segment_sum(
+                jnp.ones_like(component), component, num_components
+            ),
             "z_loss": sums["loss"] - mean if z_loss else jnp.zeros(()),
             "grad_norm": optax.tree.norm(gradients),
             "param_norm": optax.tree.norm(params),
             "learning_rate": learning_rate_fn(state.step),
         }
-        return TrainState(step=state.step + 1, params=params, opt_state=opt_state), metrics
+        return TrainState(state.step + 1, params, opt_state, state.frozen), metrics
 
     return step
 

@@ -51,7 +51,10 @@ class Cadence:
 
 @dataclasses.dataclass
 class Loop:
-    """A run under way: `progress` is where it stands, `total` the step at which it ends."""
+    """A run under way: `progress` is where it stands, `total` the step at which it ends.
+
+    merged: the parameters of a plain model from a state, for tasks.
+    """
 
     resolved: Resolved
     progress: Progress
@@ -67,14 +70,14 @@ class Loop:
     log: RunLog
     terminal: Terminal
     profile: Profile | None = None
+    merged: Callable[[TrainState], dict] = lambda state: state.params
 
     def __post_init__(self):
         # Metrics on the devices, and where the run will stand when they are there.
         self._pending: tuple[Progress, dict[str, jax.Array]] | None = None
         self._scores: Mapping[str, Score] = {}
-        # Labels of each component, as the devices counted them in what was delivered.
-        counts = self.resolved.schedule.counts(self.progress.rows)
-        self._labels = counts * self.resolved.experiment.sequence_length
+        # Rows of each component, as the devices counted them in what was delivered.
+        self._rows = self.resolved.schedule.counts(self.progress.rows)
 
     def run(self, state: TrainState, batches: Iterator[Batch]) -> bool:
         """Trains to the end, or until told to leave, and saves; whether it is all done.
@@ -122,7 +125,9 @@ class Loop:
     def _dispatch(self, state: TrainState, batch: Batch) -> TrainState:
         """Hands a step to the devices, then waits for the one before it."""
         with jax.transfer_guard("disallow"):
-            state, device_metrics = self.train_step(state, batch.tokens, batch.component)
+            state, device_metrics = self.train_step(
+                state, batch.tokens, batch.component, **batch.packing
+            )
         self._collect()
         rows = self.progress.rows + self.progress.batch_size
         phase = self.resolved.schedule.phase_at(rows - 1)
@@ -142,7 +147,7 @@ class Loop:
         (at, device_metrics), self._pending = self._pending, None
         fetched = metrics.fetch(device_metrics)
         self.window.add(at.step, fetched)
-        self._labels += fetched["component_weight"].astype(self._labels.dtype)
+        self._rows += fetched["component_rows"]
         if at.step % self.cadence.log == 0 or at.step == self.total:
             tokens = at.rows * self.resolved.experiment.sequence_length
             place = {"phase": at.phase, "rows": at.rows, "tokens": tokens}
@@ -163,7 +168,7 @@ class Loop:
 
     def _validate(self, state: TrainState) -> bool:
         """False when told to leave meanwhile; nothing is reported then."""
-        scores = self.validation.run(state.params, stop=self.preemption.reached)
+        scores = self.validation.run(state.whole, stop=self.preemption.reached)
         if scores is None:
             return False
         step = self.progress.step
@@ -174,7 +179,7 @@ class Loop:
 
     def _score_tasks(self, state: TrainState) -> bool:
         """False when told to leave meanwhile; nothing is reported then."""
-        scores = self.tasks.run(state.params, stop=self.preemption.reached)
+        scores = self.tasks.run(self.merged(state), stop=self.preemption.reached)
         if scores is None:
             return False
         self.log.evaluation(self.progress.step, scores)
@@ -186,8 +191,7 @@ class Loop:
         self._collect()  # raises if the step went wrong: what is saved has finite loss and gradients
         with self.window.spending("checkpoint"):
             at = self.progress
-            trained = self._labels // self.resolved.experiment.sequence_length
-            self.log.ledger(at.step, self.resolved.ledger(at.rows, trained).as_line())
+            self.log.ledger(at.step, self.resolved.ledger(at.rows, self._rows).as_line())
             self.log.event("save", at.step)
             self.checkpoints.save(state, self.progress)
             self.log.flush()

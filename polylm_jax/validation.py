@@ -21,11 +21,10 @@ import rich.table
 from jax.sharding import Mesh
 
 from polylm_jax import partitioning
+from polylm_jax.data import Rows
 from polylm_jax.languages import LANGUAGES
 from polylm_jax.token_store import TokenStore
 from polylm_jax.train_step import row_loss
-
-SPLIT = "validation"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,17 +90,16 @@ class Pieces(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class HeldOut:
-    """Rows of held-out text: tokens int32 [R, L+1], how many labels of each count [R], whose [R]."""
+    """Rows of held-out text: tokens int32 [R, L+1], the labels that count bool [R, L], whose [R].
+
+    packing: what else the model takes of packed rows, [R, L] each.
+    """
 
     tokens: np.ndarray
-    valid: np.ndarray
+    counted: np.ndarray
     label: np.ndarray
     labels: tuple[str, ...]
-
-    @property
-    def counted(self) -> np.ndarray:
-        """bool [R, L]: the labels that count; a row that ends a short split is padded."""
-        return np.arange(self.tokens.shape[1] - 1) < self.valid[:, None]
+    packing: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def scores(self, nats: np.ndarray, pieces: Pieces) -> dict[str, Score]:
         """Sums per language of nats [R] and of the bytes, tokens and characters of the labels."""
@@ -110,49 +108,28 @@ class HeldOut:
             (sizes[self.tokens[:, 1:]] * self.counted).sum(axis=1, dtype=np.int64)
             for sizes in pieces
         )
+        tokens_R = self.counted.sum(axis=1)
         for label, row_nats, *counts in zip(
-            self.label, nats, bytes_R, self.valid, characters_R, strict=True
+            self.label, nats, bytes_R, tokens_R, characters_R, strict=True
         ):
             sums[self.labels[label]] += Score(float(row_nats), *map(int, counts))
         return {name: score for name, score in sums.items() if score.bytes}
 
 
-def _held_out_rows(store: TokenStore, length: int, max_rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """(tokens [R, L+1], valid [R]): the whole split if it is short, else rows spread over it."""
-    labels = store.num_tokens(SPLIT) - 1
-    if labels < 1:
-        return np.zeros((0, length + 1), np.int32), np.zeros(0, np.int64)
-    if labels > max_rows * length:
-        rows = np.arange(max_rows, dtype=np.int64) * (labels // length) // max_rows
-        return store.read_rows(SPLIT, rows, length), np.full(max_rows, length)
-    text = store.read_rows(SPLIT, np.zeros(1, np.int64), labels)[0]
-    starts = np.arange(0, labels, length)
-    padded = np.pad(text, (0, int(starts[-1]) + length - labels))
-    tokens = np.stack([padded[start : start + length + 1] for start in starts])
-    return tokens, np.minimum(length, labels - starts)
-
-
-def held_out(
-    stores: Mapping[str, TokenStore],
-    languages: Mapping[str, str],
-    length: int,
-    max_rows: int,
-) -> HeldOut:
+def held_out(rows: Rows, languages: Mapping[str, str], max_rows: int) -> HeldOut:
     """The held-out rows of every component, at most `max_rows` of each, the same ones every time.
 
     languages: component -> label; components with the same one are pooled.
     """
     labels = tuple(sorted(set(languages.values())))
-    parts = [
-        (*_held_out_rows(store, length, max_rows), labels.index(languages[component]))
-        for component, store in sorted(stores.items())
-    ]
-    return HeldOut(
-        tokens=np.concatenate([tokens for tokens, _, _ in parts]),
-        valid=np.concatenate([valid for _, valid, _ in parts]),
-        label=np.concatenate([np.full(len(valid), label) for _, valid, label in parts]),
-        labels=labels,
-    )
+    parts, label = [], []
+    for component in sorted(rows.validated):
+        parts.append(rows.held_out(component, max_rows))
+        number = labels.index(languages[component])
+        label.append(np.full(len(parts[-1]["tokens"]), number))
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    tokens, counted = joined.pop("tokens"), joined.pop("counted")
+    return HeldOut(tokens, counted, np.concatenate(label), labels, joined)
 
 
 def train_counts(
@@ -213,27 +190,35 @@ class Validation:
     def compile(self, model: nn.Module, abstract_params, num_chunks: int) -> None:
         """Ahead of the first step, so that nothing compiles between two steps."""
 
-        def row_nats(params, tokens_BL1, valid_B):
-            L = tokens_BL1.shape[1] - 1
-            weights_BL = (jnp.arange(L) < valid_B[:, None]).astype(jnp.float32)
-            _, nll_BL = row_loss(model, params, tokens_BL1, weights_BL, num_chunks=num_chunks)
+        def row_nats(params, tokens_BL1, counted_BL, **packing):
+            weights_BL = counted_BL.astype(jnp.float32)
+            _, nll_BL = row_loss(
+                model, params, tokens_BL1, weights_BL, num_chunks=num_chunks, **packing
+            )
             return jnp.sum(nll_BL * weights_BL, axis=1)
 
-        B, L1 = self._batch_size, self.rows.tokens.shape[1]
-        tokens = jax.ShapeDtypeStruct((B, L1), jnp.int32, sharding=self._sharding)
-        valid = jax.ShapeDtypeStruct((B,), jnp.int32, sharding=self._sharding)
+        def shape(rows):
+            shape = (self._batch_size, *rows.shape[1:])
+            return jax.ShapeDtypeStruct(shape, rows.dtype, sharding=self._sharding)
+
+        tokens, counted = shape(self.rows.tokens), shape(self.rows.counted)
+        packing = {name: shape(rows) for name, rows in self.rows.packing.items()}
         with partitioning.activate(self._mesh):
             jitted = jax.jit(row_nats, out_shardings=partitioning.replicated(self._mesh))
-            self._row_nats = jitted.lower(abstract_params, tokens, valid).compile()
+            self._row_nats = jitted.lower(abstract_params, tokens, counted, **packing).compile()
 
     def run(self, params, stop: Callable[[], bool] = lambda: False) -> dict[str, Score] | None:
         """Scores per language; None if `stop()`, asked after every batch, ended it early."""
         nats: list[np.ndarray] = []
         pending = None
         for start in range(0, len(self.rows.tokens), self._batch_size):
-            tokens = self._place(self.rows.tokens[start : start + self._batch_size])
-            valid = self._place(self.rows.valid[start : start + self._batch_size])
-            dispatched = self._row_nats(params, tokens, valid)
+            here = slice(start, start + self._batch_size)
+            tokens, counted = (
+                self._place(self.rows.tokens[here]),
+                self._place(self.rows.counted[here]),
+            )
+            packing = {name: self._place(rows[here]) for name, rows in self.rows.packing.items()}
+            dispatched = self._row_nats(params, tokens, counted, **packing)
             if pending is not None:
                 nats.append(jax.device_get(pending))
             pending = dispatched
@@ -246,7 +231,7 @@ class Validation:
     def _place(self, rows: np.ndarray) -> jax.Array:
         """Rows on the mesh, the batch filled up with rows of which nothing counts."""
         missing = [(0, self._batch_size - len(rows))] + [(0, 0)] * (rows.ndim - 1)
-        full = np.pad(rows, missing).astype(np.int32)
+        full = np.pad(rows, missing)
         return jax.make_array_from_callback(full.shape, self._sharding, lambda index: full[index])
 
 

@@ -12,6 +12,7 @@ def step(nats, weight, **changes):
         "loss": np.sum(nats) / np.sum(weight),
         "component_nats": np.array(nats, np.float32),
         "component_weight": np.array(weight, np.float32),
+        "component_rows": np.ones(len(weight), np.int32),
         "z_loss": np.float32(0),
         "grad_norm": np.float32(2.0),
         "param_norm": np.float32(3.0),

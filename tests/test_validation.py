@@ -1,5 +1,6 @@
 """Bits per byte: every held-out label once, in bytes that a reader of the text would count."""
 
+import functools
 import math
 
 import jax
@@ -7,7 +8,8 @@ import numpy as np
 import pytest
 import toy_run
 
-from polylm_jax import partitioning, train_state, validation
+from polylm_jax import data, partitioning, train_state, validation
+from polylm_jax.mixing import Phase, Schedule
 from polylm_jax.model import PolyLM
 from polylm_jax.optimizer import OptimizerConfig, make_optimizer
 from polylm_jax.token_store import TokenStore
@@ -25,6 +27,13 @@ def stores(toy_folder):
 
 
 @pytest.fixture(scope="module")
+def rows_of(stores):
+    """Held-out rows, at most so many of each component."""
+    rows = data.Rows(Schedule([Phase("all", {task: 1 / 3 for task in stores}, 9)]), stores, L, 0)
+    return functools.partial(validation.held_out, rows)
+
+
+@pytest.fixture(scope="module")
 def pieces():
     """Bytes of each piece, other than 1 for most: 0 for EOS and its like; half as many characters."""
     lengths = np.random.default_rng(0).integers(1, 4, toy_run.MODEL.vocab_size).astype(np.int32)
@@ -32,12 +41,8 @@ def pieces():
     return Pieces(lengths, (lengths + 1) // 2)
 
 
-def rows_of(stores, max_rows=1000):
-    return validation.held_out(stores, toy_run.LANGUAGES, L, max_rows)
-
-
-def test_a_short_split_is_scored_to_its_last_label(stores):
-    rows = rows_of(stores)
+def test_a_short_split_is_scored_to_its_last_label(stores, rows_of):
+    rows = rows_of(toy_run.LANGUAGES, 1000)
     for number, label in enumerate(rows.labels):
         task = next(task for task, language in toy_run.LANGUAGES.items() if language == label)
         split = stores[task].read_rows("validation", np.zeros(1, np.int64), 299)[0]
@@ -48,8 +53,8 @@ def test_a_short_split_is_scored_to_its_last_label(stores):
         np.testing.assert_array_equal(inputs, split[:-1])
 
 
-def test_a_long_split_is_sampled_all_over_and_always_the_same(stores):
-    rows, again = rows_of(stores, 4), rows_of(stores, 4)
+def test_a_long_split_is_sampled_all_over_and_always_the_same(stores, rows_of):
+    rows, again = (rows_of(toy_run.LANGUAGES, 4) for _ in range(2))
     np.testing.assert_array_equal(rows.tokens, again.tokens)
     assert len(rows.tokens) == 3 * 4 and rows.counted.all()
     english = stores["toy.en"].read_rows("validation", np.arange(18, dtype=np.int64), L)
@@ -82,18 +87,18 @@ def test_a_report_has_bits_per_byte_and_per_character():
     assert line["average_bits_per_character"] == pytest.approx(1.75)
 
 
-def test_components_of_one_language_are_pooled(stores, pieces):
-    one = {task: "th" for task in stores}
-    rows = validation.held_out(stores, one, L, 1000)
+def test_components_of_one_language_are_pooled(stores, rows_of, pieces):
+    rows = rows_of({task: "th" for task in stores}, 1000)
     scores = rows.scores(np.ones(len(rows.tokens)), pieces)
     assert scores.keys() == {"th"}
     assert scores["th"].tokens == 3 * 299
     assert scores["th"].nats == len(rows.tokens)
 
 
-def test_the_unigram_is_the_smoothed_one_over_the_same_labels(stores, pieces):
+def test_the_unigram_is_the_smoothed_one_over_the_same_labels(stores, rows_of, pieces):
     V = len(pieces.bytes)
-    scores = validation.unigram(rows_of(stores), stores, toy_run.LANGUAGES, pieces)
+    rows = rows_of(toy_run.LANGUAGES, 1000)
+    scores = validation.unigram(rows, stores, toy_run.LANGUAGES, pieces)
     for task, label in toy_run.LANGUAGES.items():
         train = stores[task].read_rows("train", np.zeros(1, np.int64), 2699)[0]
         labels = stores[task].read_rows("validation", np.zeros(1, np.int64), 299)[0][1:]
@@ -111,12 +116,12 @@ def test_a_unigram_of_much_text_counts_rows_spread_over_it(stores):
 
 
 @pytest.mark.parametrize("shape", MESHES)
-def test_the_model_is_scored_as_by_plain_softmax(shape, stores, pieces):
+def test_the_model_is_scored_as_by_plain_softmax(shape, rows_of, pieces):
     mesh = partitioning.make_mesh(partitioning.MeshConfig(*shape))
     model = PolyLM(toy_run.MODEL)
     tx = make_optimizer(OptimizerConfig(), lambda step: 0.0)
     params = train_state.create(model, tx, mesh, jax.random.key(1)).params
-    rows = rows_of(stores)
+    rows = rows_of(toy_run.LANGUAGES, 1000)
     held_out = validation.Validation(rows, pieces, mesh, 16)
     held_out.compile(model, train_state.abstract(model, tx, mesh).params, 2)
     scores = held_out.run(params)

@@ -23,7 +23,7 @@ from polylm_jax.generation.decode import Decoder
 from polylm_jax.generation.decode import Request as Prompt
 from polylm_jax.hf import param_table
 from polylm_jax.model import PolyLM, PolyLMConfig
-from polylm_jax.param_store import Reader, folder_of
+from polylm_jax.param_store import folder_of, open_params
 from polylm_jax.partitioning import MeshConfig
 from polylm_jax.storage import Folder
 from polylm_jax.tokenizer import Tokenizer
@@ -197,7 +197,7 @@ def load(
 
 def _config(found: Checkpoint, progress: checkpoint.Progress) -> PolyLMConfig:
     """Sizes from the parameters' shapes, precision as the run had it."""
-    config = param_table.config_of(Reader(folder_of(found.path, found.step)).shapes)
+    config = param_table.config_of(open_params(found.path, found.step).shapes)
     trained = progress.fingerprint.get("model", {})
     known = {name: trained[name] for name in ("dtype", "residual_dtype") if name in trained}
     return dataclasses.replace(config, **known)

@@ -8,12 +8,12 @@ Shapes: n rows asked for, L labels of a row (it has L + 1 tokens), E examples, R
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 import numpy as np
 
-from polylm_jax.data import TRAIN, Rows
+from polylm_jax.data import TRAIN, VALIDATION, Rows
 from polylm_jax.errors import InputError
 from polylm_jax.finetuning.packing import pack
 from polylm_jax.token_store import ANSWER, BEGINS, MARKS, TokenStore
@@ -38,18 +38,31 @@ class Packed:
     too_long: int
 
     @classmethod
-    def read(cls, store: TokenStore, split: str, length: int, together: bool = True) -> "Packed":
-        """The split's examples in rows of `length` + 1 tokens; one to a row unless `together`."""
+    def read(
+        cls,
+        store: TokenStore,
+        split: str,
+        length: int,
+        together: bool = True,
+        most: int | None = None,
+    ) -> "Packed":
+        """The split's examples in rows of `length` + 1 tokens; one to a row unless `together`.
+
+        most: so many of them at most, spread over the split.
+        """
         tokens, marks = (_whole(store, name) for name in (split, split + MARKS))
         begins = np.append(np.flatnonzero(marks & BEGINS), len(tokens))
         sizes = np.diff(begins)
         fits = np.flatnonzero(sizes <= length + 1)
+        too_long = len(sizes) - len(fits)
+        if most is not None and len(fits) > most:
+            fits = fits[np.arange(most) * len(fits) // most]
         if together:
             starts, order = pack(sizes[fits], length + 1)
         else:
             starts, order = np.arange(len(fits) + 1), np.arange(len(fits))
         answer = (marks & ANSWER) > 0
-        return cls(tokens, answer, begins, starts, fits[order], len(sizes) - len(fits))
+        return cls(tokens, answer, begins, starts, fits[order], too_long)
 
     @property
     def num_rows(self) -> int:
@@ -101,30 +114,71 @@ def model_inputs(rows: Arrays, on_all: bool = False) -> Arrays:
 class PackedRows(Rows):
     """`data.Rows` of packed conversations.
 
-    padding: the token where nothing stands. on_all: questions are learned too.
+    padding: the token where nothing stands. on_all: questions are learned too. together: several
+    conversations to a row. also: stores that are validated beside those that are trained on.
+    held_out_examples: of each component at most, that are validated.
     """
 
     padding: int = 0
     on_all: bool = False
+    together: bool = True
+    also: Mapping[str, TokenStore] = dataclasses.field(default_factory=dict)
+    held_out_examples: int = 500
 
     packing = MappingProxyType(
         {"weights": np.float32, "positions_BT": np.int32, "segment_ids_BT": np.int32}
     )
 
     def __post_init__(self):
-        for name in self.schedule.trained:
-            if name in self.stores and not self.stores[name].num_tokens(TRAIN + MARKS):
+        for name, store in self.validated.items():
+            if not store.num_tokens(TRAIN + MARKS):
                 raise InputError(
                     f"task {name!r} is no conversations: its store says of no token whether it is "
                     "part of an answer; register it with tasks.instructions.tuning."
                 )
+        for name in self.stores:
+            if not self.num_rows(name):
+                raise InputError(
+                    f"task {name!r} has no conversation that fits a row of {self.length} + 1 "
+                    "tokens: lengthen the rows or set its share to 0."
+                )
         super().__post_init__()
+
+    @property
+    def validated(self) -> Mapping[str, TokenStore]:
+        return {**self.stores, **self.also}
+
+    def held_out(self, component: str, max_rows: int) -> dict[str, np.ndarray]:
+        """The first `max_rows` packed rows of a component's held-out conversations."""
+        store = self.validated[component]
+        packed = Packed.read(
+            store, VALIDATION, self.length, self.together, most=self.held_out_examples
+        )
+        rows = packed.rows(np.arange(min(packed.num_rows, max_rows)), self.length, self.padding)
+        inputs = model_inputs(rows, self.on_all)
+        return {"tokens": rows["tokens"], "counted": inputs.pop("weights") > 0, **inputs}
+
+    def told(self) -> Iterator[str]:
+        for name, packed in sorted(self.packed.items()):
+            sizes = np.diff(packed.begins)[packed.examples]
+            learned = "all" if self.on_all else f"{packed.answer.mean():.0%}"
+            told = (
+                f"{name}: {len(sizes):,} conversations in {packed.num_rows:,} rows, "
+                f"{packed.fill(self.length):.1%} full, {learned} of the tokens learned"
+            )
+            if packed.too_long:
+                told += f"; {packed.too_long:,} longer than a row, left out"
+            yield told
+            for reason, count in sorted(self.stores[name].manifest.refused.items()):
+                yield f"{name}: {count:,} left out, {reason}"
 
     @functools.cached_property
     def packed(self) -> Mapping[str, Packed]:
         """The packed examples of each component, in memory."""
-        trained = self.schedule.trained
-        return {name: Packed.read(self.stores[name], TRAIN, self.length) for name in trained}
+        return {
+            name: Packed.read(store, TRAIN, self.length, self.together)
+            for name, store in self.stores.items()
+        }
 
     def num_rows(self, component: str) -> int:
         return self.packed[component].num_rows

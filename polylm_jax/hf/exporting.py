@@ -14,10 +14,17 @@ import numpy as np
 from polylm_jax import output_folder
 from polylm_jax.checkpoint import Progress, read_progress
 from polylm_jax.errors import InputError, nearest
-from polylm_jax.hf import config_files, model_card, param_table, token_ids, tokenizer_files
+from polylm_jax.hf import (
+    config_files,
+    model_card,
+    param_table,
+    peft_files,
+    token_ids,
+    tokenizer_files,
+)
 from polylm_jax.hf import safetensors_stream as stream
 from polylm_jax.model import PolyLMConfig
-from polylm_jax.param_store import Reader, folder_of, runs
+from polylm_jax.param_store import Reader, open_params, runs
 from polylm_jax.tokenizer import Tokenizer
 
 DTYPES = {
@@ -25,7 +32,7 @@ DTYPES = {
     "bfloat16": np.dtype(ml_dtypes.bfloat16),
     "float16": np.dtype(np.float16),
 }
-FORMATS = ("safetensors", "pytorch")
+FORMATS = ("safetensors", "pytorch", "peft")
 
 
 def export(
@@ -37,6 +44,7 @@ def export(
     dtype: str = "float32",
     max_shard_gb: float = 4.0,
     file_format: str = "safetensors",
+    peft_base: str = "",
     chat_template: str = "",
     overwrite: bool = False,
     verify: bool = True,
@@ -46,7 +54,9 @@ def export(
     checkpoint, step: MODEL_DIR of a run, local or gs://, and which checkpoint (its newest one).
     output: the folder to make, local. vocabulary: the SentencePiece model that it was trained with.
     dtype: of the files, float32, bfloat16 or float16. max_shard_gb: of one file, in 1e9 bytes.
-    file_format: safetensors, or pytorch for tools that want pytorch_model.bin.
+    file_format: safetensors, or pytorch for tools that want pytorch_model.bin. Adapters are merged
+    into their base; peft writes them alone, for the `peft` package, with `peft_base` (a folder or a
+    name on a hub) as the model that they belong to.
     chat_template: a Jinja template that puts markers round the turns of a chat.
     overwrite: replaces an output that exists. verify: compares with PyTorch where it is installed.
 
@@ -55,9 +65,16 @@ def export(
     _check_names(dtype, file_format, max_shard_gb)
     output_folder.check(output, overwrite, checkpoint)
     progress = read_progress(checkpoint, step)
-    reader = Reader(folder_of(checkpoint, progress.step))
+    reader = open_params(checkpoint, progress.step)
     config = param_table.config_of(reader.shapes)
     tokenizer = _tokenizer(vocabulary, progress, config)
+    if file_format == "peft":
+        peft_files.check(checkpoint, progress)
+        with output_folder.building(output, 0, overwrite) as folder:
+            peft_files.write(folder, checkpoint, progress, config, peft_base)
+            tokenizer_files.write_tokenizer(tokenizer, folder, config.max_length, chat_template)
+        print(f"step {progress.step} -> {output}: adapters for peft")
+        return
     size = config.num_params * DTYPES[dtype].itemsize
     embedding = config.vocab_size * config.embed_dim * DTYPES[dtype].itemsize
     # pytorch_model.bin is written beside the safetensors file that it replaces, a shard at a time.

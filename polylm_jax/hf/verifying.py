@@ -16,7 +16,7 @@ from polylm_jax.checkpoint import read_progress, restore_params
 from polylm_jax.errors import InputError
 from polylm_jax.hf import config_files, param_table, token_ids
 from polylm_jax.model import PolyLM, PolyLMConfig
-from polylm_jax.param_store import Reader, folder_of
+from polylm_jax.param_store import open_params
 from polylm_jax.tokenizer import Tokenizer
 
 TOLERANCE = 1e-4  # of float32 logits
@@ -43,7 +43,7 @@ def verify(
     tokenizer = Tokenizer.load(vocabulary)
     folder = pathlib.Path(hf_dir).expanduser()
     step = read_progress(checkpoint, step).step
-    config = param_table.config_of(Reader(folder_of(checkpoint, step)).shapes)
+    config = param_table.config_of(open_params(checkpoint, step).shapes)
     if config_files.read_config(folder, config.scan_layers) != config:
         raise InputError(
             f"{hf_dir}/config.json is of a model of other sizes than {checkpoint}: give the folder "
