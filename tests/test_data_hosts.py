@@ -94,7 +94,7 @@ def test_two_processes_read_what_one_reads(tmp_path):
     alone = collect(str(tmp_path / "stores"))
     try:
         for process in processes:
-            said, _ = process.communicate(timeout=120)
+            said, _ = process.communicate(timeout=300)
             assert process.returncode == 0, said
     finally:
         for process in processes:

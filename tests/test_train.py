@@ -6,7 +6,6 @@ import shutil
 import signal
 import threading
 
-import jax
 import numpy as np
 import pytest
 import toy_run
@@ -159,36 +158,6 @@ def test_a_run_that_is_done_stays_done(unbroken, toy_folder, monkeypatch):
     before = (unbroken / "metrics.jsonl").read_bytes()
     toy_run.run(toy_folder, unbroken, SHORT, save_every_steps=5, eval_every_steps=4, keep_last=10)
     assert (unbroken / "metrics.jsonl").read_bytes() == before
-
-
-def test_one_fetch_between_two_dispatches_and_it_waits_for_the_step_before(
-    toy_folder,
-    tmp_path,
-    monkeypatch,
-):
-    order = []
-    real_lower, real_fetch, real_get = programs.Programs.lower_step, metrics.fetch, jax.device_get
-
-    class Compiled:
-        """The train step, telling when it is called."""
-
-        def __init__(self, lowered):
-            self._compiled = lowered.compile()
-
-        def compile(self):
-            return self
-
-        def __call__(self, state, tokens, component):
-            order.append("dispatch")
-            return self._compiled(state, tokens, component)
-
-    monkeypatch.setattr(programs.Programs, "lower_step", lambda p: Compiled(real_lower(p)))
-    monkeypatch.setattr(metrics, "fetch", lambda m: order.append("fetch") or real_fetch(m))
-    monkeypatch.setattr(jax, "device_get", lambda x: order.append("get") or real_get(x))
-    monkeypatch.setattr(jax, "block_until_ready", crash)
-    toy_run.run(toy_folder, tmp_path, SHORT, save_every_steps=100)
-    ahead = ["dispatch"] + ["dispatch", "fetch", "get"] * (STEPS - 1) + ["fetch", "get"]
-    assert order == ahead
 
 
 def test_another_run_starts_from_the_parameters_alone(

@@ -49,8 +49,12 @@ def start(folder, model_dir, steps=STEPS, pause=0.0, number=2, **settings):
 
 
 def end(processes):
-    """Exit codes and what stood on stderr."""
-    errors = [process.communicate(timeout=120)[1] for process in processes]
+    """Exit codes and what stood on stderr; none of them stays behind."""
+    try:
+        errors = [process.communicate(timeout=300)[1] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
     return [process.returncode for process in processes], "\n".join(errors)
 
 
