@@ -167,6 +167,15 @@ def test_history_becomes_a_prompt_and_the_oldest_turns_go_first(toy):
         kept.append(forgotten)
     assert kept[0] == 0 and sum(kept) > 0
 
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    before = list(talk.turns)
+    for stopped in (lambda: talk.answer("wie", interrupt), lambda: talk.again(interrupt)):
+        with pytest.raises(KeyboardInterrupt):  # Ctrl-C while an answer is shown
+            stopped()
+        assert talk.turns == before
+
 
 @pytest.mark.parametrize(
     ("line", "words"),

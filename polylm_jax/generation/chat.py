@@ -8,7 +8,10 @@ from polylm_jax.errors import InputError
 from polylm_jax.generation import prompts
 from polylm_jax.generation.text import Text, TextGenerator
 
-HELP = "An empty line or Ctrl-D ends the chat, /new forgets what was said, /again answers anew."
+HELP = (
+    "An empty line or Ctrl-D ends the chat, Ctrl-C an answer; /new forgets what was said, /again "
+    "answers anew."
+)
 
 
 class Chat:
@@ -47,8 +50,14 @@ class Chat:
         return text, forgotten
 
     def again(self, show: Callable[[str], None]) -> tuple[Text, int]:
-        """Another answer to what was said last."""
-        return self.answer(self.turns.pop()[0], show)
+        """Another answer to what was said last; a search or a greedy one comes out the same."""
+        before = self.turns
+        self.turns = before[:-1]
+        try:
+            return self.answer(before[-1][0], show)
+        except BaseException:
+            self.turns = before
+            raise
 
     def _fits(self, turns, user):
         """Whether the prompt leaves an answer half of what it asks for, or a quarter of the model."""
@@ -63,7 +72,7 @@ def talk(chat: Chat) -> None:
     while True:
         try:
             user = input("\n> ").strip()
-        except EOFError:
+        except (EOFError, KeyboardInterrupt):
             print()
             return
         if not user:
@@ -86,6 +95,10 @@ def _respond(chat: Chat, user: str) -> None:
     except InputError as error:
         print(error, file=sys.stderr)
         return
-    notes = [f"the first {forgotten} turns are forgotten"] if forgotten else []
+    except KeyboardInterrupt:
+        print("  [stopped, and not remembered]")
+        return
+    oldest = "the first turn is" if forgotten == 1 else f"the first {forgotten} turns are"
+    notes = [f"{oldest} forgotten"] if forgotten else []
     notes += ["cut at its longest"] if text.finish == "length" else []
     print(f"  [{', '.join(notes)}]" if notes else "")
