@@ -14,7 +14,7 @@ import optax
 
 from polylm_jax.errors import InputError, nearest
 
-POLICIES = ("warmup_cosine", "hold")
+POLICIES = ("warmup_cosine", "hold", "continue")
 
 DECAYED = (  # all else (biases, layer norms) is not decayed; 'h' holds the layers
     "wte/embedding",
@@ -56,6 +56,7 @@ class RatePhase:
     'warmup_cosine': from `start` up to `peak` in a line over `warmup_steps`, then down by a
     cosine to `final_fraction` of the peak at the end of the phase.
     'hold': the rate that the phase before ended with.
+    'continue': the curve of the phase before, whose cosine then ends with this phase.
     """
 
     steps: int
@@ -74,7 +75,7 @@ class RatePhase:
             )
         if self.steps < 1:
             raise InputError(f"steps = {self.steps} of a learning rate phase: give 1 or more.")
-        if self.policy == "hold":
+        if self.policy in ("hold", "continue"):
             return self
         if not 0 <= self.warmup_steps <= self.steps:
             raise InputError(
@@ -100,15 +101,18 @@ class RatePhase:
 def learning_rate(phases: Sequence[RatePhase]) -> Callable[[jax.Array], jax.Array]:
     """Step (int, from 0 over the whole run) -> learning rate (float32).
 
-    After the last phase its final rate holds. InputError for no phase or a first one that holds.
+    After the last phase its final rate holds. InputError for no phase, a first one that holds, and
+    one that continues what is no curve.
     """
     if not phases:
         raise InputError("a run needs one learning rate phase at least.")
     if phases[0].check().policy == "hold":
         raise InputError("the first learning rate phase is 'hold' and has no rate to hold.")
     starts, begin = [], 0
-    for phase in phases:
-        if phase.check().policy != "hold":
+    for before, phase in zip((None, *phases), phases, strict=False):
+        if phase.check().policy == "continue":
+            starts.append(_lengthened(before, phase, starts))
+        elif phase.policy != "hold":
             starts.append((begin, phase))
         begin += phase.steps
 
@@ -120,6 +124,19 @@ def learning_rate(phases: Sequence[RatePhase]) -> Callable[[jax.Array], jax.Arra
         return rate
 
     return lambda step: at(jnp.asarray(step)).astype(jnp.float32)
+
+
+def _lengthened(
+    before: RatePhase | None, phase: RatePhase, starts: list[tuple[int, RatePhase]]
+) -> tuple[int, RatePhase]:
+    """The last curve of `starts`, taken out there, as long as with one more phase."""
+    if before is None or before.policy == "hold":
+        raise InputError(
+            "a learning rate phase is 'continue' and the one before it is no curve: give it "
+            "'warmup_cosine', or 'hold' here."
+        )
+    begin, curve = starts.pop()
+    return begin, dataclasses.replace(curve, steps=curve.steps + phase.steps)
 
 
 def decay_mask(params):

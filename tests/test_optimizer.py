@@ -91,6 +91,17 @@ def test_a_later_phase_may_warm_up_again():
     np.testing.assert_allclose(rates, [6e-6, 6e-6, 1e-7, 3e-5, 3e-6], rtol=1e-3)
 
 
+def test_a_phase_may_continue_the_curve_of_the_one_before():
+    more = RatePhase(steps=150, policy="continue")
+    parts = learning_rate([STAGE1, more, dataclasses.replace(more, steps=50), HOLD])
+    whole = learning_rate([dataclasses.replace(STAGE1, steps=1200)])
+    steps = jnp.arange(0, 1400, 7)
+    np.testing.assert_array_equal(parts(steps), whole(steps))
+    for phases in ([more], [STAGE1, HOLD, more]):
+        with pytest.raises(InputError, match="'continue' and the one before it is no curve"):
+            learning_rate(phases)
+
+
 def test_the_rate_of_a_long_run_changes_every_step_of_its_warm_up():
     at = jax.vmap(learning_rate([RatePhase(steps=152_500, peak=6e-5, warmup_steps=2000)]))
     rates = np.asarray(at(jnp.arange(152_500)))
