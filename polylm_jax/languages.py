@@ -5,7 +5,7 @@ aliases, names and scripts like the paper's 18; the paper's own shares stay what
 `temperature` or `unimax` give shares for a mixture of one's own.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum, isfinite
 
@@ -210,6 +210,22 @@ def by_hand(shares: Mapping[str, float]) -> Shares:
         total = fsum(shares.values())
         raise InputError(f"the shares by hand sum to {total:.6g}: change them to sum to 1.")
     return Shares(shares, BY_HAND)
+
+
+def average(shares: Sequence[Mapping[str, float]], weights: Sequence[float]) -> Shares:
+    """The shares of a whole run whose stretches have these shares and these lengths."""
+    if len(shares) != len(weights) or not weights or min(weights) < 0 or not sum(weights):
+        raise InputError(
+            f"average of {len(shares)} mixtures has the weights {list(weights)}: give each its "
+            "length, 0 or more."
+        )
+    parts = [part / fsum(weights) for part in weights]
+    names = dict.fromkeys(name for one in shares for name in one)
+    mixed = {n: fsum(p * one.get(n, 0.0) for p, one in zip(parts, shares)) for n in names}
+    told_parts = "; ".join(
+        f"{part:.1%} of ({getattr(one, 'how', BY_HAND)})" for part, one in zip(parts, shares)
+    )
+    return Shares(mixed, f"average: {told_parts}")
 
 
 def non_english_share(shares: Mapping[str, float]) -> float:

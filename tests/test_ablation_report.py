@@ -137,6 +137,20 @@ def test_runs_below_a_condition_are_left_out(tmp_path):
     assert "probe recall below 95" in (tmp_path / "report.md").read_text()
 
 
+def test_a_slope_is_fitted_where_sizes_differ(tmp_path):
+    plan = toy_ablation.plan(["small", "middle", "large"], seeds=[0, 1])
+    for power, name in enumerate(plan["variants"]):
+        about = plan["variants"][name]
+        plan["variants"][name] = about | {"parameters": 1000 * 2**power}
+        for seed in (0, 1):
+            bits = {"en": 3.0 - 0.2 * power - 0.01 * seed, "ar": 4.0 - (0.3 + 0.1 * seed) * power}
+            toy_ablation.write_logs(tmp_path / f"{name}/seed_{seed}", bits)
+    slopes = write(tmp_path, plan)["slopes"]
+    assert slopes["bits_per_byte/en"]["mean"] == pytest.approx(-0.2)
+    assert slopes["bits_per_byte/ar"]["mean"] == pytest.approx(-0.35)
+    assert "for each doubling of the parameters" in (tmp_path / "report.html").read_text()
+
+
 def test_a_report_over_nothing_is_refused(tmp_path):
     place = Folder(str(tmp_path), "ABLATION_DIR")
     with pytest.raises(InputError, match="holds no ablation"):

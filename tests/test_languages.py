@@ -16,6 +16,7 @@ from polylm_jax.languages import (
     STAGE1,
     STAGE2,
     Language,
+    average,
     by_hand,
     corpus_name,
     find,
@@ -160,6 +161,15 @@ def test_temperature_at_its_ends():
     counts = {"en": 75.0, "th": 25.0, "ko": 0.0}
     assert temperature(counts, 1) == {"en": 0.75, "th": 0.25, "ko": 0.0}
     assert temperature(counts, 0) == {"en": 0.5, "th": 0.5, "ko": 0.0}
+
+
+def test_an_average_is_what_a_run_of_both_reads():
+    found = average([{"en": 0.7, "th": 0.3}, by_hand({"en": 0.2, "ko": 0.8})], [30, 10])
+    assert found == pytest.approx({"en": 0.575, "th": 0.225, "ko": 0.2})
+    assert "75.0% of (by hand); 25.0% of" in found.how
+    for shares, weights in (([{"en": 1.0}], [1, 2]), ([{"en": 1.0}], [0]), ([], [])):
+        with pytest.raises(InputError, match="average of"):
+            average(shares, weights)
 
 
 def test_shares_say_how_they_were_chosen():

@@ -5,6 +5,7 @@ one of them was measured, and the report says so.
 """
 
 import dataclasses
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -33,7 +34,29 @@ def compare(plan: Mapping, records: Records) -> dict:
         },
         "claims": [judge(claim, records) for claim in asked],
         "notes": list(_notes(base, records)),
+        "slopes": slopes(plan, records),
     }
+
+
+def slopes(plan: Mapping, records: Records) -> dict[str, dict]:
+    """Bits per byte for each doubling of the parameters, by label; nothing below three sizes.
+
+    A line through each seed's runs at their ends; then the mean and interval over the seeds.
+    """
+    sizes = {name: math.log2(about["parameters"]) for name, about in plan["variants"].items()}
+    if len(set(sizes.values())) < 3:
+        return {}
+    found: dict[str, list[float]] = {}
+    for seed in plan["seeds"]:
+        runs = {sizes[name]: records[name][seed] for name in sizes}
+        if all(record.state == DONE for record in runs.values()):
+            ends = {size: record.numbers() for size, record in runs.items()}
+            for measure in _measures(ends.values()):
+                values = [numbers.get(measure, math.nan) for numbers in ends.values()]
+                if measure.startswith("bits_per_byte/") and all(map(math.isfinite, values)):
+                    slope = float(np.polyfit([*ends], values, 1)[0])
+                    found.setdefault(measure, []).append(slope)
+    return {measure: _interval(claims.paired(values)) for measure, values in found.items()}
 
 
 def _notes(base: str, records: Records) -> Iterator[str]:

@@ -23,6 +23,9 @@ def report(found: Mapping, pictures: Sequence[str]) -> str:
     parts += [f"## Differences to {found['base']}", _differences(found, bits)]
     if scores:
         parts += ["## Benchmarks", _numbers(found, scores), _differences(found, scores)]
+    if found["slopes"]:
+        rows = [(wording.name_of(m), wording.difference(one)) for m, one in found["slopes"].items()]
+        parts += [f"## {wording.SLOPES}", table(("", "slope"), rows)]
     parts += ["## Variants", _variants(found), "## Cost", _cost(found)]
     parts += [f"![{name}]({name}.png)" for name in pictures]
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -47,6 +47,7 @@ def report(found: Mapping, pictures: Mapping[str, tuple[str, str]]) -> str:
         f"<h2>Differences to {text(found['base'])}, bits per byte</h2>{LEGEND}",
         page_tables.differences(found, bits),
         *_scores(found, scores),
+        *_slopes(found),
         "<h2>Curves</h2>",
         _figures(pictures),
         "<h2>Bits per byte of held-out text</h2>",
@@ -81,6 +82,12 @@ def _scores(found: Mapping, scores: list[str]) -> list[str]:
         "<h2>Benchmarks</h2>",
         page_tables.numbers(found, scores),
     ]
+
+
+def _slopes(found: Mapping) -> list[str]:
+    if not found["slopes"]:
+        return []
+    return [f"<h2>{wording.SLOPES}</h2>", page_tables.slopes(found)]
 
 
 def _figures(pictures: Mapping[str, tuple[str, str]]) -> str:

@@ -42,7 +42,7 @@ def _markup(value: object) -> str:
 
 def measures_of(found: Mapping) -> tuple[list[str], list[str]]:
     """(bits per byte, the average first and then as the languages' table has them; other scores)."""
-    order = ["average", *LANGUAGES]
+    order = ["average", "not_english", *LANGUAGES]
     numbers = (about["numbers"] for about in found["variants"].values())
     names = list(dict.fromkeys(measure for one in numbers for measure in one))
 
@@ -117,6 +117,13 @@ def _number(measure: str, one: Mapping | None) -> Cell:
         return cell("")
     told, _, seeds = wording.spread(one, wording.digits_of(measure)).partition(" ")
     return cell(f"{told}<small>{seeds.strip('()')}</small>")
+
+
+def slopes(found: Mapping) -> str:
+    """Bits per byte for each doubling of the parameters."""
+    return table(
+        ("", "slope"), [(named(m), _difference(m, one)) for m, one in found["slopes"].items()]
+    )
 
 
 def variants(found: Mapping) -> str:

@@ -68,7 +68,7 @@ def labels(found: Mapping) -> list[str]:
     order = [*LANGUAGES]
     numbers = (about["numbers"] for about in found["variants"].values())
     names = {m.partition("/")[2] for one in numbers for m in one if m.startswith("bits_per_byte/")}
-    names.discard("average")
+    names -= {"average", "not_english"}
     return sorted(names, key=lambda k: (order.index(k) if k in order else len(order), k))
 
 

@@ -101,8 +101,12 @@ def _measures(kind: str, line: Mapping, averaged: frozenset[str]) -> dict[str, f
     """{'bits_per_byte/th': 1.2, 'bits_per_byte/average': ...}, {'evaluation/TASK/METRIC': ...}."""
     if kind == "validation":
         bits = line["bits_per_byte"]
-        mean = {"average": statistics.fmean(bits[k] for k in averaged if k in bits)}
-        return {f"bits_per_byte/{k}": v for k, v in (mean | bits).items()}
+        means = {"average": averaged, "not_english": averaged - {"en"}}
+        found = {
+            name: statistics.fmean(bits[k] for k in labels if k in bits)
+            for name, labels in means.items() if labels & set(bits)
+        }  # fmt: skip
+        return {f"bits_per_byte/{k}": v for k, v in (found | bits).items()}
     numbers = flat({k: v for k, v in line.items() if k != "step"}, "evaluation/")
     return {k: v for k, v in numbers.items() if k.rpartition("/")[2] not in COUNTS}
 

@@ -7,7 +7,10 @@ from polylm_jax.ablation.run_records import DONE, NOT_BEGUN
 from polylm_jax.terminal import count
 
 MINUS = "−"
-AVERAGE = "bits_per_byte/average"
+MEANS = {
+    "bits_per_byte/average": "mean of languages",
+    "bits_per_byte/not_english": "mean without English",
+}
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -56,8 +59,8 @@ def better(measure: str, one: Mapping) -> bool | None:
 
 def name_of(measure: str) -> str:
     """'bits_per_byte/average' -> 'mean of languages', 'evaluation/xcopa.th/accuracy_sum' -> 'xcopa.th accuracy_sum'."""
-    if measure == AVERAGE:
-        return "mean of languages"
+    if measure in MEANS:
+        return MEANS[measure]
     head, _, rest = measure.partition("/")
     return rest if head == "bits_per_byte" else rest.replace("/", " ")
 
@@ -165,4 +168,5 @@ def cost(about: Mapping) -> list[str]:
     ]
 
 
+SLOPES = "Bits per byte for each doubling of the parameters"
 COST_HEADS = ("tokens trained", "time", "tokens/s", "model FLOPs", "starts")
