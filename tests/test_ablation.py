@@ -75,10 +75,10 @@ def test_finished_runs_are_never_run_again_and_the_report_is_there(trained, capf
         (["ONE = {'toy.en': 0.6, 'toy.th': 0.4}"], "was trained with another recipe"),
         (["VARIANTS = [('both',), ('both',)]"], "'both' stands twice"),
         (
-            ["ablate.ablate.other_budgets = []"],
+            ["OTHER_BUDGETS = []"],
             "'short' trains on 1,024 tokens and 'both' on 1,536",
         ),
-        (["ablate.ablate.base = 'bath'"], "BASE = 'bath' is no variant. Did you mean 'both'"),
+        (["BASE = 'bath'"], "BASE = 'bath' is no variant. Did you mean 'both'"),
         (["claims.Claim.than = 'shot'"], "claim 'the second phase helps' = 'shot' is no variant"),
         (["VARIANTS = [('both', 'PAIR = 1')]", "claims.Claim.than = 'both'"], "variant 'both': "),
         (["VARIANTS = [('both', \"ONE = {'toy.fr': 1.0}\")]"], "variant 'both': .*toy.fr"),
@@ -100,7 +100,7 @@ def test_bad_input_is_refused_before_anything_runs(
 def test_a_run_that_another_process_has_is_left_to_it_or_refused(toy_folder, tmp_path, capfd):
     recipe = toy_ablation.recipe(
         tmp_path / "toy.gin", toy_folder, tmp_path / "out", "VARIANTS = [('both',)]",
-        "ablate.ablate.other_budgets = []", "CLAIMS = []",
+        "OTHER_BUDGETS = []", "CLAIMS = []",
     )  # fmt: skip
     assert run.main(["ablate", recipe, "--start=False"]) == 0
     assert (tmp_path / "out/recipes/both.seed_3.gin").exists()

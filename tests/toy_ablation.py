@@ -55,8 +55,8 @@ two/experiment.PhaseConfig:
 ABLATION_DIR = '{out}'
 SEEDS = (3,)
 VARIANTS = [('short', "PHASES = %SHORT"), ('both',)]
-ablate.ablate.base = 'both'
-ablate.ablate.other_budgets = ['short']
+BASE = 'both'
+OTHER_BUDGETS = ['short']
 CLAIMS = [@claims.Claim()]
 claims.Claim:
   name = 'the second phase helps'
