@@ -127,6 +127,8 @@ def _is_loopback(host: str) -> bool:
 
 def _bound(host: str, port: int) -> socket.socket:
     """The socket, bound before anything takes time; InputError where that can't be."""
+    if not 0 <= port < 2**16:  # the resolver would take it modulo that
+        raise InputError(f"port = {port}: give one from 1 to {2**16 - 1}, or 0 for any.")
     try:
         family, kind, number, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -134,7 +136,7 @@ def _bound(host: str, port: int) -> socket.socket:
         bound = socket.socket(family, kind, number)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise InputError(
             f"host = {host!r}, port = {port} can't be listened on ({error}): choose another, with "
             "--port=N."
