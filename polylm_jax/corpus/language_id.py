@@ -50,6 +50,14 @@ def lingua(codes: tuple[str, ...]) -> Callable[[str], Guess]:
     return guess
 
 
+@functools.cache
+def known(code: str) -> bool:
+    """Whether lingua tells a language, by its ISO 639-1 code."""
+    import lingua as package
+
+    return code in {x.iso_code_639_1.name.lower() for x in package.Language.all()}
+
+
 @functools.lru_cache(maxsize=4)
 def fasttext(path: str) -> Callable[[str], Guess]:
     """A fastText classifier with labels '__label__en', such as lid.176.bin or lid.176.ftz.
