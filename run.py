@@ -31,6 +31,7 @@ MODES = {
     "ablate": "polylm_jax.ablation.ablate.ablate",
     "generate": "polylm_jax.generation.generate.generate",
     "serve": "polylm_jax.serving.serve.serve",
+    "self_instruct": "polylm_jax.self_instruct.self_instruct.self_instruct",
     "export": "polylm_jax.hf.exporting.export",
     "import_hf": "polylm_jax.hf.importing.import_hf",
     "verify": "polylm_jax.hf.verifying.verify",

@@ -21,7 +21,19 @@ from polylm_jax.languages import LANGUAGES
 from tasks.sample_data import generate
 
 CODES = {language.name: code for code, language in LANGUAGES.items()}
-TROUBLE = ("429", "500", "hang", "half", "broken", "html", "error", "empty", "slow", "no usage", "wrong")
+TROUBLE = (
+    "429",
+    "500",
+    "hang",
+    "half",
+    "broken",
+    "html",
+    "error",
+    "empty",
+    "slow",
+    "no usage",
+    "wrong",
+)
 
 
 @functools.cache

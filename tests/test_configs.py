@@ -18,7 +18,10 @@ CONFIGS = run.REPO / "gin_configs"
 FILES = sorted(CONFIGS.rglob("*.gin"))
 MODELS = [path for path in FILES if path.parent.name == "models"]
 CORPORA = [path for path in FILES if path.name.endswith("_corpus.gin")]
-RECIPES = [path for path in FILES if path.parent.name == "recipes" and path not in CORPORA]
+POOLS = [path for path in FILES if path.name.endswith("_pool.gin")]
+RECIPES = [
+    path for path in FILES if path.parent.name == "recipes" and path not in [*CORPORA, *POOLS]
+]
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +78,16 @@ def test_a_recipe_of_a_corpus_is_a_receipt_and_cleans(path):
         [str(path)], [f"{name} = 'given'" for name in ("DATA_DIR", "OUTPUT", "WORK_DIR")], []
     )
     run.demand("clean", function("clean"), [])
+
+
+@pytest.mark.parametrize("path", POOLS, ids=name_of)
+def test_a_recipe_of_a_pool_is_a_receipt_and_makes_one(path):
+    head = path.read_text().partition("\nfrom __gin__")[0]
+    assert all(f"# {field}: " in head for field in ("hardware", "expected"))
+    run.configure(
+        [str(path)], ["CHAT_MODEL = 'given'", "POOL = 'given'", "MAX_TOKENS_SPENT = 1"], []
+    )
+    run.demand("self_instruct", function("self_instruct"), [])
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=name_of)
