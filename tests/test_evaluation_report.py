@@ -1,10 +1,11 @@
 """The report: languages as columns, the paper's rows beside ours, nothing left unsaid."""
 
+import PIL.Image
 import pytest
 
 from polylm_jax.evaluation import plots, published, report
 from polylm_jax.evaluation.protocol import GENERATE, MEAN, RANK, REPAIRED, SUM, Protocol
-from polylm_jax.evaluation.report import Subject
+from polylm_jax.evaluation.report import Line, Subject
 from polylm_jax.evaluation.result import TEXT, Result
 
 SUBJECT = Subject("mine", "runs/mine", 7, "3fa4c1d2e5b6" * 5, 937_472, "float32", "ab" * 32)
@@ -66,6 +67,8 @@ def test_text_is_in_bits_and_stands_in_for_what_no_benchmark_covers():
     assert row(markdown, "mine: bits per byte")[3:] == ["**1.500**", "**0.500**", "**1.000**"]
     assert row(markdown, "mine: bits per character")[3:] == ["4.500", "1.500", "3.000"]
     assert markdown.endswith("not measured here: Dutch, Hebrew.\n")
+    more = report.markdown(SUBJECT, [*RESULTS, text("en-th", 9.0), text("code", 9.0)])
+    assert row(more, "mine: bits per byte")[-3:] == ["**9.000**", "**9.000**", "**1.000**"]
     whole = report.markdown(SUBJECT, [text(code, 1.0) for code in published.UNCOVERED])
     assert whole.endswith("bits per byte of held-out text stands in.\n")
 
@@ -127,6 +130,14 @@ def test_a_plot_shows_the_languages_by_their_codes(tmp_path):
         path = tmp_path / f"{number}.png"
         plots.draw(SUBJECT, table, path)
         assert path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 10_000
+    pairs = report.tables([text(f"en-{chr(97 + n)}x", 1.0) for n in range(26)])[0]
+    for table in (
+        pairs,
+        pairs._replace(languages=["th"], ours=[Line("a long label" * 9, "", "", {})]),
+    ):
+        plots.draw(SUBJECT, table, tmp_path / "wide.png")
+        width, height = PIL.Image.open(tmp_path / "wide.png").size
+        assert height < width < 2000
     first = report.tables(RESULTS)[0]
     labels = [line.label for line in plots.shown(first)]
     assert labels == [

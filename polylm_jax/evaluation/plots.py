@@ -7,6 +7,7 @@ from polylm_jax.evaluation.report import Line, Subject, Table
 
 MARKS = ("D", "o", "s", "^")
 WIDTH = 0.8  # of a language's bars together
+WIDEST = 14.0  # inches
 APART = 0.16  # between the marks of a language
 
 
@@ -17,9 +18,8 @@ def draw(subject: Subject, table: Table, path: pathlib.Path) -> None:
 
     lines = shown(table)
     places = range(len(table.languages))
-    figure = Figure(
-        figsize=(max(5.0, 1.6 + 0.75 * len(table.languages)), 4.2), layout="constrained"
-    )
+    wide = 1.6 + 0.75 * len(table.languages)
+    figure = Figure(figsize=(min(max(5.0, wide), WIDEST), 4.2), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     width = WIDTH / len(lines)
@@ -34,13 +34,14 @@ def draw(subject: Subject, table: Table, path: pathlib.Path) -> None:
         )  # fmt: skip
     if table.guessing is not None:
         axes.axhline(table.guessing, color="black", linestyle=":", label="guessing", zorder=3)
-    axes.set_xticks([*places], table.languages)
+    axes.set_xticks([*places], table.languages, rotation=90 if wide > WIDEST else 0)
+    axes.set_xlim(-0.6, len(places) - 0.4)
     axes.set_ylabel("bits per byte" if table.in_bits else "percent")
     axes.set_title(f"{table.benchmark or 'held-out text'}: {subject.name}")
     axes.set_ylim(bottom=0)
     axes.grid(axis="y", color="#dddddd", zorder=0)
     figure.legend(loc="outside lower center", ncols=2, fontsize="small", frameon=False)
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=120, bbox_inches="tight")  # a legend may be wider than the axes
 
 
 def shown(table: Table) -> Sequence[Line]:

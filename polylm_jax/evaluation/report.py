@@ -27,8 +27,8 @@ METRICS = {
 GAP = "–"
 IN_BITS = (TEXT, ROLLING)
 LEGEND = (
-    "Numbers are percent except bits. Averages are unweighted, over the languages shown. Items that "
-    "don't fit the model's positions are counted as too long and aren't in the numbers. The paper's "
+    "Numbers are percent except bits. Averages are unweighted, over the languages shown; of held-out "
+    "text without pairs and code, which count some languages again or none. Items that don't fit the model's positions are counted as too long and aren't in the numbers. The paper's "
     "rows are of arXiv 2307.06018, appendix C: its base models are zero-shot in classification and "
     "one-shot in generation, its tuned ones zero-shot."
 )
@@ -165,6 +165,12 @@ def average(cells: Mapping[str, float], languages: Sequence[str]) -> float | Non
     return sum(cells[code] for code in languages) / len(languages)
 
 
+def _averaged(table: Table) -> list[str]:
+    """The columns that an average is over."""
+    alone = [code for code in table.languages if code in LANGUAGES]
+    return table.languages if table.benchmark else alone or table.languages
+
+
 def markdown(
     subject: Subject, results: Sequence[Result], rows: Sequence[str] = published.BASE
 ) -> str:
@@ -188,7 +194,7 @@ def _grid(subject: Subject, table: Table) -> str:
     lines = [_row(head), _row(["---", "---", "---:", *["---:"] * (len(head) - 3)])]
     for line in table.ours:
         cells = [_cell(line.cells.get(code), table.digits) for code in table.languages]
-        cells.append(_cell(average(line.cells, table.languages), table.digits))
+        cells.append(_cell(average(line.cells, _averaged(table)), table.digits))
         if line.headline:
             cells = [f"**{cell}**" if cell != GAP else cell for cell in cells]
         lines.append(_row([f"{subject.name}: {line.label}", line.split, line.items, *cells]))
