@@ -27,10 +27,10 @@ METRICS = {
 GAP = "–"
 IN_BITS = (TEXT, ROLLING)
 LEGEND = (
-    "Numbers are percent except bits. Averages are unweighted, over the languages shown; of held-out "
-    "text without pairs and code, which count some languages again or none. Items that don't fit the model's positions are counted as too long and aren't in the numbers. The paper's "
-    "rows are of arXiv 2307.06018, appendix C: its base models are zero-shot in classification and "
-    "one-shot in generation, its tuned ones zero-shot."
+    "Numbers are percent except bits. Averages are unweighted, over the languages shown (pairs and "
+    "code aside, of held-out text). Items that don't fit the model's positions are counted as too "
+    "long and aren't in the numbers. The paper's rows are of arXiv 2307.06018, appendix C: its base "
+    "models are zero-shot in classification and one-shot in generation, its tuned ones zero-shot."
 )
 
 
