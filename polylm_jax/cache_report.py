@@ -122,4 +122,6 @@ def _totals(manifests: list[Manifest]) -> str:
     marks = sum(manifest.space_marks for manifest in manifests)
     told = f"{len(manifests)} stores: {documents['train']:,} documents, "
     told += f"{documents['held out']:,} held out; {bad:,} bad lines in quarantine"
+    refused = sum((Counter(manifest.refused) for manifest in manifests), Counter())
+    told += "".join(f"; {count:,} left out: {why}" for why, count in sorted(refused.items()))
     return told + (f"; {marks:,} U+2581, which read back as spaces" if marks else "")

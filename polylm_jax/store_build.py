@@ -22,7 +22,7 @@ from polylm_jax.store_writer import StoreWriter, check_bad
 from polylm_jax.task_identity import identify
 from polylm_jax.task_text import BadLine, Unit
 from polylm_jax.task_tokens import Tokens
-from polylm_jax.token_store import MANIFEST, Manifest
+from polylm_jax.token_store import MANIFEST, MARKS, Manifest
 from polylm_jax.tokenizer import Tokenizer
 
 BATCH = 4096  # documents; of 1,024 short ones a batch is too little work for a thread: 0.75 of the speed
@@ -86,7 +86,8 @@ def build_store(
             unit = writer.unit(number)
             for tokens in _tokens(task, units[number], tokenizer, unit.add_bad, num_threads):
                 unit.add(tokens.split, tokens.tokens, tokens.languages, tokens.counts)
-                progress.batch(tokens.counts["documents"], len(tokens.tokens))
+                if not tokens.split.endswith(MARKS):
+                    progress.batch(tokens.counts["documents"], len(tokens.tokens))
             records.append(unit.commit())
             progress.unit()
             check_bad(store_dir, task.name, records, max_bad, of=len(units))

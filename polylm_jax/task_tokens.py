@@ -46,8 +46,11 @@ def encoded(batch: Batch, tokenizer: Tokenizer) -> tuple[Batch, list[np.ndarray]
 
 def _conversations(batch: Batch, tokenizer: Tokenizer) -> tuple[Batch, list[np.ndarray]]:
     """The ids of conversations without their last EOS, and `marks` with it."""
-    flat = [segment.encode() for segments in batch["segments"] for segment in segments]
-    pieces = iter(tokenizer.encode_batch(flat))
+    if tokenizer.is_plain:
+        flat = [segment.encode() for segments in batch["segments"] for segment in segments]
+        pieces = iter(tokenizer.encode_batch(flat))
+    else:
+        pieces = _turn_by_turn(batch, tokenizer)
     eos = np.array([tokenizer.eos_id], np.int32)
     all_ids, all_marks = [], []
     for answers in batch["is_answer"]:
@@ -58,6 +61,21 @@ def _conversations(batch: Batch, tokenizer: Tokenizer) -> tuple[Batch, list[np.n
         all_marks.append(np.concatenate(marks))
         all_marks[-1][0] |= BEGINS
     return {**batch, "marks": all_marks}, all_ids
+
+
+def _turn_by_turn(batch: Batch, tokenizer: Tokenizer) -> Iterator[np.ndarray]:
+    """The ids of each segment where a vocabulary has a prefix or a normalizer of its own.
+
+    A question and its answer are cut as one text, which is how a prompt goes on when it is answered;
+    after `</s>` another text begins.
+    """
+    for segments, answers in zip(batch["segments"], batch["is_answer"], strict=True):
+        turn: list[str] = []
+        for segment, answer in zip(segments, answers, strict=True):
+            turn.append(segment)
+            if answer:
+                yield from tokenizer.encode_parts(turn)
+                turn = []
 
 
 def token_batches(

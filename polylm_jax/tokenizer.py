@@ -122,6 +122,19 @@ class Tokenizer:
         """The ids of each text (str, or bytes in UTF-8): int32 arrays, read-only, nothing added."""
         return self.processor.encode(list(texts), num_threads=num_threads, return_type="numpy")
 
+    @functools.cached_property
+    def is_plain(self) -> bool:
+        """Whether text is cut as it is: without a prefix or a normalizer, parts of it alike."""
+        return self.processor.normalize("\n x") == f"\n{SPACE_MARK}x"
+
+    def encode_parts(self, parts: Sequence[str]) -> list[np.ndarray]:
+        """The ids of a text, part by part: int32; a piece across a border is the later part's."""
+        pieces = self.processor.encode("".join(parts), return_type="proto").pieces
+        last = [max(piece.begin, piece.end - 1) for piece in pieces]
+        part = np.searchsorted(np.cumsum([len(one.encode()) for one in parts]), last, side="right")
+        ids = np.array([piece.id for piece in pieces], np.int32)
+        return [ids[part == number] for number in range(len(parts))]
+
     def decode(self, ids: Iterable[int]) -> str:
         """The text of `ids`; control pieces are left out, and cut UTF-8 reads as U+FFFD."""
         return self.processor.decode([int(token) for token in ids])

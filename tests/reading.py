@@ -51,9 +51,11 @@ def bad_lines(source):
     return found
 
 
-def vocabulary(path, sentences):
+def vocabulary(path, sentences, **options):
     """Trains a SentencePiece model with the project's ids and byte fallback; returns its path."""
     model = io.BytesIO()
+    plain = {"normalization_rule_name": "identity", "add_dummy_prefix": False}
+    plain |= {"user_defined_symbols": ["\n"]}
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(sentences),
         model_writer=model,
@@ -61,11 +63,9 @@ def vocabulary(path, sentences):
         model_type="bpe",
         byte_fallback=True,
         hard_vocab_limit=False,
-        normalization_rule_name="identity",
-        add_dummy_prefix=False,
         remove_extra_whitespaces=False,
-        user_defined_symbols=["\n"],
         minloglevel=2,
+        **(plain | options),
     )
     path.write_bytes(model.getvalue())
     return str(path)

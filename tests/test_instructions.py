@@ -7,10 +7,12 @@ import jinja2
 import numpy as np
 import pytest
 import seqio
+from reading import vocabulary
 from toy_tasks import model
 
-from polylm_jax import instruction_defects, task_text
+from polylm_jax import instruction_defects, task_text, task_tokens
 from polylm_jax.errors import InputError, Refusal
+from polylm_jax.hf.tokenizer_files import write_tokenizer
 from polylm_jax.store_build import build_store
 from polylm_jax.token_store import ANSWER, BEGINS, MARKS, TokenStore
 from polylm_jax.tokenizer import Tokenizer
@@ -133,6 +135,47 @@ def test_the_chat_template_writes_what_the_template_writes(name):
         messages = [{"role": role, "content": content} for role, content in conversation]
         theirs = jinja2.Template(template.jinja()).render(messages=messages, eos_token="</s>")
         assert theirs == ours
+
+
+def written(template, tokenizer, conversation):
+    """The ids that a store would hold."""
+    segments = templates.find(template).segments(conversation)
+    batch = {
+        "targets": ["".join(text for text, _ in segments)],
+        "segments": [[text for text, _ in segments]],
+        "is_answer": [[answer for _, answer in segments]],
+    }
+    batch, ids = task_tokens.encoded(batch, tokenizer)
+    return ids[0].tolist() + [tokenizer.eos_id], batch["marks"][0]
+
+
+@pytest.mark.parametrize("options", [{}, {"add_dummy_prefix": True, "user_defined_symbols": []}])
+@pytest.mark.parametrize("name", [*templates.TEMPLATES, "{content} \nA:"])
+def test_the_exported_tokenizer_writes_the_ids_of_the_store(name, options, tmp_path):
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    tokenizer = Tokenizer.load(
+        vocabulary(tmp_path / "v.model", [c for _, c in CHAT] * 50, **options)
+    )
+    write_tokenizer(tokenizer, tmp_path, 128, templates.chat_template(name))
+    loaded = transformers.AutoTokenizer.from_pretrained(tmp_path)
+
+    def theirs(conversation):
+        messages = [{"role": role, "content": content} for role, content in conversation]
+        return loaded.apply_chat_template(
+            messages, return_dict=False, tokenizer_kwargs={"split_special_tokens": False}
+        )
+
+    ids, marks = written(name, tokenizer, CHAT)
+    assert theirs(CHAT) == ids
+    # A prompt is what stands before an answer, in either turn.
+    answer = (marks & ANSWER) > 0
+    begins = np.flatnonzero(answer[1:] & ~answer[:-1]) + 1
+    assert [theirs(CHAT[:turns]) for turns in (1, 3)] == [ids[:begin] for begin in begins]
+
+
+def test_a_turn_of_a_chat_is_the_template(name="chat"):
+    assert templates.turn(name) == "<|user|>\n{user}\n<|assistant|>\n{assistant}\n"
+    assert templates.turn("multialpaca") == "{user}\n\n{assistant}\n"
 
 
 def test_an_unknown_template_is_refused_with_the_nearest():

@@ -94,6 +94,12 @@ def chat_template(template: str | Template = "multialpaca") -> str:
     return find(template).jinja()
 
 
+def turn(template: str | Template = "multialpaca") -> str:
+    """A turn as `generate`'s chat writes it, with {user} and {assistant} in it."""
+    found = find(template)
+    return found.user.replace(CONTENT, "{user}") + "{assistant}" + found.between
+
+
 def _around(form: str) -> str:
     before, after = form.split(CONTENT)
     return f"{{{{ {_quoted(before)} + message['content'] + {_quoted(after)} }}}}"
