@@ -8,13 +8,13 @@ alone, so `get_dataset(split, shard_info=ShardInfo(k, len(list_shards(split))))`
 import random
 from collections.abc import Iterator, Mapping, Sequence
 
-import numpy as np
 import seqio
 import tensorflow as tf
 
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.held_out import HELD_OUT_FRACTION, check_fraction, is_held_out, normalise
 from tasks import files
+from tasks.batches import Batches
 from tasks.formats import BadLine, Jsonl, Reader, Text, Tsv
 from tasks.moses import Moses
 from tasks.pages import Pages
@@ -32,7 +32,6 @@ FORMATS: dict[str, type[Reader]] = {
 }
 SUFFIXES = {".jsonl": "jsonl", ".json": "jsonl", ".txt": "text", ".tsv": "tsv"}
 SUFFIXES |= {".parquet": "parquet"}
-_BATCH = 512  # records handed to tf.data at once: one by one costs 100 microseconds each
 
 
 class RecordSource(seqio.DataSource):
@@ -132,21 +131,18 @@ class RecordSource(seqio.DataSource):
         use_cached: bool = False,
         num_epochs: int | None = 1,
     ) -> tf.data.Dataset:
-        """The records of every n-th unit as a tf.data.Dataset; `shuffle` shuffles the units."""
+        """The records of every n-th unit as a tf.data.Dataset; `shuffle` shuffles the units.
+
+        Its iterators can be saved in a checkpoint and restored.
+        """
         del sequence_length, use_cached, num_epochs  # SeqIO passes them to every provider
         units = list(self.list_shards(split))
         if shard_info:
             units = units[shard_info.index :: shard_info.num_shards]
         if shuffle:
             random.Random(seed).shuffle(units)
-        names = (*self._columns, "group")
-        signature = {name: tf.TensorSpec([None], tf.string) for name in names}
-        signature["held_out"] = tf.TensorSpec([None], tf.bool)
-
-        def batches() -> Iterator[dict[str, np.ndarray]]:
-            return _columnar((r for unit in units for r in self.records(split, unit)), names)
-
-        return tf.data.Dataset.from_generator(batches, output_signature=signature).unbatch()
+        batches = Batches(lambda unit: self.records(split, unit), (*self._columns, "group"))
+        return batches.dataset(units)
 
     def _bad(self, path: str, line_number: int, reason: str, raw: bytes) -> None:
         self.bad_lines += 1
@@ -258,20 +254,3 @@ def _format_of(paths: object) -> str:
 def _check_split(split: str) -> None:
     if split not in SPLITS:
         raise InputError(f"split is {split!r}.{nearest(split, SPLITS)} Give one of {SPLITS}.")
-
-
-def _columnar(records: Iterator[dict], names: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
-    batch: list[dict] = []
-    for record in records:
-        batch.append(record)
-        if len(batch) == _BATCH:
-            yield _arrays(batch, names)
-            batch = []
-    if batch:
-        yield _arrays(batch, names)
-
-
-def _arrays(batch: Sequence[dict], names: Sequence[str]) -> dict[str, np.ndarray]:
-    arrays = {n: np.array([record[n].encode() for record in batch], object) for n in names}
-    arrays["held_out"] = np.array([record["held_out"] for record in batch], bool)
-    return arrays
