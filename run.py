@@ -35,6 +35,8 @@ MODES = {
     "export": "polylm_jax.hf.exporting.export",
     "import_hf": "polylm_jax.hf.importing.import_hf",
     "verify": "polylm_jax.hf.verifying.verify",
+    "import_t5x": "polylm_jax.t5x_checkpoint.import_t5x",
+    "export_t5x": "polylm_jax.t5x_checkpoint.export_t5x",
 }
 # Modes of steps whose memory comes and goes.
 COMPUTING = {"train", "finetune", "evaluate", "generate", "serve"}
