@@ -161,6 +161,10 @@ class Schedule:
         """The components that have a share in some phase."""
         return tuple(c for c, shares in zip(self.components, zip(*self.quotas)) if any(shares))
 
+    def stretches(self) -> list[tuple[int, np.ndarray]]:
+        """(rows, quotas int64 [C]) of each stretch of constant shares, in order."""
+        return [(segment.rows, segment.quotas) for segment in self._segments]
+
     def phase_at(self, row: int) -> int:
         """The number of the phase that a row belongs to (the last one at the end of the run)."""
         return self._segment(row).phase
