@@ -15,7 +15,7 @@ from polylm_jax.model import PolyLM, PolyLMConfig
 from tasks.sample_data import generate
 
 CONFIGS = run.REPO / "gin_configs"
-FILES = sorted(CONFIGS.rglob("*.gin"))
+FILES = sorted(path for path in CONFIGS.rglob("*.gin") if path.parent.name != "t5x")
 MODELS = [path for path in FILES if path.parent.name == "models"]
 CORPORA = [path for path in FILES if path.name.endswith("_corpus.gin")]
 POOLS = [path for path in FILES if path.name.endswith("_pool.gin")]
