@@ -126,10 +126,10 @@ def compare(servers: dict[str, tuple[str, str]], options) -> None:
     told = {f"{name}_{clients}": round(value, 1) for (name, clients), value in medians.items()}
     many = options.clients
     told["ours_many_over_one"] = round(medians["ours", many] / medians["ours", 1], 2)
-    if "transformers" in servers:
-        for clients in (1, many):
-            ratio = medians["ours", clients] / medians["transformers", clients]
-            told[f"ours_over_transformers_{clients}"] = round(ratio, 2)
+    for name, clients in cases:
+        if name != "ours":
+            ratio = medians["ours", clients] / medians[name, clients]
+            told[f"ours_over_{name}_{clients}"] = round(ratio, 2)
     print(json.dumps(told))
 
 

@@ -1,6 +1,7 @@
 """The mode `serve`: from the command line to SIGTERM, and what it refuses before anything is read."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import pathlib
@@ -23,6 +24,7 @@ from polylm_jax.serving import chat_format
 from polylm_jax.serving.chat_format import ChatFormat
 from polylm_jax.serving.serve import KEY_VARIABLE, serve
 
+MODEL = dataclasses.replace(toy_serving.MODEL, max_length=96)
 REPO = pathlib.Path(__file__).resolve().parent.parent
 
 
@@ -30,9 +32,9 @@ REPO = pathlib.Path(__file__).resolve().parent.parent
 def toy(tmp_path_factory):
     folder = tmp_path_factory.mktemp("toy")
     vocabulary = toy_hf.vocabulary(folder)
-    toy_hf.checkpoint(folder / "run", vocabulary, toy_serving.MODEL, scale=0.4)
+    toy_hf.checkpoint(folder / "run", vocabulary, MODEL, scale=0.4)
     return {
-        "checkpoint": str(folder / "run"), "vocabulary": vocabulary, "model": toy_serving.MODEL,
+        "checkpoint": str(folder / "run"), "vocabulary": vocabulary, "model": MODEL,
         "mesh": MeshConfig(data=8),
     }  # fmt: skip
 
@@ -67,22 +69,24 @@ def process(toy):
 def test_a_sigterm_lets_texts_under_way_end_and_takes_no_more(toy):
     with process(toy) as (child, address):
         client = openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0, timeout=180)
-        asked = {"model": "run", "prompt": "Die", "max_tokens": 140, "logit_bias": {"2": -100}}
+        asked = {"model": "run", "prompt": "Die", "max_tokens": 80, "logit_bias": {"2": -100}}
         stream = client.completions.create(stream=True, **asked)
         first, waiting = next(stream), []
         queued = [
-            threading.Thread(target=lambda: waiting.append(client.completions.create(**asked, n=3)))
+            threading.Thread(
+                target=lambda: waiting.append(client.completions.create(**asked, n=30))
+            )
             for _ in range(2)
         ]
         for thread in queued:
             thread.start()
-        toy_serving.wait_until(lambda: busy(address) >= 7)
+        toy_serving.wait_until(lambda: busy(address) > 40)
         child.send_signal(signal.SIGTERM)
         chunks = [first, *stream]
         assert chunks[-1].choices[0].finish_reason == "length"
         for thread in queued:
             thread.join(180)
-        assert [answer.usage.completion_tokens for answer in waiting] == [420, 420]
+        assert [answer.usage.completion_tokens for answer in waiting] == [2400, 2400]
         assert child.wait(180) == 0
         with pytest.raises(openai.APIConnectionError):
             client.models.list()
