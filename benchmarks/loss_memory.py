@@ -28,7 +28,8 @@ LOSSES = ("chunks", "blocks", "full logits")
 
 def full_logits(x_BTD, wte_VD, labels_BT, weights_BT, **_):
     """The same loss, plainly."""
-    logits_BTV = jnp.einsum("BTD,VD->BTV", x_BTD, wte_VD)
+    matrix_VD = wte_VD.astype(x_BTD.dtype)
+    logits_BTV = jnp.einsum("BTD,VD->BTV", x_BTD, matrix_VD, preferred_element_type=jnp.float32)
     nll_BT = optax.softmax_cross_entropy_with_integer_labels(logits_BTV, labels_BT)
     return jnp.sum(weights_BT * nll_BT), nll_BT
 

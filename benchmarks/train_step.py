@@ -1,11 +1,12 @@
-"""A whole training run beside a bare train step, and by option beside PyTorch's compiled one.
+"""A whole training run beside a bare train step, PyTorch's compiled one and nanodo's.
 
-    python -m benchmarks.train_step W1 --yardsticks=FOLDER [--torch] [--rounds=5]
+    python -m benchmarks.train_step W1 --yardsticks=FOLDER [--peers=bare,torch,nanodo] [--rounds=5]
 
 `ours` is `train` itself: rows from a token store, prefetched, the step, metrics fetched and logged
 (JSON lines and TensorBoard) at every step. FOLDER has `jax_train_bare.py`, a JAX step and nothing
 around it (layers scanned), and `hf_torch_train.py`, transformers' GPT-2 under torch.compile; each
-takes the workload's name and prints a JSON line. float32 on the CPU; each run is a process of its
+takes the workload's name and prints a JSON line. `nanodo` is benchmarks/nanodo_step.py under the
+Python of --nanodo, which has it. float32 on the CPU; each run is a process of its
 own, in turn within a round. `ours` asks for huge pages, as `run.py train` does; with
 GLIBC_TUNABLES=glibc.malloc.hugetlb=1 or =0 in the environment all of them have them, or none.
 
@@ -90,11 +91,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("workload", choices=WORKLOADS)
     parser.add_argument("--yardsticks", type=pathlib.Path, required=True, help="the peers' scripts")
-    parser.add_argument("--torch", action="store_true", help="beside torch.compile as well")
+    parser.add_argument("--peers", default="bare", help="of bare, torch and nanodo, by comma")
+    parser.add_argument("--nanodo", default=sys.executable, help="a Python that has nanodo")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     commands = {"ours": [sys.executable, "-m", "benchmarks.train_step", "--ours", options.workload]}
-    for peer in ("bare", "torch") if options.torch else ("bare",):
+    for peer in options.peers.split(","):
+        if peer == "nanodo":
+            commands[peer] = [options.nanodo, "-m", "benchmarks.nanodo_step", options.workload]
+            continue
         script, *arguments = PEERS[peer]
         path = str(options.yardsticks / script)
         commands[peer] = [sys.executable, path, options.workload, *arguments]
@@ -109,7 +114,8 @@ def main() -> None:
         for peer in rates
         if peer != "ours"
     }
-    print(json.dumps({"name": "ratios", "workload": options.workload, **ratios}))
+    medians = {name: statistics.median(values) for name, values in rates.items()}
+    print(json.dumps({"name": "ratios", "workload": options.workload, **ratios, **medians}))
 
 
 if __name__ == "__main__":

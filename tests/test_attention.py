@@ -1,12 +1,14 @@
 """Every implementation of attention against the formula, gradients too."""
 
 import functools
+import re
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax._src.cudnn import fused_attention_stablehlo
 
 from polylm_jax import attention, partitioning
 from polylm_jax.partitioning import MeshConfig
@@ -76,6 +78,23 @@ def test_splash_on_a_mesh_equals_splash_on_one_device(shape):
     with partitioning.activate(partitioning.make_mesh(MeshConfig(*shape), devices)):
         got = jax.jit(IMPLEMENTATIONS["splash"])(q, k, v, segments())
     np.testing.assert_allclose(got, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_program_for_gpus_has_cudnns_kernels(packed, monkeypatch):
+    """Lowered for CUDA on this machine, where the question which cuDNN it has needs an answer."""
+    monkeypatch.setattr(fused_attention_stablehlo, "check_cudnn_version", lambda: 91000)
+    q, k, v, _ = operands(dtype=jnp.bfloat16)
+    ids = segments() if packed else None
+
+    def total(q, k, v):
+        return jnp.sum(attention.attend(q, k, v, ids, implementation="cudnn").astype(jnp.float32))
+
+    with partitioning.activate(partitioning.make_mesh(MeshConfig(), jax.devices()[:1])):
+        traced = jax.jit(jax.grad(total, (0, 1, 2))).trace(q, k, v)
+        program = traced.lower(lowering_platforms=("cuda",)).as_text()
+    kernels = re.findall(r"@__cudnn\$(\w+)", program)
+    assert [kernel.endswith("Backward") for kernel in kernels] == [False, True]
 
 
 @pytest.mark.parametrize("length", [1, 63, 200, 256])
