@@ -109,6 +109,19 @@ def test_the_attention_kernel_computes_the_blocks_that_the_mask_leaves(kernel, p
     assert work.instruction_flops(*one) == products * whole * 10 / 16
 
 
+def test_one_row_at_once_has_no_axis_of_rows_in_the_kernel():
+    one = instruction(
+        "%splash_mha_dq.1 = bf16[5,512,128]{2,1,0} custom-call(%mask, %partial, %q, %lse), "
+        'custom_call_target="tpu_custom_call"',
+        "  %mask = s8[1,4,4]{2,1,0} parameter(0)",
+        "  %partial = s8[1,1,128,128]{3,2,1,0} parameter(1)",
+        "  %q = bf16[5,512,128]{2,1,0} parameter(2)",
+        "  %lse = f32[5,512]{1,0} parameter(3)",
+    )
+    whole = 2 * 5 * 512 * 512 * 128
+    assert work.instruction_flops(*one) == 3 * whole * 10 / 16
+
+
 def test_what_lies_in_vmem_is_no_traffic_of_main_memory():
     one = instruction(
         "%c = f32[4,16]{1,0:S(1)} add(%x, %y)",

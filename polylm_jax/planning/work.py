@@ -99,8 +99,11 @@ def _attention(instruction: Instruction, computation: Mapping[str, Instruction])
         return 0
     arrays = [a for name in instruction.operands for a in computation[name].arrays]
     blocks = next(a.dims[-1] for a in arrays if a.dtype == "s8")
-    rows, heads, length, width = next(a.dims for a in arrays if len(a.dims) == 4)
-    return products * 2 * rows * heads * length**2 * width * (blocks + 1) / (2 * blocks)
+    # Queries are the first of the largest rank: [rows, heads, length, width], of one row [heads, ...].
+    values = [a.dims for a in arrays if a.dtype in ("bf16", "f32")]
+    queries = next(dims for dims in values if len(dims) == max(map(len, values)))
+    length = queries[-2]
+    return products * 2 * math.prod(queries) * length * (blocks + 1) / (2 * blocks)
 
 
 def hbm_bytes(module: Module) -> float:
