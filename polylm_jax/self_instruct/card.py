@@ -26,7 +26,7 @@ def markdown(card: Mapping) -> str:
     settings, languages = card["settings"], card["languages"]
     total = sum(one["accepted"] for one in languages)
     parts = [
-        f"# Self-instruct: {total:,} tasks in {len(languages)} languages",
+        f"# Self-instruct: {total:,} tasks in {len(languages)} language{'s' * (len(languages) > 1)}",
         (
             f"Written by `{settings['model']}` (temperature {settings['temperature']}, top-p "
             f"{settings['top_p']}) at {card['endpoint']}, as MultiAlpaca was made (PolyLM, "
@@ -80,7 +80,7 @@ def _language_rows(languages: Sequence[Mapping]) -> list[tuple]:
 def _round_rows(languages: Sequence[Mapping]) -> list[tuple]:
     numbers = sorted({int(number) for one in languages for number in one["rounds"]})
     rows = [("language", *map(str, numbers))]
-    for one in languages:
+    for one in languages if numbers else ():
         tallies = [one["rounds"].get(str(number)) for number in numbers]
         cells = [f"{t['accepted']:,} of {t['tasks']:,}" if t else "" for t in tallies]
         rows.append((one["language"], *cells))

@@ -13,12 +13,12 @@ LINE_SECONDS = 30.0  # between lines, where no terminal shows a bar
 
 
 class PoolProgress:
-    """Prompts answered, tasks in the pool, what it has cost; on stderr."""
+    """Seeds translated and prompts answered, tasks in the pool, what it has cost; on stderr."""
 
-    def __init__(self, prompts: int, done: int, spending: Spending):
+    def __init__(self, total: int, done: int, spending: Spending):
         self._console = rich.console.Console(stderr=True, highlight=False)
         self._bar = rich.progress.Progress(
-            "prompts",
+            "seeds and prompts",
             rich.progress.MofNCompleteColumn(),
             rich.progress.BarColumn(),
             "{task.fields[told]}",
@@ -27,8 +27,8 @@ class PoolProgress:
             console=self._console,
             disable=not self._console.is_terminal,
         )
-        self._task = self._bar.add_task("", total=prompts, completed=done, told="")
-        self._prompts, self._spending = prompts, spending
+        self._task = self._bar.add_task("", total=total, completed=done, told="")
+        self._total, self._spending = total, spending
         self._spoke = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -39,12 +39,12 @@ class PoolProgress:
         self._bar.stop()
 
     def update(self, done: int, tasks: int) -> None:
-        """After an answer: prompts done and tasks in the pool, over all languages."""
+        """Seeds and prompts done, and tasks in the pool, over all languages."""
         told = f"{tasks:,} tasks, {self._spending.requests:,} requests, {self._cost()} tokens"
         self._bar.update(self._task, completed=done, told=told)
         if self._bar.disable and time.monotonic() - self._spoke > LINE_SECONDS:
             self._spoke = time.monotonic()
-            self.line(f"{done:,}/{self._prompts:,} prompts, {told}")
+            self.line(f"{done:,}/{self._total:,} seeds and prompts, {told}")
 
     def _cost(self) -> str:
         cap = self._spending.cap.tokens

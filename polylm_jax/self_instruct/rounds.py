@@ -42,7 +42,7 @@ class Plan:
 class Rounds:
     """All languages at once over one client.
 
-    told: called after each answer and after each round, for what is shown and published.
+    told: called with 0 after each event and with its number after each round, for what is shown and published.
     """
 
     def __init__(
@@ -101,7 +101,6 @@ class Rounds:
                 verdict = await asyncio.to_thread(judged, *state.answers[place], checker)
                 where = {"language": state.language.code, "round": place[0], "number": place[1]}
                 self._use(state, {"event": "verdict", **where, **verdict})
-                self._told(state, 0)
         if places:
             self._told(state, number)
 
@@ -189,6 +188,7 @@ class Rounds:
     def _use(self, state: LanguageState, event: dict) -> None:
         self._journal.write(event)
         state.use(event)
+        self._told(state, 0)
 
 
 def judged(text: str, finish: str, checker: checks.Checker) -> dict:

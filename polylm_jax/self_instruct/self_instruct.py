@@ -104,7 +104,7 @@ class _Run:
             return rounds
 
     def _told(self, state: LanguageState, number: int) -> None:
-        """After an answer (0), and after a round."""
+        """After each event (0), and after a round."""
         self._progress.update(self._done(), sum(len(one.tasks) for one in self._states))
         if number:
             tally, code = state.rounds[number], state.language.code
@@ -115,10 +115,12 @@ class _Run:
             self._publish("under way")
 
     def _done(self) -> int:
-        return sum(len(state.done) for state in self._states)
+        """Seeds translated, or given up, and prompts with a verdict."""
+        return sum(len(state.seeds) + len(state.done) for state in self._states)
 
     def _planned(self) -> int:
-        return len(self._states) * (self._plan.first + self._plan.prompts * (self._plan.rounds - 1))
+        asked = self._plan.first + self._plan.prompts * (self._plan.rounds - 1)
+        return len(self._states) * (len(self._seeds) + asked)
 
     def _publish(self, ended: str) -> None:
         """Each file whole or as it was: LL.jsonl, card.json, card.md."""
