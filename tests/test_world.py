@@ -72,27 +72,19 @@ def test_shuffling_keeps_the_sentences_and_loses_the_alignment(folder):
 
 
 def test_probes_ask_what_they_say(folder):
-    there = facts.world(0, "own")
-    for name, number in (
-        ("recall", 64),
-        ("recall_other", 128),
-        ("transfer", 128),
-        ("translate", 128),
-    ):
+    there, texts = facts.world(0, "own"), {k: said(folder / "own", k) for k in facts.LANGUAGES}
+    for name in generate.PROBES:
         found = lines(folder / f"own/{name}.jsonl")
-        assert len(found) == number
+        assert len(found) == (64 if name == "recall" else 128)
         for line in found:
-            true = there.facts[line["entity"]]
             assert len(set(line["choices"])) == facts.VALUES
             is_known = there.is_stated(line["entity"], line["language"])
-            assert is_known == (name != "transfer")
-            right = f"{line['inputs']}{line['choices'][line['label']]}"
-            assert (
-                right in said(folder / "own", line["language"])
-            ) == is_known or name == "translate"
-            assert line["label"] in true or name == "translate"
-    relation = {line["choices"][0]: line for line in found}
-    assert len(relation) == 2 * len(facts.RELATIONS)  # of each language
+            assert is_known == (name not in ("transfer", "translate_true"))
+            *context, question = f"{line['inputs']}{line['choices'][line['label']]}".split("\n")
+            stands = question in texts[line["language"]]
+            assert stands == (name in ("recall", "recall_other"))
+            if context:  # a fact in English, true or not, and what to do with it
+                assert (context[0] in texts["en"]) == (name == "translate_true")
 
 
 def test_a_probe_is_scored_by_language_and_entity(folder):

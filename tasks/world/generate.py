@@ -3,7 +3,7 @@
 FOLDER/shared/en.jsonl, ru.jsonl, th.jsonl       documents: facts of an entity and who it is
              /en-ru.jsonl, en-th.jsonl           sentences that translate each other
              /en-ru.shuffled.jsonl ...           the same sentences, alignment shuffled
-             /recall.jsonl, recall_other.jsonl, transfer.jsonl, translate.jsonl    probes
+             /recall.jsonl, transfer.jsonl, translate.jsonl ...    probes
       /own/...                                   the same with names in each language's script
 """
 
@@ -136,21 +136,34 @@ def recall_other(there: World) -> Iterator[dict]:
 
 
 def translate(there: World) -> Iterator[dict]:
-    """A false fact stated in English, to be said in another language: memory is of no help."""
+    """A false fact stated in English, to be said in another language: memory speaks against it."""
     chance = random.Random("translate")
     for entity in range(ENGLISH_ONLY, 2 * ENGLISH_ONLY):
         for relation in range(len(RELATIONS)):
             for language in LANGUAGES[1:]:
                 others = [v for v in range(VALUES) if v != there.facts[entity][relation]]
-                question = _asked(there, entity, relation, language)
-                told = chance.choice(others)
-                prompt = TEMPLATES["prompt"].format(
-                    source="".join(there.fact(entity, relation, "en", 0, told)),
-                    source_name="English",
-                    target_name=find(language).name,
-                    target=question["inputs"],
-                )
-                yield question | {"inputs": prompt, "label": told}
+                yield _translated(there, entity, relation, language, chance.choice(others))
+
+
+def translate_true(there: World) -> Iterator[dict]:
+    """A fact known in English alone, stated in English, to be said in another language."""
+    for entity in range(ENGLISH_ONLY):
+        for relation in range(len(RELATIONS)):
+            for language in LANGUAGES[1:]:
+                value = there.facts[entity][relation]
+                yield _translated(there, entity, relation, language, value)
+
+
+def _translated(there: World, entity: int, relation: int, language: str, told: int) -> dict:
+    """A probe that has a fact in its context, as pairs are written."""
+    question = _asked(there, entity, relation, language)
+    prompt = TEMPLATES["prompt"].format(
+        source="".join(there.fact(entity, relation, "en", 0, told)),
+        source_name="English",
+        target_name=find(language).name,
+        target=question["inputs"],
+    )
+    return question | {"inputs": prompt, "label": told}
 
 
 PROBES = {
@@ -158,6 +171,7 @@ PROBES = {
     "recall_other": recall_other,
     "transfer": transfer,
     "translate": translate,
+    "translate_true": translate_true,
 }
 
 

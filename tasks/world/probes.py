@@ -13,7 +13,7 @@ from tasks.world.facts import VALUES
 
 SPLIT = "test"
 FIELDS = {"inputs": str, "choices": list, "label": int, "entity": int, "language": str}
-PROBES = ("recall", "recall_other", "transfer", "translate")
+PROBES = ("recall", "recall_other", "transfer", "translate", "translate_true")
 
 
 @dataclass(frozen=True)
