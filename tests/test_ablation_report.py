@@ -117,6 +117,14 @@ def test_half_way_compares_what_is_comparable_and_judges_nothing(tmp_path):
     assert "Half-way: 1 of 6 runs are done" in (tmp_path / "report.html").read_text()
 
 
+def test_nobody_wins_alone(tmp_path):
+    toy_ablation.write_logs(tmp_path / "pairs/seed_0", {"en": 2.0}, scores=SCORES["pairs"])
+    write(tmp_path, toy_ablation.plan(["base", "pairs"]))
+    text = (tmp_path / "report.md").read_text()
+    won = text.partition("## Who won where")[2].partition("\n## ")[0]
+    assert "pairs" not in won and "unit_" not in text
+
+
 def test_a_mean_goes_over_what_every_variant_validates(tmp_path):
     toy_ablation.write_logs(tmp_path / "base/seed_0", {"en": 2.0, "ar": 4.0})
     toy_ablation.write_logs(tmp_path / "english/seed_0", {"en": 1.9}, unequal=500)

@@ -96,7 +96,7 @@ def winners(found: Mapping, measures: list[str]) -> Iterator[tuple[str, str, str
             name: about["numbers"][measure]["mean"]
             for name, about in found["variants"].items() if measure in about["numbers"]
         }  # fmt: skip
-        if not means:
+        if len(means) < 2:  # nothing to win against
             continue
         best = (max if larger_is_better(measure) else min)(means, key=means.get)
         one = found["variants"][best]["differences"].get(measure)
