@@ -114,6 +114,10 @@ def test_half_way_compares_what_is_comparable_and_judges_nothing(tmp_path):
     assert pairs["compared_at_tokens"] == 4 * 128
     assert pairs["differences"]["bits_per_byte/en"]["mean"] == 0.0
     assert found["claims"][0]["verdict"] == "open"
+    assert (
+        "| | base, at 512 | pairs, at 1024 |".replace("| |", "|  |")
+        in (tmp_path / "report.md").read_text()
+    )
     assert "Half-way: 1 of 6 runs are done" in (tmp_path / "report.html").read_text()
 
 

@@ -170,7 +170,7 @@ def paired_numbers(
         return numbers, next(iter(done.values()))[0].tokens
     begun = {s: p for s, p in both.items() if all(r.state != NOT_BEGUN for r in p)}
     places = [{n * r.tokens_per_step for n in r.steps()} for pair in begun.values() for r in pair]
-    common = set.intersection(*places) if places else set()
+    common = (set.intersection(*places) if places else set()) - {0}  # before training all are alike
     if not common:
         return {}, None
     tokens = max(common)

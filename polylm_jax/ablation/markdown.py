@@ -54,7 +54,7 @@ def _numbers(found: Mapping, measures: list[str]) -> str:
         digits = wording.digits_of(measure)
         shown = [wording.spread(cell, digits) if cell else "" for cell in cells]
         rows.append((wording.name_of(measure), *shown))
-    return table(("", *names), rows) if rows else "Nothing measured yet."
+    return table(("", *wording.measured(found)), rows) if rows else "Nothing measured yet."
 
 
 def _differences(found: Mapping, measures: list[str]) -> str:

@@ -109,7 +109,8 @@ def numbers(found: Mapping, measures: list[str]) -> str:
     for measure in measures:
         cells = [found["variants"][name]["numbers"].get(measure) for name in names]
         rows.append((named(measure), *(_number(measure, one) for one in cells)))
-    return table(("", *names), rows) if rows else "<p class=dim>Nothing measured yet.</p>"
+    heads = ("", *wording.measured(found))
+    return table(heads, rows) if rows else "<p class=dim>Nothing measured yet.</p>"
 
 
 def _number(measure: str, one: Mapping | None) -> Cell:

@@ -89,18 +89,30 @@ def half_way(found: Mapping) -> str:
 
 
 def winners(found: Mapping, measures: list[str]) -> Iterator[tuple[str, str, str]]:
-    """(measure, the variant with the best mean, what that is worth beside the base)."""
+    """(measure, the variant with the best mean, what that is worth beside the base).
+
+    By paired differences to the base, which are taken at the same tokens also half-way.
+    """
     base = found["base"]
     for measure in measures:
         means = {
-            name: about["numbers"][measure]["mean"]
-            for name, about in found["variants"].items() if measure in about["numbers"]
+            name: about["differences"][measure]["mean"]
+            for name, about in found["variants"].items() if measure in about["differences"]
         }  # fmt: skip
-        if len(means) < 2:  # nothing to win against
+        if not means:  # nothing to win against
             continue
+        means = {base: 0.0} | means
         best = (max if larger_is_better(measure) else min)(means, key=means.get)
         one = found["variants"][best]["differences"].get(measure)
         yield measure, best, _worth(measure, best == base, one)
+
+
+def measured(found: Mapping) -> list[str]:
+    """The variants' names, half-way with the tokens at which their numbers were measured."""
+    places = {name: about["measured_at_tokens"] for name, about in found["variants"].items()}
+    if not half_way(found):
+        return [*places]
+    return [f"{name}, at {count(at)}" if at is not None else name for name, at in places.items()]
 
 
 def _worth(measure: str, is_base: bool, one: Mapping | None) -> str:
