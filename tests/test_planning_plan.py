@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import json
+import types
 
 import pytest
 
@@ -11,7 +12,7 @@ from polylm_jax.errors import InputError
 from polylm_jax.experiment import Experiment, PhaseConfig
 from polylm_jax.model import PolyLMConfig
 from polylm_jax.partitioning import MeshConfig
-from polylm_jax.planning import candidates, chips, compilation, plan_view
+from polylm_jax.planning import candidates, chips, compilation, plan_view, report
 from polylm_jax.planning.plan import plan
 
 MODEL = PolyLMConfig(
@@ -90,6 +91,15 @@ def test_what_fits_ranks_before_what_does_not():
 )
 def test_what_the_compiler_says_of_too_large_a_step(message, gib):
     assert compilation.needed(message) == pytest.approx(gib * 2**30)
+
+
+def test_a_step_that_compiles_but_asks_for_more_than_there_is_does_not_fit():
+    compiled = compilation.Compiled(compilation.Memory(16 * 2**30), True, "", 1.0)
+    chip = types.SimpleNamespace(device_kind="TPU v5 lite")
+    told = report.report(
+        EXPERIMENT.resolve(open_stores=False, num_devices=4), SLICE, [chip], compiled
+    )
+    assert not told["fits"] and "roofline" not in told
 
 
 libtpu = pytest.mark.skipif(
