@@ -219,7 +219,7 @@ def test_beams_and_several_samples_of_scanned_layers(vocabulary, params):
 
 def log_probability(params, prompt, new):
     """Nats of `new` after `prompt`, in one pass."""
-    row = np.array([[*prompt, *new]])[:, :20]
+    row = np.array([[*prompt, *new]])
     log_p = jax.nn.log_softmax(logits_of(params, row)[0, len(prompt) - 1 : -1])
     return float(sum(p[token] for p, token in zip(log_p, row[0, len(prompt) :], strict=True)))
 
