@@ -81,7 +81,7 @@ def refused(corpus, capfd, monkeypatch):
         ("--gin.experiment.Experiment.batch_sise=8", ("batch_sise", "'batch_size'?")),
         ("--gin.experiment.Experimnt.batch_size=8", ("Experimnt", "Experiment'?")),
         ("--gin.stage1/experiment.PhaseConfig.steps=8", ("stage1",)),
-        ("--gin.SEED=%SEEDS", ("SEEDS", "Did you mean 'SEED'?")),
+        ("--gin.SEED=%SEEED", ("SEEED", "Did you mean 'SEED'?")),
         ("--gin_flie=x.gin", ("--gin_flie", "'--gin_file'?")),
     ],
 )

@@ -13,6 +13,7 @@ import pytest
 
 from polylm_jax import attention, partitioning, train_state
 from polylm_jax.errors import InputError
+from polylm_jax.finetuning.lora import TARGETS, Lora
 from polylm_jax.loss import cross_entropy
 from polylm_jax.model import PolyLM, PolyLMConfig
 from polylm_jax.partitioning import MeshConfig
@@ -100,7 +101,7 @@ def test_slices_that_are_not_there_are_refused():
 
 
 def names_used(monkeypatch) -> set[tuple]:
-    """Axis names of every parameter and activation, in all modes of the model and in the loss."""
+    """Axis names of every parameter, adapter and activation, in all modes of the model and in the loss."""
     used = {attention.QUERY_AXES, attention.SEGMENT_AXES}
 
     def record(x, names, *_, **__):
@@ -112,7 +113,8 @@ def names_used(monkeypatch) -> set[tuple]:
     model, tokens = PolyLM(TOY), jnp.zeros((2, 8), jnp.int32)
     boxed = jax.eval_shape(lambda: train_state.init_params(model, jax.random.key(0)))
     is_box = lambda x: isinstance(x, nn.Partitioned)
-    used |= {tuple(box.names) for box in jax.tree.leaves(boxed, is_leaf=is_box)}
+    adapters = Lora(dict.fromkeys(TARGETS, 1)).boxed(boxed)
+    used |= {tuple(box.names) for box in jax.tree.leaves((boxed, adapters), is_leaf=is_box)}
 
     def run():
         variables = {"params": nn.unbox(train_state.init_params(model, jax.random.key(0)))}
