@@ -84,19 +84,18 @@ def test_shares_and_processes_give_the_store_of_one(tmp_path, toy):
 
 
 def start(folder, vocabulary, store, shard):
-    """`build_store` of toy.th in another process, which says 'go' when it begins."""
+    """`build_store` of toy.th in another process."""
     program = (
         "import sys, toy_tasks, test_store_build as t\n"
         "folder, vocabulary, store, i, n = sys.argv[1:]\n"
         "toy_tasks.register_files(folder, vocabulary, unit_bytes=100_000)\n"
-        "print('go', flush=True)\n"
         "t.build('toy.th', store, vocabulary, shard=(int(i), int(n)))\n"
     )
     tests = pathlib.Path(__file__).parent
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tests), str(tests.parent)])}
     arguments = [str(folder), vocabulary, str(store), *map(str, shard)]
     command = [sys.executable, "-c", program, *arguments]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
+    return subprocess.Popen(command, env=environment)
 
 
 @pytest.mark.slow  # six processes import TensorFlow, 8 s each
@@ -106,15 +105,18 @@ def test_three_processes_at_once_killed_or_not_give_the_store_of_one(tmp_path, t
     processes = [start(tmp_path, toy, tmp_path / "three", (i, 3)) for i in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0]
     processes = [start(tmp_path, toy, tmp_path / "killed", (i, 3)) for i in range(3)]
-    for process in processes:
-        assert process.stdout.readline() == b"go\n"
-    for process, seconds in zip(processes, (0.3, 0.05, 0.1)):
-        time.sleep(seconds)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    waits = {0: 1, 1: 4, 2: 8}  # each is killed when so many of its own units are done
+    while waits:
+        done = [int(path.stem) for path in (tmp_path / "killed/parts").glob("*.json")]
+        for i in [i for i in waits if sum(unit % 3 == i for unit in done) >= waits[i]]:
+            processes[i].send_signal(signal.SIGKILL)
+            processes[i].wait()
+            del waits[i]
+        assert all(processes[i].poll() is None for i in waits), "it ended before its kill"
+        time.sleep(0.001)
     done = list((tmp_path / "killed/parts").glob("*.json"))
     assert 0 < len(done) < len(whole.units), "the kill came before or after the work"
-    assert -signal.SIGKILL in {process.returncode for process in processes}
+    assert {process.returncode for process in processes} == {-signal.SIGKILL}
     resumed = [build("toy.th", tmp_path / "killed", toy, shard=(i, 3)) for i in range(3)]
     assert resumed[-1] == whole
     stores = [tmp_path / name for name in ("whole", "three", "killed")]
