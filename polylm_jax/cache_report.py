@@ -11,9 +11,8 @@ import rich.table
 
 from polylm_jax.languages import LANGUAGES
 from polylm_jax.store_build import Progress
+from polylm_jax.terminal import LINE_SECONDS
 from polylm_jax.token_store import Manifest
-
-LINE_SECONDS = 30.0  # between lines, where no terminal shows a bar
 
 
 class BuildProgress(Progress):

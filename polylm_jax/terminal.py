@@ -4,11 +4,13 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from typing import Self
 
 import rich.console
 import rich.progress
 import rich.table
 
+LINE_SECONDS = 30.0  # between lines, where no terminal shows a bar
 LRI, PDI = "\u2068", "\u2069"  # isolates right-to-left text, so that a line keeps its order
 
 
@@ -97,3 +99,45 @@ class Terminal:
         else:
             times = where_time_goes(report.get("seconds", {}))
             self.line(f"step {step}/{self._total}  {report['phase']}  {numbers}{times}")
+
+
+class CountedBar:
+    """A bar of what is done of a total, on stderr; where that is no terminal, a line now and then.
+
+    what: the things counted. done: of them already. enabled: False says nothing at all.
+    """
+
+    def __init__(self, what: str, total: int, done: int = 0, enabled: bool = True):
+        self._console = rich.console.Console(stderr=True, highlight=False, quiet=not enabled)
+        self._bar = rich.progress.Progress(
+            what,
+            rich.progress.MofNCompleteColumn(),
+            rich.progress.BarColumn(),
+            "{task.fields[told]}",
+            rich.progress.TimeElapsedColumn(),
+            rich.progress.TimeRemainingColumn(),
+            console=self._console,
+            disable=not (enabled and self._console.is_terminal),
+        )
+        self._task = self._bar.add_task("", total=total, completed=done, told="")
+        self._total, self._done = total, done
+        self._began = self._spoke = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._began = self._spoke = time.monotonic()
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.stop()
+
+    def line(self, text: str) -> None:
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    def _show(self, done: int, told: str, line: str) -> None:
+        """So many are done: `told` stands beside the bar, `line` where there is none."""
+        self._done = done
+        self._bar.update(self._task, completed=done, told=told)
+        if self._bar.disable and time.monotonic() - self._spoke > LINE_SECONDS:
+            self._spoke = time.monotonic()
+            self.line(line)

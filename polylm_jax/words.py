@@ -30,10 +30,8 @@ def words(text: str, language: str = "en") -> list[str]:
     >>> words("Don't!"), words("你好，world 2"), words("ที่นี่")
     (['don', 't'], ['你', '好', 'world', '2'], ['ที่', 'นี่'])
     """
-    found = []
-    for run in _RUN.findall(lowered(unicodedata.normalize("NFC", text), language)):
-        found += _GRAPHEME.findall(run) if _UNSPACED_START.match(run) else [run]
-    return found
+    text = lowered(unicodedata.normalize("NFC", text), language)
+    return _cut(_RUN.findall(text), _UNSPACED_START)
 
 
 def segments(text: str, language: str = "en") -> list[str]:
@@ -47,9 +45,14 @@ def segments(text: str, language: str = "en") -> list[str]:
     (['don', "'", 't', '!'], ['값', '은', '얼', '마', '?'], ['ที่', '2'])
     """
     text = _OPTIONAL.sub("", lowered(unicodedata.normalize("NFKC", text), language))
+    return _cut(_SEGMENT.findall(text), _FINE_START)
+
+
+def _cut(runs: list[str], fine: regex.Pattern) -> list[str]:
+    """The runs, those that begin as `fine` says cut into graphemes."""
     found = []
-    for run in _SEGMENT.findall(text):
-        found += _GRAPHEME.findall(run) if _FINE_START.match(run) else [run]
+    for run in runs:
+        found += _GRAPHEME.findall(run) if fine.match(run) else [run]
     return found
 
 

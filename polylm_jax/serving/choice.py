@@ -109,15 +109,10 @@ def controls(rules: Sequence[Rule | None], log_p: bool) -> Controls:
         presence_B=np.array([rule.presence for rule in rows], np.float32),
         bias_token_BE=token_BE,
         bias_BE=bias_BE,
-        sampler=np.int32(_sampler({rule.sampler for rule in rows})),
+        sampler=np.int32(max(rule.sampler for rule in rows)),  # the cheapest that serves all
         changes=np.bool_(any(rule.changes for rule in rows)),
         log_p=np.bool_(log_p),
     )
-
-
-def _sampler(wanted: set[int]) -> int:
-    """The cheapest that serves all."""
-    return max(wanted)
 
 
 def choose(
