@@ -37,6 +37,7 @@ PEAK = metrics.peak_flops("TPU v5 lite")
     [
         ({"topology": "v5e:2x2x2"}, "has 3 axes and a v5e slice has 2"),
         ({"price_per_chip_hour": 0}, "price_per_chip_hour = 0: give a positive number"),
+        ({"price_per_chip_hour": "4.2"}, "price_per_chip_hour = '4.2': give a positive number"),
         ({"search_limit": 0}, "search_limit = 0"),
         ({"json_path": "no/such/folder/plan.json"}, "json_path = 'no/such/folder/plan.json' can't"),
         ({"json_path": "."}, "json_path = '.' can't be written"),

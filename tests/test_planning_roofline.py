@@ -58,6 +58,17 @@ def test_an_open_axis_has_one_way_around():
     assert seconds(collective("all-gather", long), v5e) == pytest.approx(1e9 * 15 / 16 / (2 * rate))
 
 
+def test_a_part_of_a_ring_is_no_ring():
+    """16 x 4 of 16 x 16 chips: the 4 are a stretch of their axis, which closes further on."""
+    v5e = chips.parse("v5e:16x16")
+    stretch = [[0, 1, 2, 3]]
+    rate = v5e.chip.link_rate
+    assert seconds(collective("all-gather", stretch), v5e) == pytest.approx(1e9 * 3 / 4 / rate)
+    block = [[16 * row + column for row in range(16) for column in range(4)]]
+    expected = 1e9 * 63 / 64 / (3 * rate)
+    assert seconds(collective("all-gather", block), v5e) == pytest.approx(expected)
+
+
 def test_across_slices_each_chip_has_its_share_of_the_network():
     two = chips.parse("v5p:4x4x4", slices=2)
     apart = collective("all-reduce", [[0, 64]])
@@ -67,6 +78,11 @@ def test_across_slices_each_chip_has_its_share_of_the_network():
     between = 2 * GIGABYTE / 64 / 2 / two.chip.dcn_rate
     everyone = collective("all-reduce", [range(128)])
     assert seconds(everyone, two) == pytest.approx(inside + between)
+    assert roofline.crossing_bytes(everyone, places(two)) == pytest.approx(GIGABYTE / 64)
+    assert roofline.crossing_bytes(collective("all-reduce", ALL), places(two)) == 0
+    line = roofline.estimate(two, places(two), [everyone], flops=1, peak_flops=459e12, hbm_bytes=1)
+    assert line.between_slices == pytest.approx(between)
+    assert line.interconnect == pytest.approx(inside + between)
 
 
 def estimate(*found, flops=1e12, hbm_bytes=1e9):

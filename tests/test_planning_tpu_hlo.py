@@ -63,6 +63,28 @@ def test_the_pieces_of_a_collective_beside_products_are_one(found):
     assert (one.payload, one.runs, one.overlaps) == (8 * 16 * 2, 1, True)
 
 
+BETWEEN = """
+ENTRY %main (x: f32[640,8]) -> f32[640,8] {
+  %x = f32[640,8]{1,0} parameter(0)
+  %after = token[] after-all()
+  %send.1 = (f32[640,8]{1,0}, u32[], token[]) send(%x, %after), channel_id=2, is_host_transfer=true, frontend_attributes={_xla_host_transfer_rendezvous="all-reduce.1_0",_xla_megascale_target="{1,2}x{0:3}",_xla_megascale_transfer_type="ALL_REDUCE"}
+  %recv.1 = (f32[640,8]{1,0}, u32[], token[]) recv(%after), channel_id=1, is_host_transfer=true, frontend_attributes={_xla_host_transfer_rendezvous="all-reduce.1_0",_xla_megascale_target="{1,2}x{0:3}",_xla_megascale_transfer_type="ALL_REDUCE"}
+  %done = token[] send-done(%send.1), channel_id=2
+  %received = (f32[640,8]{1,0}, token[]) recv-done(%recv.1), channel_id=1
+  ROOT %sum = f32[640,8]{1,0} get-tuple-element(%received), index=0
+}
+"""
+
+
+def test_what_the_hosts_carry_between_slices_is_a_collective():
+    module = hlo.parse(BETWEEN)
+    (one,) = collectives.find(module, MESH, slices=2)
+    assert (one.kind, one.axes, one.runs) == ("all-reduce", ("data",), 1)
+    assert one.groups.tolist() == [[0, 4], [1, 5], [2, 6], [3, 7]]
+    assert one.sent == one.payload == 640 * 8 * 4  # half of it out, the sum of the other half out
+    assert work.hbm_bytes(module) == 2 * 640 * 8 * 4  # read once, written once
+
+
 def instruction(line, *operands):
     """One instruction in a computation of its own, after its operands."""
     text = "\n".join(["ENTRY %main () -> f32[] {", *operands, f"  ROOT {line}", "}"])
@@ -129,3 +151,27 @@ def test_what_lies_in_vmem_is_no_traffic_of_main_memory():
         "  %y = f32[4,16]{1,0:T(8,128)S(1)} parameter(1)",
     )
     assert work.instruction_bytes(*one, None) == 4 * 4 * 16
+
+
+@pytest.mark.parametrize(
+    ("source", "made", "sides"),
+    [("", "", 2), ("", "S(1)", 1), ("S(1)", "", 1), ("S(1)", "S(1)", 0)],
+)
+@pytest.mark.parametrize("started", [False, True])
+def test_a_slice_moves_the_slice_between_the_memories_that_it_lies_in(source, made, sides, started):
+    """A matrix that is brought into VMEM piece by piece is read once, not once for each piece."""
+    whole, piece = f"s8[64]{{0:T(128){source}}}", f"s8[16]{{0:T(128){made}}}"
+    line = f"%s = {piece} slice(%x), slice={{[0:16]}}"
+    if started:
+        line = f"%s = (({whole}), {piece}, s32[]{{:S(2)}}) slice-start(%x), slice={{[0:16]}}"
+    one = instruction(line, f"  %x = {whole} parameter(0)")
+    assert work.instruction_bytes(*one, None) == sides * 16
+
+
+@pytest.mark.parametrize("target", ["AllocateBuffer", "AssumeGatherIndicesInBound"])
+def test_a_place_that_is_set_aside_is_no_traffic(target):
+    line = f'%c = f32[4,16]{{1,0}} custom-call(%x), custom_call_target="{target}", metadata={{}}'
+    one = instruction(line, "  %x = f32[4,16]{1,0} parameter(0)")
+    assert work.instruction_bytes(*one, None) == 0
+    other = instruction(line.replace(target, "Other"), "  %x = f32[4,16]{1,0} parameter(0)")
+    assert work.instruction_bytes(*other, None) == 2 * 4 * 4 * 16

@@ -11,6 +11,8 @@ from polylm_jax.planning.hlo import Instruction, Module
 
 KINDS = ("all-gather", "all-reduce", "reduce-scatter", "all-to-all", "collective-permute")
 
+_BETWEEN = re.compile(r'_xla_megascale_transfer_type="(\w+)"')
+
 
 @dataclasses.dataclass(frozen=True)
 class Collective:
@@ -43,7 +45,7 @@ class Collective:
         return passes * self.payload * (n - 1) / n * self.runs
 
 
-def find(module: Module, mesh_shape: Mapping[str, int]) -> list[Collective]:
+def find(module: Module, mesh_shape: Mapping[str, int], slices: int = 1) -> list[Collective]:
     """All collectives between several devices, those of one device (no traffic) left out."""
     num_devices = int(np.prod([*mesh_shape.values()]))
     whole: dict[str, list[Collective]] = {}
@@ -52,7 +54,31 @@ def find(module: Module, mesh_shape: Mapping[str, int]) -> list[Collective]:
             if instruction.opcode.removesuffix("-start") in KINDS:
                 one = _collective(instruction, name, module, mesh_shape, num_devices)
                 whole.setdefault(_identity(instruction), []).append(one)
+            elif instruction.opcode == "send" and (kind := _BETWEEN.search(instruction.attributes)):
+                one = _between(instruction, kind[1], module.runs[name], mesh_shape, slices)
+                whole[instruction.name] = [one]
     return [_joined(pieces) for pieces in whole.values() if pieces[0].axes]
+
+
+def _between(
+    instruction: Instruction, kind: str, runs: int, mesh_shape: Mapping[str, int], slices: int
+) -> Collective:
+    """What the hosts carry between slices: each device's part to the like devices of the others.
+
+    The compiler has shared the work out within the slice before. Slices split the outermost axis.
+    """
+    groups = np.arange(np.prod([*mesh_shape.values()])).reshape(slices, -1).T
+    kind = kind.lower().replace("_", "-")
+    parts = slices if kind == "all-gather" else 1
+    return Collective(
+        name=instruction.name,
+        kind=kind if kind in KINDS else "collective-permute",
+        axes=replica_groups.axes_of(groups, mesh_shape),
+        payload=parts * instruction.arrays[0].nbytes,
+        runs=runs,
+        overlaps=True,  # it is received later
+        groups=groups,
+    )
 
 
 def _identity(instruction: Instruction) -> str:

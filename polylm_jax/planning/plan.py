@@ -1,6 +1,7 @@
 """`run.py plan`: a recipe's step compiled for its TPU slice without the TPU, and what comes of it."""
 
 import json
+import math
 import os
 import pathlib
 
@@ -33,8 +34,8 @@ def plan(
     libtpu isn't installed.
     """
     slice_ = chips.parse(topology, experiment.mesh.num_slices)
-    if price_per_chip_hour is not None and not price_per_chip_hour > 0:
-        raise InputError(f"price_per_chip_hour = {price_per_chip_hour}: give a positive number.")
+    if price_per_chip_hour is not None and not _is_price(price_per_chip_hour):
+        raise InputError(f"price_per_chip_hour = {price_per_chip_hour!r}: give a positive number.")
     if search_limit < 1:
         raise InputError(f"search_limit = {search_limit}: give 1 or more.")
     if json_path:
@@ -57,6 +58,10 @@ def plan(
         plan_view.show_search(plans)
     if json_path:
         plan_view.line(f"saved: {json_path}")
+
+
+def _is_price(price) -> bool:
+    return isinstance(price, int | float) and 0 < price < math.inf
 
 
 def _check_place(path: str) -> None:

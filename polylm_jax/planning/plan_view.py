@@ -36,30 +36,43 @@ def show(plan: Mapping) -> None:
     console = _console()
     console.print(_memory(plan))
     if plan["fits"]:
-        for table in (_work(plan), _collectives(plan), _roofline(plan["roofline"])):
+        for table in (_work(plan), _collectives(plan), _roofline(plan)):
             console.print(table)
     console.print(_run(plan))
 
 
 def show_search(plans: Sequence[Mapping]) -> None:
-    """What fits, best first, then what doesn't."""
-    columns = ("GiB", "of HBM", "FLOPs / model", "estimate", "MFU bound", "binds")
-    table = _table("Search", "setting", *columns)
+    """What fits, best first, then what doesn't; what all of them share stands above the table."""
+    columns = ("microbatches", "rows at once", "remat", "GiB", "of HBM", "FLOPs / model")
+    columns += ("step, at the least", "MFU, at the most", "binds")
+    setting = plans[0]["setting"]
+    title = f"Search: {_rows(setting)}, loss in {_loss(setting)}; best first"
+    table = _table(title, " x ".join(setting["mesh"]), *columns)
     for plan in plans:
-        used, hbm = plan["memory"]["total"], plan["memory"]["hbm"]
-        cells = [f"{used / GIB:.1f}", f"{used / hbm:.0%}"]
-        if plan["fits"]:
-            work, time = plan["work"], plan["roofline"]
-            cells += [
-                f"{work['hardware_flops'] / work['model_flops']:.2f}",
-                f"{time['seconds']:.3g} s",
-                f"{time['mfu_bound']:.1%}",
-                time["binds"],
-            ]
-        else:
-            cells += ["does not fit", "", "", ""]
-        table.add_row(_setting(plan["setting"]), *cells)
+        table.add_row(*_searched(plan))
     _console().print(table)
+
+
+def _searched(plan: Mapping) -> list[str]:
+    setting, memory = plan["setting"], plan["memory"]
+    cells = [
+        " x ".join(str(size) for size in setting["mesh"].values()),
+        f"{setting['microbatches']}",
+        f"{setting['rows_at_once']:g}",
+        setting["remat"],
+        f"{memory['total'] / GIB:.1f}",
+        f"{memory['total'] / memory['hbm']:.0%}",
+    ]
+    if not plan["fits"]:
+        return [*cells, "does not fit"]
+    work, time = plan["work"], plan["roofline"]
+    return [
+        *cells,
+        f"{work['hardware_flops'] / work['model_flops']:.2f}",
+        f"{time['seconds']:.3g} s",
+        f"{time['mfu_bound']:.1%}",
+        time["binds"],
+    ]
 
 
 def _table(title: str, *columns: str) -> rich.table.Table:
@@ -71,15 +84,25 @@ def _table(title: str, *columns: str) -> rich.table.Table:
 
 
 def _setting(setting: Mapping) -> str:
-    mesh = " x ".join(f"{axis} {size}" for axis, size in setting["mesh"].items())
-    loss = f"{setting['vocab_blocks']} vocabulary blocks"
-    if setting["vocab_blocks"] == 1:
-        loss = f"{setting['num_chunks']} chunks"
+    parts = setting["microbatches"]
+    split = f" in {parts} microbatches" if parts > 1 else ""
     return (
-        f"{mesh}, {setting['batch_size']:,} rows of {setting['sequence_length']:,} in "
-        f"{setting['microbatches']} part(s), {setting['rows_at_once']:g} a chip at once, "
-        f"remat {setting['remat']}, loss in {loss}"
+        f"{_mesh(setting['mesh'])}, {_rows(setting)}{split}, {setting['rows_at_once']:g} a chip at "
+        f"once, remat {setting['remat']}, loss in {_loss(setting)}"
     )
+
+
+def _mesh(mesh: Mapping) -> str:
+    return " x ".join(f"{axis} {size}" for axis, size in mesh.items())
+
+
+def _rows(setting: Mapping) -> str:
+    return f"{setting['batch_size']:,} rows of {setting['sequence_length']:,}"
+
+
+def _loss(setting: Mapping) -> str:
+    blocks = setting["vocab_blocks"]
+    return f"{blocks} blocks of vocabulary" if blocks > 1 else f"{setting['num_chunks']} chunks"
 
 
 def _memory(plan: Mapping) -> rich.table.Table:
@@ -101,16 +124,26 @@ def _memory(plan: Mapping) -> rich.table.Table:
 def _work(plan: Mapping) -> rich.table.Table:
     work, chips = plan["work"], plan["chips"]
     table = _table("Work of a step", "what", "all chips", "a chip")
-    for what in ("model_flops", "hardware_flops"):
-        table.add_row(
-            what.replace("_flops", " FLOPs"), f"{work[what]:.4g}", f"{work[what] / chips:.4g}"
-        )
+    for what in ("model", "hardware"):
+        flops = work[f"{what}_flops"]
+        table.add_row(f"{what} FLOPs", _large(flops), _large(flops / chips))
     ratio = work["hardware_flops"] / work["model_flops"]
     table.add_row("hardware / model", f"{ratio:.3f}", "")
-    for what, name in (("hbm", "bytes of HBM"), ("collective", "bytes sent to other chips")):
+    moved = {"hbm": "to and from HBM", "collective": "sent to other chips"}
+    if plan["slices"] > 1:
+        moved["crossing"] = "of it, sent to other slices"
+    for what, name in moved.items():
         number = work[f"{what}_bytes_per_chip"]
-        table.add_row(name, f"{number * chips:.4g}", f"{number:.4g}")
+        table.add_row(name, f"{_large(number * chips)}B", f"{_large(number)}B")
     return table
+
+
+def _large(number: float) -> str:
+    """1.234e15 -> '1.23 P', the name of the unit to follow."""
+    size, letter = next(
+        (s, p) for s, p in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (0, "M")) if number >= s
+    )
+    return f"{number / (size or 1e6):.3g} {letter}"
 
 
 def _collectives(plan: Mapping) -> rich.table.Table:
@@ -129,24 +162,25 @@ def _collectives(plan: Mapping) -> rich.table.Table:
     return table
 
 
-def _roofline(time: Mapping) -> rich.table.Table:
+def _roofline(plan: Mapping) -> rich.table.Table:
+    time = plan["roofline"]
     table = _table("Roofline (an estimate)", "part", "seconds")
-    names = {
-        "matrix_units": "matrix units",
-        "hbm": "HBM",
-        "interconnect": "interconnect",
-        "waited": "of it, nothing runs beside",
-    }
+    names = {"matrix_units": "matrix units", "hbm": "HBM", "interconnect": "interconnect"}
+    if plan["slices"] > 1:
+        names["between_slices"] = "of it, between slices"
+    names["waited"] = "of it, nothing runs beside"
     for field, name in names.items():
-        table.add_row(name, f"{time[field]:.4g}")
-    table.add_row("[bold]step, at the least", f"[bold]{time['seconds']:.4g}")
+        table.add_row(name, f"{time[field]:.3g}")
+    table.add_row("[bold]step, at the least", f"[bold]{time['seconds']:.3g}")
     table.add_row("MFU, at the most", f"{time['mfu_bound']:.1%}")
     table.add_row("binds", time["binds"])
     return table
 
 
 def _run(plan: Mapping) -> rich.table.Table:
-    title = f"The whole run, {count(plan['run_tokens'])} tokens"
+    price = plan["price_per_chip_hour"]
+    paid = "" if price is None else f", {price:g} a chip-hour"
+    title = f"The whole run, {count(plan['run_tokens'])} tokens{paid}"
     money = ["money"] if "money" in plan["run"][0] else []
     table = _table(title, "MFU", "tokens/s", "days", "chip-hours", *money)
     for row in plan["run"]:

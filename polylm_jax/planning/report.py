@@ -45,6 +45,7 @@ def report(
             for mfu in money.UTILISATIONS
         ],
         "run_tokens": resolved.total_steps * tokens_per_step,
+        "price_per_chip_hour": price_per_chip_hour,
     }
     if plan["fits"]:
         model_flops = flops_per_token * tokens_per_step
@@ -72,11 +73,12 @@ def _step(resolved, topology, devices, compiled, model_flops, peak) -> dict:
     """Work, traffic and the estimate of the compiled step."""
     module = hlo.parse(compiled.hlo)
     mesh = partitioning.make_mesh(resolved.experiment.mesh, devices)
-    found = collectives.find(module, dict(mesh.shape))
+    found = collectives.find(module, dict(mesh.shape), topology.slices)
     flops, hbm_bytes = work.flops(module), work.hbm_bytes(module)
+    places = coordinates(mesh.devices.ravel())
     line = roofline.estimate(
         topology,
-        coordinates(mesh.devices.ravel()),
+        places,
         found,
         flops=flops,
         peak_flops=peak,
@@ -89,6 +91,7 @@ def _step(resolved, topology, devices, compiled, model_flops, peak) -> dict:
             "hardware_flops": flops * chips,
             "hbm_bytes_per_chip": hbm_bytes,
             "collective_bytes_per_chip": sum(one.sent for one in found),
+            "crossing_bytes_per_chip": sum(roofline.crossing_bytes(one, places) for one in found),
         },
         "collectives": collectives.table(found),
         "roofline": dataclasses.asdict(line)

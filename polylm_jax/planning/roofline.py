@@ -3,7 +3,8 @@
 Three things take time at once: the matrix units, the main memory, the links between chips. No step
 is faster than the slowest of them. Collectives that the program waits for come on top of the other
 two. A ring is used both ways, and an axis of the mesh that lies along k axes of the torus uses the
-links of all k; across slices, each chip has its share of its host's network.
+links of all k; a part of an axis is no ring. Across slices, each chip has its share of its host's
+network.
 """
 
 import dataclasses
@@ -17,12 +18,13 @@ from polylm_jax.planning.collectives import Collective
 
 @dataclasses.dataclass(frozen=True)
 class Roofline:
-    """Seconds of a step, each at the published peak."""
+    """Seconds of a step, each at the published peak. interconnect: with what crosses slices."""
 
     matrix_units: float
     hbm: float
     interconnect: float
     waited: float
+    between_slices: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -59,23 +61,35 @@ def estimate(
         hbm=hbm_bytes / topology.chip.hbm_rate,
         interconnect=sum(time for _, time in seconds),
         waited=sum(time for one, time in seconds if not one.overlaps),
+        between_slices=sum(crossing_bytes(one, coordinates) for one in collectives)
+        / topology.chip.dcn_rate,
     )
 
 
 def collective_seconds(one: Collective, topology: Topology, coordinates: np.ndarray) -> float:
     """All runs of it in a step; its slowest group counts."""
     members = coordinates[one.groups]  # [groups, devices of a group, 1 + dims]
-    slices = max(len(np.unique(group[:, 0])) for group in members)
-    inside = one.group // slices
-    chip = topology.chip
-    seconds = 0.0
+    inside = one.group // _slices(members)
+    seconds = crossing_bytes(one, coordinates) / topology.chip.dcn_rate
     if inside > 1:
         seconds += _inside(one, members, inside, topology)
-    if slices > 1:  # what is left for each device once its slice has shared the work
-        passes = 2 if one.kind == "all-reduce" else 1
-        share = one.payload if one.kind == "collective-permute" else one.payload / inside
-        seconds += passes * share * (slices - 1) / slices * one.runs / chip.dcn_rate
     return seconds
+
+
+def crossing_bytes(one: Collective, coordinates: np.ndarray) -> float:
+    """What each device sends to other slices in a step, once its own slice has shared the work."""
+    slices = _slices(coordinates[one.groups])
+    if slices == 1:
+        return 0.0
+    if one.kind == "collective-permute":
+        return one.payload * one.runs
+    passes = 2 if one.kind == "all-reduce" else 1
+    return passes * one.payload * slices / one.group * (slices - 1) / slices * one.runs
+
+
+def _slices(members: np.ndarray) -> int:
+    """Slices that the widest group is spread over."""
+    return max(len(np.unique(group[:, 0])) for group in members)
 
 
 def _inside(one: Collective, members: np.ndarray, inside: int, topology: Topology) -> float:
@@ -84,9 +98,9 @@ def _inside(one: Collective, members: np.ndarray, inside: int, topology: Topolog
     links, hops = 0, 0.0
     for size, span in zip(topology.shape, spans, strict=True):
         if span > 1:
-            closed = size % topology.chip.wrap == 0
+            closed = size % topology.chip.wrap == 0 and span == size
             links += 2 if closed else 1
-            hops += span / 4 if closed and span == size else span / 3
+            hops += span / 4 if closed else span / 3
     rate = max(links, 1) * topology.chip.link_rate
     if one.kind == "all-to-all":
         return one.payload * hops / rate * one.runs

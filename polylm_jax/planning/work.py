@@ -16,6 +16,7 @@ _FREE = {
     "parameter", "constant", "tuple", "get-tuple-element", "bitcast", "while", "call", "conditional",
     "after-all", "partition-id", "replica-id", "iota", "copy-done", "opt-barrier",
 }  # fmt: skip
+_FREE_CALLS = ("AllocateBuffer", "AssumeGatherIndicesInBound")  # a place, and a promise
 _COLLECTIVES = {"all-gather", "all-reduce", "reduce-scatter", "all-to-all", "collective-permute"}
 _SLICED = {"dynamic-slice", "slice", "gather"}
 
@@ -128,17 +129,26 @@ def instruction_bytes(
     opcode = instruction.opcode.removesuffix("-start")
     if instruction.opcode in _FREE or instruction.opcode.endswith("-done"):
         return 0
+    if opcode == "custom-call" and _target(instruction) in _FREE_CALLS:
+        return 0
     operands = [computation[name].arrays for name in instruction.operands]
     if opcode == "fusion":
         return _fusion_bytes(instruction, operands, module)
     if opcode == "copy":  # started: (to, from, counter)
         return _slow([*operands[0], instruction.arrays[0]])
-    if opcode in _SLICED:
-        return 2 * _slow(instruction.arrays[:1])
+    if opcode in ("send", "recv"):  # to and from the host, on the way to another slice
+        return _slow(instruction.arrays[:1])
+    if opcode in _SLICED:  # started: (from, to, counter)
+        made = instruction.arrays[1 if instruction.opcode.endswith("-start") else 0]
+        return made.nbytes * sum(not array.fast for array in (operands[0][0], made))
     if opcode == "dynamic-update-slice":
         return 2 * _slow(operands[1])
     made = instruction.arrays[:1] if instruction.opcode.endswith("-start") else instruction.arrays
     return _slow([array for arrays in operands for array in arrays]) + _slow(made)
+
+
+def _target(instruction: Instruction) -> str:
+    return (instruction.attribute("custom_call_target") or "").strip('"')
 
 
 def _slow(arrays) -> float:
