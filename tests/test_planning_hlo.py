@@ -128,6 +128,33 @@ ENTRY %main (a: s32[]) -> s32[] {
 """
 
 
+COUNTED = """
+%body (p: (s32[], f32[2])) -> (s32[], f32[2]) {
+  %p = (s32[], f32[2]) parameter(0)
+  %turn = s32[] get-tuple-element(%p), index=0
+  %x = f32[2] get-tuple-element(%p), index=1
+  %several = s32[] constant(2)
+  %next = s32[] add(%turn, %several)
+  ROOT %both = (s32[], f32[2]) tuple(%next, %x)
+}
+%condition (q: (s32[], f32[2])) -> pred[] {
+  %q = (s32[], f32[2]) parameter(0)
+  %turns = s32[] get-tuple-element(%q), index=0
+  %limit = s32[] constant(5)
+  ROOT %less = pred[] compare(%turns, %limit), direction=LT
+}
+ENTRY %main (a: (s32[], f32[2])) -> (s32[], f32[2]) {
+  %a = (s32[], f32[2]) parameter(0)
+  ROOT %while.1 = (s32[], f32[2]) while(%a), condition=%condition, body=%body
+}
+"""
+
+
+@pytest.mark.parametrize(("added", "runs"), [(1, 5), (2, 3), (5, 1)])
+def test_a_loop_whose_body_does_several_turns_runs_less_often(added, runs):
+    assert hlo.parse(COUNTED.replace("constant(2)", f"constant({added})")).runs["body"] == runs
+
+
 def test_a_loop_without_a_length_is_an_error():
     with pytest.raises(ValueError, match="while.1 has no length"):
         hlo.parse(ENDLESS)

@@ -159,11 +159,26 @@ def trip_count(loop: Instruction, computations: Mapping[str, Mapping[str, Instru
     if known:
         return int(known[1])
     condition = computations[loop.attribute("condition").removeprefix("%")]
-    limits = {
-        int(match[1])
-        for i in condition.values()
-        if i.opcode == "constant" and (match := re.match(r"\((\d+)\)", i.attributes))
-    }
+    limits = {number for i in condition.values() if (number := _constant(i)) is not None}
     if len(limits) != 1:
         raise ValueError(f"the loop {loop.name} has no length that can be read: {sorted(limits)}")
-    return limits.pop()
+    return -(-limits.pop() // _stride(loop, condition, computations))
+
+
+def _constant(instruction: Instruction) -> int | None:
+    """The value of a whole number in HLO."""
+    match = re.match(r"\((\d+)\)", instruction.attributes)
+    return int(match[1]) if match and instruction.opcode == "constant" else None
+
+
+def _stride(loop: Instruction, condition: Mapping[str, Instruction], computations) -> int:
+    """What a turn of the body adds to the counter: more than 1 where XLA does several turns in one."""
+    counters = [i for i in condition.values() if i.opcode == "get-tuple-element"]
+    if len(counters) != 1 or loop.attribute("body") is None:
+        return 1
+    body = computations[loop.attribute("body").removeprefix("%")]
+    made = next(i for i in body.values() if i.root).operands
+    added = body[made[int(counters[0].attribute("index"))]] if len(made) > 1 else None
+    if added is None or added.opcode != "add":
+        return 1
+    return next((n for name in added.operands if (n := _constant(body[name]))), 1)
