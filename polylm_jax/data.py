@@ -9,10 +9,13 @@ devices and threads, and a run goes on at any row at once.
 Shapes: n rows asked for, B rows of a batch over all hosts, L tokens that a row predicts.
 """
 
-import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import functools
+import os
+import queue
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import ClassVar
@@ -207,56 +210,66 @@ class HostShards:
 class BatchIterator(Iterator[Batch]):
     """Batches in order, loaded by background threads `prefetch` batches ahead.
 
-    `wait_seconds` is how long the last one was waited for. An error in a thread is raised by the
-    `next` under way or the following one, even when batches before it are ready.
+    An error in a thread is raised by the `next` under way or the following one, even when batches
+    before it are ready. `next` takes one thing from a queue and puts one into another, for what
+    the trainer's thread waits here is lost to a small step (docs/log.md).
     """
 
     def __init__(self, load: Callable[[int], Batch], starts: range, prefetch: int, workers: int):
         if prefetch < 1 or workers < 1:
             raise InputError(f"prefetch = {prefetch} and workers = {workers}; give 1 or more.")
-        self.wait_seconds = 0.0
-        self._load = load
-        self._starts = iter(starts)
-        self._pending: collections.deque[concurrent.futures.Future] = collections.deque()
-        self._pool = concurrent.futures.ThreadPoolExecutor(workers, thread_name_prefix="batches")
-        for _ in range(prefetch):
-            self._submit()
+        self._load, self._starts = load, starts
+        self._taken = 0
+        self._error: BaseException | None = None
+        self._wanted = queue.SimpleQueue()  # numbers of batches to load; None ends a thread
+        self._places = [queue.SimpleQueue() for _ in range(prefetch)]  # of batch n: n % prefetch
+        for number in range(min(prefetch, len(starts))):
+            self._wanted.put(number)
+        self._threads = [
+            threading.Thread(target=self._work, name=f"batches_{number}", daemon=True)
+            for number in range(workers)
+        ]
+        for thread in self._threads:
+            thread.start()
 
-    def _submit(self) -> None:
-        for start in self._starts:
-            self._pending.append(self._pool.submit(self._load, start))
-            return
+    def _work(self) -> None:
+        if hasattr(os, "SCHED_BATCH"):  # Linux: a thread that wakes doesn't take the trainer's core
+            with contextlib.suppress(PermissionError):
+                os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        while (number := self._wanted.get()) is not None:
+            try:
+                self._places[number % len(self._places)].put(self._load(self._starts[number]))
+            except BaseException as error:  # noqa: BLE001 -- `next` raises it
+                self._error = self._error or error
+                for place in self._places:  # whichever is waited for
+                    place.put(None)
 
     def __next__(self) -> Batch:
-        if not self._pending:
+        if self._taken == len(self._starts):
             self.close()
             raise StopIteration
-        began = time.perf_counter()
-        first = self._pending[0]
-        while not (failed := self._failed()) and not first.done():
-            concurrent.futures.wait(
-                [future for future in self._pending if not future.done()],
-                return_when=concurrent.futures.FIRST_COMPLETED,
-            )
-        self.wait_seconds = time.perf_counter() - began
-        if failed:
+        batch = self._places[self._taken % len(self._places)].get()
+        if self._error:
             self.close()
-            raise failed[0]
-        self._pending.popleft()
-        self._submit()
-        return first.result()
-
-    def _failed(self) -> list[BaseException]:
-        done = (future.exception() for future in self._pending if future.done())
-        return [error for error in done if error]
+            raise self._error
+        self._taken += 1
+        ahead = self._taken + len(self._places) - 1
+        if ahead < len(self._starts):
+            self._wanted.put(ahead)
+        return batch
 
     def close(self) -> None:
         """Drops what is prefetched and ends the threads; a read that hangs ends by itself later."""
-        self._starts = iter(())
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        under_way = [future for future in self._pending if not future.cancelled()]
-        concurrent.futures.wait(under_way, timeout=CLOSE_SECONDS)
-        self._pending.clear()
+        self._starts = self._starts[: self._taken]
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._wanted.get_nowait()
+        for _ in self._threads:
+            self._wanted.put(None)
+        end = time.monotonic() + CLOSE_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+        self._places = [queue.SimpleQueue() for _ in self._places]
 
 
 def batches(
