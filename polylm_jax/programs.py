@@ -17,7 +17,8 @@ from polylm_jax.train_state import TrainState
 from polylm_jax.train_step import make_train_step
 
 # For TPUs: gathers and sums of weights run beside the products that don't need them. By default
-# libtpu waits for each of them.
+# libtpu waits for each of them, or, where one axis has all chips, cuts products into pieces that
+# add up in HBM: the last option (MiB) keeps them whole.
 TPU_OPTIONS = {
     "xla_tpu_enable_async_collective_fusion": "true",
     "xla_tpu_enable_async_collective_fusion_fuse_all_gather": "true",
@@ -27,6 +28,7 @@ TPU_OPTIONS = {
     "xla_enable_async_all_gather": "true",
     "xla_tpu_enable_data_parallel_all_reduce_opt": "true",
     "xla_tpu_data_parallel_opt_different_sized_ops": "true",
+    "xla_jf_spmd_threshold_for_windowed_einsum_mib": "1000000",
 }
 
 
