@@ -9,12 +9,12 @@ import rich.table
 from polylm_jax.terminal import count
 
 GIB = 2**30
+WIDTH = 116  # of the widest table
 
 
 def _console() -> rich.console.Console:
     console = rich.console.Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 160  # a file or a pipe has no width; 80 columns would cut the tables
+    console.width = max(console.width, WIDTH)  # a narrower place wraps a line, and loses nothing
     return console
 
 
@@ -43,8 +43,8 @@ def show(plan: Mapping) -> None:
 
 def show_search(plans: Sequence[Mapping]) -> None:
     """What fits, best first, then what doesn't; what all of them share stands above the table."""
-    columns = ("microbatches", "rows at once", "remat", "GiB", "of HBM", "FLOPs / model")
-    columns += ("step, at the least", "MFU, at the most", "binds")
+    columns = ("micro-\nbatches", "rows\nat once", "remat", "\nGiB", "of\nHBM", "FLOPs\n/ model")
+    columns += ("step, s\nat least", "MFU\nat most", "binds")
     setting = plans[0]["setting"]
     title = f"Search: {_rows(setting)}, loss in {_loss(setting)}; best first"
     table = _table(title, " x ".join(setting["mesh"]), *columns)
@@ -64,12 +64,12 @@ def _searched(plan: Mapping) -> list[str]:
         f"{memory['total'] / memory['hbm']:.0%}",
     ]
     if not plan["fits"]:
-        return [*cells, "does not fit"]
+        return [*cells, "", "", "", "does not fit"]
     work, time = plan["work"], plan["roofline"]
     return [
         *cells,
         f"{work['hardware_flops'] / work['model_flops']:.2f}",
-        f"{time['seconds']:.3g} s",
+        f"{time['seconds']:.3g}",
         f"{time['mfu_bound']:.1%}",
         time["binds"],
     ]
@@ -147,7 +147,7 @@ def _large(number: float) -> str:
 
 
 def _collectives(plan: Mapping) -> rich.table.Table:
-    columns = ("mesh axes", "runs", "GB in hand", "GB sent", "of them beside other work")
+    columns = ("mesh axes", "runs", "GB held", "GB sent", "beside other work")
     table = _table("Collectives of a step, each chip", "kind", *columns)
     for row in plan["collectives"]:
         sent = row["sent_bytes"]
