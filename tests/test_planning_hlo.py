@@ -143,16 +143,22 @@ COUNTED = """
   %limit = s32[] constant(5)
   ROOT %less = pred[] compare(%turns, %limit), direction=LT
 }
-ENTRY %main (a: (s32[], f32[2])) -> (s32[], f32[2]) {
-  %a = (s32[], f32[2]) parameter(0)
+ENTRY %main (x: f32[2]) -> (s32[], f32[2]) {
+  %x.1 = f32[2] parameter(0)
+  %first = s32[] constant(START)
+  %copied = s32[] copy(%first)
+  %a = (s32[], f32[2]) tuple(%copied, %x.1)
   ROOT %while.1 = (s32[], f32[2]) while(%a), condition=%condition, body=%body
 }
 """
 
 
-@pytest.mark.parametrize(("added", "runs"), [(1, 5), (2, 3), (5, 1)])
-def test_a_loop_whose_body_does_several_turns_runs_less_often(added, runs):
-    assert hlo.parse(COUNTED.replace("constant(2)", f"constant({added})")).runs["body"] == runs
+@pytest.mark.parametrize(
+    ("start", "stride", "runs"), [(0, 1, 5), (0, 2, 3), (0, 5, 1), (1, 1, 4), (1, 2, 2)]
+)
+def test_a_loop_with_turns_taken_out_or_joined_runs_less_often(start, stride, runs):
+    text = COUNTED.replace("START", str(start)).replace("constant(2)", f"constant({stride})")
+    assert hlo.parse(text).runs["body"] == runs
 
 
 def test_a_loop_without_a_length_is_an_error():

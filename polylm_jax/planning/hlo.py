@@ -147,14 +147,24 @@ def _runs(computations: Mapping[str, Mapping[str, Instruction]], entry: str) -> 
     runs[entry] = 1
     for name in reversed(computations):
         for instruction in computations[name].values() if runs[name] else ():
-            times = trip_count(instruction, computations) if instruction.opcode == "while" else 1
+            times = 1
+            if instruction.opcode == "while":
+                times = trip_count(instruction, computations[name], computations)
             for called in instruction.called:
                 runs[called] += runs[name] * times
     return runs
 
 
-def trip_count(loop: Instruction, computations: Mapping[str, Mapping[str, Instruction]]) -> int:
-    """How often the body of a `while` runs: XLA's note, else the limit that its condition compares."""
+def trip_count(
+    loop: Instruction,
+    computation: Mapping[str, Instruction],
+    computations: Mapping[str, Mapping[str, Instruction]],
+) -> int:
+    """How often the body of a `while` of a computation runs: XLA's note, else counter and limit.
+
+    The counter starts above 0 where XLA took the first turn out of the loop, and its stride is
+    above 1 where it does several turns in one.
+    """
     known = re.search(r'"known_trip_count":\{"n":"(\d+)"', loop.attributes)
     if known:
         return int(known[1])
@@ -162,7 +172,14 @@ def trip_count(loop: Instruction, computations: Mapping[str, Mapping[str, Instru
     limits = {number for i in condition.values() if (number := _constant(i)) is not None}
     if len(limits) != 1:
         raise ValueError(f"the loop {loop.name} has no length that can be read: {sorted(limits)}")
-    return -(-limits.pop() // _stride(loop, condition, computations))
+    start, stride = 0, 1
+    counters = [i for i in condition.values() if i.opcode == "get-tuple-element"]
+    if len(counters) == 1:
+        place = int(counters[0].attribute("index"))
+        body = computations[loop.attribute("body").removeprefix("%")]
+        start = _start(computation[loop.operands[0]], place, computation)
+        stride = _stride(next(i for i in body.values() if i.root), place, body)
+    return -(-(limits.pop() - start) // stride)
 
 
 def _constant(instruction: Instruction) -> int | None:
@@ -171,14 +188,19 @@ def _constant(instruction: Instruction) -> int | None:
     return int(match[1]) if match and instruction.opcode == "constant" else None
 
 
-def _stride(loop: Instruction, condition: Mapping[str, Instruction], computations) -> int:
-    """What a turn of the body adds to the counter: more than 1 where XLA does several turns in one."""
-    counters = [i for i in condition.values() if i.opcode == "get-tuple-element"]
-    if len(counters) != 1 or loop.attribute("body") is None:
-        return 1
-    body = computations[loop.attribute("body").removeprefix("%")]
-    made = next(i for i in body.values() if i.root).operands
-    added = body[made[int(counters[0].attribute("index"))]] if len(made) > 1 else None
-    if added is None or added.opcode != "add":
+def _start(state: Instruction, place: int, computation: Mapping[str, Instruction]) -> int:
+    """What a loop's counter is before it; 0 where that can't be read."""
+    if state.opcode != "tuple":
+        return 0
+    value = computation[state.operands[place]]
+    while value.opcode in ("copy", "bitcast"):
+        value = computation[value.operands[0]]
+    return _constant(value) or 0
+
+
+def _stride(state: Instruction, place: int, body: Mapping[str, Instruction]) -> int:
+    """What a turn of the body adds to the counter; 1 where that can't be read."""
+    added = body[state.operands[place]] if state.opcode == "tuple" else state
+    if added.opcode != "add":
         return 1
     return next((n for name in added.operands if (n := _constant(body[name]))), 1)
