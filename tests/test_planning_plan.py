@@ -92,6 +92,7 @@ def test_what_fits_ranks_before_what_does_not():
 )
 def test_what_the_compiler_says_of_too_large_a_step(message, gib):
     assert compilation.needed(message) == pytest.approx(gib * 2**30)
+    assert compilation.needed("RESOURCE_EXHAUSTED: something else") is None
 
 
 def test_a_step_that_compiles_but_asks_for_more_than_there_is_does_not_fit():
@@ -101,6 +102,20 @@ def test_a_step_that_compiles_but_asks_for_more_than_there_is_does_not_fit():
         EXPERIMENT.resolve(open_stores=False, num_devices=4), SLICE, [chip], compiled
     )
     assert not told["fits"] and "roofline" not in told
+
+
+def test_a_step_that_the_compiler_refuses_is_told_with_its_words(capsys):
+    refused = compilation.Compiled(compilation.Memory(None), False, "", 1.0, "no [place] in sflag")
+    chip = types.SimpleNamespace(device_kind="TPU v5 lite")
+    told = report.report(
+        EXPERIMENT.resolve(open_stores=False, num_devices=4), SLICE, [chip], refused
+    )
+    plan_view.show(told)
+    plan_view.show_search([told])
+    out = capsys.readouterr().out
+    assert "the compiler says: no [place] in sflag" in out and "unknown" in out
+    assert out.count("does not fit") == 2
+    assert json.loads(json.dumps(told, allow_nan=False)) == told
 
 
 libtpu = pytest.mark.skipif(

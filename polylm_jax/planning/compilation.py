@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.util
-import math
 import os
 import re
 import time
@@ -33,10 +32,10 @@ class Memory:
     """Bytes of one chip's HBM. Arguments are the state and the batch; outputs reuse their place.
 
     total is what the program asks for; temporaries hold gaps, so what lives at once is less.
-    Of a program that doesn't fit, the total alone is known.
+    Of a program that doesn't fit, the total alone is known, and not always.
     """
 
-    total: float
+    total: float | None
     arguments: float | None = None
     temporaries: float | None = None
     outputs: float | None = None
@@ -47,12 +46,13 @@ class Memory:
 
 @dataclasses.dataclass(frozen=True)
 class Compiled:
-    """hlo: the optimized program, '' where it doesn't fit."""
+    """hlo: the optimized program, '' where it doesn't fit. refusal: what the compiler then says."""
 
     memory: Memory
     fits: bool
     hlo: str
     seconds: float
+    refusal: str = ""
 
 
 def devices(topology: Topology) -> list[jax.Device]:
@@ -89,14 +89,15 @@ def compile_step(resolved: Resolved, devices: list[jax.Device]) -> Compiled:
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        return Compiled(Memory(needed(str(error))), False, "", time.perf_counter() - start)
+        said = " ".join(str(error).split())
+        return Compiled(Memory(needed(said)), False, "", time.perf_counter() - start, said[:300])
     return Compiled(_memory(compiled), True, compiled.as_text(), time.perf_counter() - start)
 
 
-def needed(message: str) -> float:
-    """Bytes of HBM that a program would take, from the compiler's refusal."""
+def needed(message: str) -> float | None:
+    """Bytes of HBM that a program would take, from the compiler's refusal; None where it has none."""
     found = _NEEDED.search(message)
-    return float(found[1]) * _UNITS[found[2]] if found else math.nan
+    return float(found[1]) * _UNITS[found[2]] if found else None
 
 
 def _memory(compiled: jax.stages.Compiled) -> Memory:

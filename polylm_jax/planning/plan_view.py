@@ -38,6 +38,8 @@ def show(plan: Mapping) -> None:
     if plan["fits"]:
         for table in (_work(plan), _collectives(plan), _roofline(plan)):
             console.print(table)
+    elif plan["refusal"]:
+        line(f"the compiler says: {plan['refusal']}")
     console.print(_run(plan))
 
 
@@ -60,8 +62,8 @@ def _searched(plan: Mapping) -> list[str]:
         f"{setting['microbatches']}",
         f"{setting['rows_at_once']:g}",
         setting["remat"],
-        f"{memory['total'] / GIB:.1f}",
-        f"{memory['total'] / memory['hbm']:.0%}",
+        _gib(memory["total"]),
+        "" if memory["total"] is None else f"{memory['total'] / memory['hbm']:.0%}",
     ]
     if not plan["fits"]:
         return [*cells, "", "", "", "does not fit"]
@@ -111,14 +113,18 @@ def _memory(plan: Mapping) -> rich.table.Table:
     for what in ("arguments", "temporaries", "outputs", "reused", "code"):
         if memory[what] is not None:
             table.add_row(what, f"{memory[what] / GIB:.2f}")
-    left = memory["hbm"] - memory["total"]
-    table.add_row("[bold]needed", f"[bold]{memory['total'] / GIB:.2f}")
+    table.add_row("[bold]needed", f"[bold]{_gib(memory['total'])}")
     if memory["peak"] is not None:
         table.add_row("alive at the peak", f"{memory['peak'] / GIB:.2f}")
     table.add_row("HBM", f"{memory['hbm'] / GIB:.2f}")
+    left = None if memory["total"] is None else abs(memory["hbm"] - memory["total"])
     verdict = "[green]fits, left over" if plan["fits"] else "[red]does not fit, too much by"
-    table.add_row(verdict, f"{abs(left) / GIB:.2f}")
+    table.add_row(verdict, _gib(left))
     return table
+
+
+def _gib(number: float | None) -> str:
+    return "unknown" if number is None else f"{number / GIB:.2f}"
 
 
 def _work(plan: Mapping) -> rich.table.Table:

@@ -33,6 +33,7 @@ def report(
         "memory": dataclasses.asdict(compiled.memory) | {"hbm": topology.chip.hbm_bytes},
         # libtpu also compiles steps whose sum is more than there is, where what is alive at once fits.
         "fits": compiled.fits and compiled.memory.total <= topology.chip.hbm_bytes,
+        "refusal": compiled.refusal,
         "run": [
             money.at_utilisation(
                 mfu,
