@@ -31,6 +31,18 @@ TPU_OPTIONS = {
     "xla_jf_spmd_threshold_for_windowed_einsum_mib": "1000000",
 }
 
+# And sums of gradients beside products, for the kinds of chip that were planned with it: libtpu
+# refuses 13B on v5e so.
+TPU_SUMS = {"xla_enable_async_reduce_scatter_fusion": "true"}
+TPU_SUMS_KINDS = ("TPU v6 lite", "TPU v6e")  # JAX has said both
+
+
+def compiler_options(device: jax.Device) -> dict[str, str]:
+    """What XLA is told beyond its defaults for a device like this one."""
+    if device.platform != "tpu":
+        return {}
+    return TPU_OPTIONS | (TPU_SUMS if device.device_kind in TPU_SUMS_KINDS else {})
+
 
 @dataclasses.dataclass(frozen=True)
 class Programs:
@@ -98,8 +110,8 @@ class Programs:
 
     def compile_step(self) -> jax.stages.Compiled:
         """The train step, ready to run."""
-        on_tpu = self.mesh.devices.flat[0].platform == "tpu"
-        return self.lower_step().compile(**{"compiler_options": TPU_OPTIONS} if on_tpu else {})
+        options = compiler_options(self.mesh.devices.flat[0])
+        return self.lower_step().compile(**{"compiler_options": options} if options else {})
 
     def fresh_state(self) -> TrainState:
         """Before the first step, from the seed."""

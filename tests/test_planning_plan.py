@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-from polylm_jax import metrics
+from polylm_jax import metrics, programs
 from polylm_jax.errors import InputError
 from polylm_jax.experiment import Experiment, PhaseConfig
 from polylm_jax.model import PolyLMConfig
@@ -116,6 +116,20 @@ def test_a_step_that_the_compiler_refuses_is_told_with_its_words(capsys):
     assert "the compiler says: no [place] in sflag" in out and "unknown" in out
     assert out.count("does not fit") == 2
     assert json.loads(json.dumps(told, allow_nan=False)) == told
+
+
+@pytest.mark.parametrize(
+    ("platform", "kind", "plain", "sums"),
+    [
+        ("cpu", "cpu", False, False),
+        ("tpu", "TPU v5 lite", True, False),
+        ("tpu", "TPU v6 lite", True, True),
+    ],
+)
+def test_options_of_the_compiler_go_by_the_chip(platform, kind, plain, sums):
+    told = programs.compiler_options(types.SimpleNamespace(platform=platform, device_kind=kind))
+    assert (programs.TPU_OPTIONS.items() <= told.items()) == plain
+    assert (programs.TPU_SUMS.items() <= told.items()) == sums
 
 
 libtpu = pytest.mark.skipif(
