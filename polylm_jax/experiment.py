@@ -136,6 +136,9 @@ class Experiment:
         rows = self._rows(schedule, tokenizer) if open_stores else None
         return Resolved(self, schedule, rates, self.mesh.shape(devices), tokenizer, rows)
 
+    def check_start(self) -> None:
+        """InputError where what the run starts from isn't there; a seed always is."""
+
     def check_shapes(self, devices: int) -> None:
         self.model.check()
         self.optimizer.check()

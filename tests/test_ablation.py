@@ -78,7 +78,7 @@ def test_finished_runs_are_never_run_again_and_the_report_is_there(trained, capf
             ["OTHER_BUDGETS = []"],
             "'short' trains on 1,024 tokens and 'both' on 1,536",
         ),
-        (["BASE = 'bath'"], "BASE = 'bath' is no variant. Did you mean 'both'"),
+        (["BASE_VARIANT = 'bath'"], "BASE_VARIANT = 'bath' is no variant. Did you mean 'both'"),
         (["claims.Claim.than = 'shot'"], "claim 'the second phase helps' = 'shot' is no variant"),
         (["VARIANTS = [('both', 'PAIR = 1')]", "claims.Claim.than = 'both'"], "variant 'both': "),
         (["VARIANTS = [('both', \"ONE = {'toy.fr': 1.0}\")]"], "variant 'both': .*toy.fr"),
@@ -129,4 +129,4 @@ def test_a_sigterm_goes_on_to_the_run(tmp_path, monkeypatch):
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=tell).start()
-    assert launching.train("a.gin") == launching.LEFT
+    assert launching.start("train", "a.gin") == launching.LEFT

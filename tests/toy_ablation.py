@@ -55,7 +55,7 @@ two/experiment.PhaseConfig:
 ABLATION_DIR = '{out}'
 SEEDS = (3,)
 VARIANTS = [('short', "PHASES = %SHORT"), ('both',)]
-BASE = 'both'
+BASE_VARIANT = 'both'
 OTHER_BUDGETS = ['short']
 CLAIMS = [@claims.Claim()]
 claims.Claim:

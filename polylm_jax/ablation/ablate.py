@@ -2,7 +2,7 @@
 
 ABLATION_DIR/ablation.json                 the variants, their plans, the claims
             /VARIANT/seed_0/               MODEL_DIR of a run
-            /recipes/VARIANT.seed_0.gin    the run alone: `run.py train --gin_file=...`
+            /recipes/VARIANT.seed_0.gin    the run alone: `run.py train --gin_file=...`, or `finetune`
             /report.html, report.md, report.json, *.png
 """
 
@@ -26,6 +26,7 @@ def ablate(
     *,
     seeds: Sequence[int] = (0, 1, 2),
     base: str = "",
+    mode: str = "train",
     other_budgets: Sequence[str] = (),
     claims: Sequence[Claim] = (),
     title: str = "",
@@ -38,11 +39,12 @@ def ablate(
 ) -> None:
     """Trains variants of a recipe at one budget over seeds, and reports which won where.
 
-    Runs are trained one after another, each by a `run.py train` of its own; a killed one goes on,
+    Runs are trained one after another, each by a `run.py train` (or `finetune`) of its own; a killed one goes on,
     a finished one is never run again, one that another process has is left to it. So the same
     command on several machines that share ABLATION_DIR divides the runs between them.
 
     variants: ('NAME', 'GIN LINE', ...) each; the first is the base, or the one that `base` names.
+    mode: what each run is, 'train' or 'finetune'.
     folder: where runs, their recipes and the report go, local or gs://.
     seeds: each variant is trained with each; differences are taken seed by seed.
     other_budgets: variants whose tokens may differ from the base's; the report says by how much.
@@ -63,12 +65,22 @@ def ablate(
     if reconfigured is None:
         raise InputError("ablate needs `reconfigured`: call it through run.py.")
     made, order = _planned(
-        place, variants, seeds, base, other_budgets, claims, title, reconfigured, variant, seed
+        place,
+        variants,
+        seeds,
+        base,
+        mode,
+        other_budgets,
+        claims,
+        title,
+        reconfigured,
+        variant,
+        seed,
     )
     if not start:
         print("\n".join(f"{place.path}/{run.recipe}" for run in made))
         return
-    failed, elsewhere = _train_all(place, made, order, share_beginnings, alone=bool(variant))
+    failed, elsewhere = _train_all(place, made, order, mode, share_beginnings, bool(variant))
     print(_report(place))
     for run, holder in elsewhere.items():
         print(f"{run.title} is left to another process: {holder}")
@@ -79,7 +91,17 @@ def ablate(
 
 
 def _planned(
-    place: Folder, given, seeds, base, other_budgets, claims, title, reconfigured, variant, seed
+    place: Folder,
+    given,
+    seeds,
+    base,
+    mode,
+    other_budgets,
+    claims,
+    title,
+    reconfigured,
+    variant,
+    seed,
 ) -> tuple[dict[Run, Plan], list[Run]]:
     """All plans, checked and written down, and the runs that this process is to train."""
     found, seeds = variants.read(given), variants.check_seeds(seeds)
@@ -87,7 +109,7 @@ def _planned(
         variants.known(variant, found, "variant")
     if seed is not None and seed not in seeds:
         raise InputError(f"seed = {seed} is not one of SEEDS = {seeds}: give one of them.")
-    made = plans.make(reconfigured, found, seeds, place.path)
+    made = plans.make(reconfigured, found, seeds, place.path, mode)
     base = plans.check(made, found, base, other_budgets, claims)
     for plan in made.values():
         _check_begun(place, plan)
@@ -110,7 +132,12 @@ def _check_begun(place: Folder, plan: Plan) -> None:
 
 
 def _train_all(
-    place: Folder, made: Mapping[Run, Plan], order: Sequence[Run], share: bool, alone: bool
+    place: Folder,
+    made: Mapping[Run, Plan],
+    order: Sequence[Run],
+    mode: str,
+    share: bool,
+    alone: bool,
 ) -> tuple[dict[Run, int], dict[Run, str]]:
     """Trains what isn't done: (runs that failed -> exit code, runs that others have -> who)."""
     failed: dict[Run, int] = {}
@@ -122,7 +149,7 @@ def _train_all(
         try:
             with launching.held(place.path, run):
                 print(f"[{number}/{len(order)}] {run.title}", flush=True)
-                code = _train(place, made, run, share)
+                code = _train(place, made, run, mode, share)
         except InputError as error:
             if alone:
                 raise
@@ -136,7 +163,7 @@ def _train_all(
     return failed, elsewhere
 
 
-def _train(place: Folder, made: Mapping[Run, Plan], run: Run, share: bool) -> int:
+def _train(place: Folder, made: Mapping[Run, Plan], run: Run, mode: str, share: bool) -> int:
     """Trains one run, held: from the end of another that is its beginning, where there is one."""
     plan = made[run]
     if is_done(place, plan):  # by another process, just now
@@ -147,7 +174,7 @@ def _train(place: Folder, made: Mapping[Run, Plan], run: Run, share: bool) -> in
         if other and beginnings.continue_from(other, run, place.path):
             print(f"goes on from {other.run.title}, step {other.resolved.total_steps}", flush=True)
     flags = ["--allow_changes"] if beginnings.is_continued(place, run) else []
-    return launching.train(f"{place.path}/{run.recipe}", *flags)
+    return launching.start(mode, f"{place.path}/{run.recipe}", *flags)
 
 
 def is_done(place: Folder, plan: Plan) -> bool:

@@ -1,7 +1,7 @@
-"""The runs of an ablation, each a `run.py train` of its own, one process at a time on each.
+"""The runs of an ablation, each a `run.py train` or `finetune` of its own, one process at a time on each.
 
-A run is locked by the `ablate` that started it and, in its MODEL_DIR, by its `train`: who finds it
-locked leaves it to the other. What is done is told by the run's own log and never begun again.
+A run is locked by the `ablate` that started it and, in its MODEL_DIR, by itself: who finds it locked
+leaves it to the other. What is done is told by the run's own log and never begun again.
 """
 
 import contextlib
@@ -40,12 +40,12 @@ def held(folder: str, run: Run) -> Iterator[None]:
         lock.close()
 
 
-def train(recipe: str, *flags: str) -> int:
-    """`run.py train` of a gin file in a process of its own; its exit code.
+def start(mode: str, recipe: str, *flags: str) -> int:
+    """`run.py MODE` of a gin file in a process of its own; its exit code.
 
     A SIGTERM goes on to it: it saves and leaves with 143. Ctrl-C reaches it by itself.
     """
-    process = subprocess.Popen([sys.executable, RUN_PY, "train", f"--gin_file={recipe}", *flags])
+    process = subprocess.Popen([sys.executable, RUN_PY, mode, f"--gin_file={recipe}", *flags])
     before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     try:
         return process.wait()

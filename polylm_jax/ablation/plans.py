@@ -16,12 +16,15 @@ from polylm_jax import metrics
 from polylm_jax.ablation import variants
 from polylm_jax.ablation.claims import Claim
 from polylm_jax.ablation.variants import Run, Variant
-from polylm_jax.errors import InputError
+from polylm_jax.errors import InputError, nearest
 from polylm_jax.evaluation import protocol
 from polylm_jax.experiment import Resolved
 
 FILE = "ablation.json"
-EXPERIMENT = "polylm_jax.experiment.Experiment"
+EXPERIMENTS = {  # of each mode that a run may be
+    "train": "polylm_jax.experiment.Experiment",
+    "finetune": "polylm_jax.finetuning.finetune.FinetuningExperiment",
+}
 POINTS = 40  # of the curve of planned tokens
 
 # Gin lines -> (the experiment of the recipe with them, its resolved config).
@@ -46,19 +49,27 @@ class Plan(NamedTuple):
 
 
 def make(
-    reconfigured: Reconfigured, found: Mapping[str, Variant], seeds: Sequence[int], folder: str
+    reconfigured: Reconfigured,
+    found: Mapping[str, Variant],
+    seeds: Sequence[int],
+    folder: str,
+    mode: str = "train",
 ) -> dict[Run, Plan]:
     """The plan of every run, in the order in which they are trained: seed by seed.
 
     Stores that are missing and small are built here, once; InputError, with the variant's name,
-    for whatever `train` would refuse.
+    for whatever `train` or `finetune` would refuse.
     """
+    if mode not in EXPERIMENTS:
+        hint = nearest(mode, EXPERIMENTS)
+        raise InputError(f"MODE = {mode!r} is not one of {', '.join(EXPERIMENTS)}.{hint}")
     plans = {}
     for run in (Run(name, seed) for seed in seeds for name in found):
         place = f"{folder.rstrip('/')}/{run.path}"
         lines = [*found[run.variant].lines, f"SEED = {run.seed}", f"MODEL_DIR = {place!r}"]
         with _said_of(run), _registered_for_itself():
-            experiment, text = reconfigured(lines, EXPERIMENT)
+            experiment, text = reconfigured(lines, EXPERIMENTS[mode])
+            experiment.check_start()
             resolved = experiment.resolve(num_devices=experiment.planned_devices())
         plans[run] = Plan(run, resolved, text)
     return plans
@@ -99,7 +110,7 @@ def check(
     claims: Sequence[Claim],
 ) -> str:
     """The base's name (the first variant where none is given), once budgets and claims are checked."""
-    base = variants.known(base, found, "BASE") if base else next(iter(found))
+    base = variants.known(base, found, "BASE_VARIANT") if base else next(iter(found))
     for name in other:
         variants.known(name, found, "OTHER_BUDGETS")
     for claim in claims:

@@ -44,6 +44,17 @@ class FinetuningExperiment(Experiment):
 
     rows = PackedRows
 
+    def check_start(self) -> None:
+        self.check_base()
+        read_progress(self.base, self.base_step)
+
+    def check_base(self) -> None:
+        """InputError where none is named; a run that goes on needs it no more."""
+        if not self.base:
+            raise InputError(
+                "finetune needs BASE: give the MODEL_DIR of a run, or of what import_hf made."
+            )
+
     def check_shapes(self, devices: int) -> None:
         if self.loss_on not in LOSS_ON:
             raise InputError(
@@ -130,10 +141,7 @@ def finetune(
 
     Raises InputError for bad input, before anything compiles; SystemExit(143) when told to leave.
     """
-    if not experiment.base:
-        raise InputError(
-            "finetune needs BASE: give the MODEL_DIR of a run, or of what import_hf made."
-        )
+    experiment.check_base()
     settings = train.Settings(
         save_every_steps, keep_last, keep_every, eval_every_steps, eval_rows, evaluation,
         log_every_steps, experiment.base, experiment.base_step, allow_changes, grace_seconds, silent_seconds,
