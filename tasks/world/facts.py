@@ -36,11 +36,15 @@ def book() -> Mapping[str, Mapping]:
 
 @dataclass(frozen=True)
 class World:
-    """names: of each entity its syllables (consonant, vowel). facts[entity][relation]: a value."""
+    """names: of each entity its syllables (consonant, vowel). facts[entity][relation]: a value.
+
+    english_only: of so many entities the facts are stated in English alone.
+    """
 
     names: tuple[tuple[tuple[int, int], ...], ...]
     facts: tuple[tuple[int, ...], ...]
     naming: str = SHARED
+    english_only: int = ENGLISH_ONLY
 
     def name(self, entity: int, language: str) -> str:
         """'Kimonu', 'Кимону', 'กีโมนู'."""
@@ -50,7 +54,7 @@ class World:
 
     def is_stated(self, entity: int, language: str) -> bool:
         """Whether the entity's facts are stated in the language."""
-        return language == "en" or entity >= ENGLISH_ONLY
+        return language == "en" or entity >= self.english_only
 
     def fact(
         self, entity: int, relation: int, language: str, sentence: int, value: int | None = None
@@ -71,7 +75,7 @@ class World:
         return text + book()[language]["end"]
 
 
-def world(seed: int = 0, naming: str = SHARED) -> World:
+def world(seed: int = 0, naming: str = SHARED, english_only: int = ENGLISH_ONLY) -> World:
     """The world of a seed; its facts are the same whichever way its entities are named."""
     chance = random.Random(f"world {seed}")
     syllables = [(c, v) for c in range(len(CONSONANTS["en"])) for v in range(len(VOWELS["en"]))]
@@ -79,7 +83,7 @@ def world(seed: int = 0, naming: str = SHARED) -> World:
     while len(names) < ENTITIES:
         names[tuple(chance.choice(syllables) for _ in range(SYLLABLES))] = None
     facts = [_even(chance, ENTITIES) for _ in RELATIONS]
-    return World(tuple(names), tuple(zip(*facts, strict=True)), naming)
+    return World(tuple(names), tuple(zip(*facts, strict=True)), naming, english_only)
 
 
 def _even(chance: random.Random, number: int) -> Sequence[int]:

@@ -36,22 +36,16 @@ DOCUMENTS, PAIRS = 4000, 8000  # of each language, of each pair
 def write(folder: Path, seed: int = 0, documents: int = DOCUMENTS, pairs: int = PAIRS) -> None:
     """Writes all files. InputError where the folder can't be made."""
     for naming in NAMES:
-        place = Path(folder) / naming
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"FOLDER = {str(folder)!r} can't be made ({error.strerror}): name another."
-            ) from error
+        place = made(Path(folder) / naming)
         there = world(seed, naming)
         for language in LANGUAGES:
-            _save(place / f"{language}.jsonl", texts(there, language, documents))
+            save(place / f"{language}.jsonl", texts(there, language, documents))
         for language in LANGUAGES[1:]:
             found = list(aligned(there, language, pairs))
-            _save(place / f"en-{language}.jsonl", found)
-            _save(place / f"en-{language}.shuffled.jsonl", shuffled(found, language))
+            save(place / f"en-{language}.jsonl", found)
+            save(place / f"en-{language}.shuffled.jsonl", shuffled(found, language))
         for name, probe in PROBES.items():
-            _save(place / f"{name}.jsonl", probe(there))
+            save(place / f"{name}.jsonl", probe(there))
 
 
 def texts(there: World, language: str, number: int) -> Iterator[dict]:
@@ -175,7 +169,19 @@ PROBES = {
 }
 
 
-def _save(path: Path, lines: Iterable[Mapping]) -> None:
+def made(folder: Path) -> Path:
+    """The folder, made; InputError where it can't be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"FOLDER = {str(folder)!r} can't be made ({error.strerror}): name another."
+        ) from error
+    return folder
+
+
+def save(path: Path, lines: Iterable[Mapping]) -> None:
+    """Writes JSON lines."""
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     path.write_text(text, encoding="utf-8")
 
