@@ -9,7 +9,7 @@ import rich.table
 from polylm_jax.terminal import count
 
 GIB = 2**30
-WIDTH = 116  # of the widest table
+WIDTH = 120  # of the widest table
 
 
 def _console() -> rich.console.Console:
