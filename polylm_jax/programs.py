@@ -31,8 +31,8 @@ TPU_OPTIONS = {
     "xla_jf_spmd_threshold_for_windowed_einsum_mib": "1000000",
 }
 
-# And sums of gradients beside products, for the kinds of chip that were planned with it: libtpu
-# refuses 13B on v5e so.
+# And sums of gradients beside products, for the kinds of chip that were planned with it: on v5e
+# a fusion of 13B has no room in VMEM so.
 TPU_SUMS = {"xla_enable_async_reduce_scatter_fusion": "true"}
 TPU_SUMS_KINDS = ("TPU v6 lite", "TPU v6e")  # JAX has said both
 
