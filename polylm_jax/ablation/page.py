@@ -21,7 +21,7 @@ code { display: block; font-size: .82rem; overflow-wrap: anywhere } td.wide { mi
 .card b:first-child { font-size: 1.1rem } .note { border-inline-start: 4px solid #d4a72c; padding: .2rem .8rem }
 figure { margin: 0; border: 1px solid var(--line); border-radius: .5rem; padding: .4rem; background: #fff;
  color: #333 } figure svg { width: 100%; height: auto; max-width: 34rem; display: block; margin: auto }
-figcaption { font-size: .85rem; padding: .2rem .4rem } .own { white-space: nowrap }
+figcaption { overflow-wrap: anywhere; font-size: .85rem; padding: .2rem .4rem } .own { white-space: nowrap }
 """
 LEGEND = (
     "<p class=dim>Coloured cells are beyond noise: zero lies outside the 95 % interval over paired "

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from polylm_jax.ablation import comparison, figures, markdown, page, run_records
+from polylm_jax.ablation import comparison, figures, markdown, page, run_records, wording
 from polylm_jax.ablation.comparison import Records
 from polylm_jax.ablation.plans import FILE
 from polylm_jax.ablation.run_records import NOT_BEGUN
@@ -100,7 +100,7 @@ def pictures(plan: Mapping, found: Mapping, records: Records) -> dict[str, tuple
     }
     for number, measure in enumerate(_asked(found), 1):
         figure = figures.curves(records, figures.measure_of(measure), measure.rpartition("/")[2])
-        drawn[f"measure_{number}"] = (figure, measure)
+        drawn[f"measure_{number}"] = (figure, wording.name_of(measure))
     for name, runs in records.items():
         record = max(runs.values(), key=lambda one: one.step)
         figure = figures.tokens(plan["variants"][name], record) if record.ledger else None

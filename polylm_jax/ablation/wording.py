@@ -151,15 +151,19 @@ def claim(one: Mapping) -> str:
     kind = "bootstrap over units and seeds" if one["units"] else "t interval over paired seeds"
     left = f"; {_why_open(one)}" if one["pairs_left_out"] else ""
     return (
-        f"{difference(one['interval'], digits)} ({sides}; {one['interval']['pairs']} pairs, {kind}; "
+        f"{difference(one['interval'], digits)} ({sides}; {_pairs(one['interval']['pairs'])}, {kind}; "
         f"smallest effect of interest {one['smallest_effect']:g}){left}"
     )
+
+
+def _pairs(number: int) -> str:
+    return f"{number} pair{'' if number == 1 else 's'}"
 
 
 def _why_open(one: Mapping) -> str:
     if one["pairs_left_out"]:
         return (
-            f"{one['pairs_left_out']} pairs left out: {name_of(one['only_where'])} below "
+            f"{_pairs(one['pairs_left_out'])} left out: {name_of(one['only_where'])} below "
             f"{one['at_least']:g}"
         )
     return "no pair of runs to compare yet"

@@ -86,7 +86,7 @@ def _scored(source: ItemSource, there: World) -> Callable:
                 spoken = item["asked"] in languages_of(said, there)
                 for name in ("in_language", *(f"in_language_{end}" for end in ends)):
                     groups.setdefault(name, []).append(spoken)
-        return {name: 100 * sum(hits) / len(hits) for name, hits in groups.items()}
+        return {name: 100 * sum(hits) / len(hits) for name, hits in sorted(groups.items())}
 
     return scored
 
