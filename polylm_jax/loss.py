@@ -83,36 +83,38 @@ def _by_chunks(x_BTD, wte_VD, labels_BT, weights_BT, chunks, z_loss, differentia
     """log Z, -log p and the gradients (dx_BTD, dwte_VD), a chunk of positions at a time.
 
     The gradient of the matrix is summed apart in each part of the batch and joined once, after
-    the loop: summed over the devices inside it, it would cross the network for every chunk.
+    the loop: summed over the devices inside it, it would cross the network for every chunk. It is
+    summed transposed, and from slopes that are made once: on a CPU, x is cheaper to turn than the
+    slopes, and they would be made once more, turned (docs/log.md).
     """
     parts = _batch_parts(x_BTD.shape[0])
     matrix_VD = _constrain(wte_VD.astype(x_BTD.dtype), "vocab", None)
 
-    def body(dwte_PVD, chunk):
+    def body(dwte_PDV, chunk):
         x_PRCD, labels_PRC, weights_PRC = chunk
         logits_PRCV = _logits("PRCD,VD->PRCV", x_PRCD, matrix_VD)
         log_z_PRC = jax.nn.logsumexp(logits_PRCV, axis=-1)
         label_PRC = jnp.take_along_axis(logits_PRCV, labels_PRC[..., None], axis=-1)[..., 0]
         nll_PRC = log_z_PRC - label_PRC
         if not differentiate:
-            return dwte_PVD, (log_z_PRC, nll_PRC, None)
+            return dwte_PDV, (log_z_PRC, nll_PRC, None)
         hit_PRCV = labels_PRC[..., None] == jnp.arange(logits_PRCV.shape[-1])
         slope_PRCV = _slope(logits_PRCV, log_z_PRC, hit_PRCV, weights_PRC, z_loss)
-        slope_PRCV = slope_PRCV.astype(x_PRCD.dtype)
+        slope_PRCV = jax.lax.optimization_barrier(slope_PRCV.astype(x_PRCD.dtype))
         dx_PRCD = jnp.einsum("PRCV,VD->PRCD", slope_PRCV, matrix_VD)
-        dwte_PVD += jnp.einsum(
-            "PRCV,PRCD->PVD", slope_PRCV, x_PRCD, preferred_element_type=jnp.float32
+        dwte_PDV += jnp.einsum(
+            "PRCD,PRCV->PDV", x_PRCD, slope_PRCV, preferred_element_type=jnp.float32
         )
-        return _constrain(dwte_PVD, "batch", "vocab", None), (log_z_PRC, nll_PRC, dx_PRCD)
+        return _constrain(dwte_PDV, "batch", None, "vocab"), (log_z_PRC, nll_PRC, dx_PRCD)
 
     split = functools.partial(_split, parts=parts, chunks=chunks)
-    start = jnp.zeros((parts, *wte_VD.shape), jnp.float32) if differentiate else None
-    dwte_PVD, (log_z, nll, dx) = jax.lax.scan(
+    start = jnp.zeros((parts, *wte_VD.shape[::-1]), jnp.float32) if differentiate else None
+    dwte_PDV, (log_z, nll, dx) = jax.lax.scan(
         body, start, (split(x_BTD), split(labels_BT), split(weights_BT))
     )
     if not differentiate:
         return _join(log_z), _join(nll), None
-    dwte_VD = _constrain(jnp.sum(dwte_PVD, axis=0), "vocab", "embed")
+    dwte_VD = _constrain(jnp.sum(dwte_PDV, axis=0).T, "vocab", "embed")
     return _join(log_z), _join(nll), (_join(dx), dwte_VD)
 
 
