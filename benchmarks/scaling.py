@@ -1,6 +1,6 @@
 """The cost of a train step as the work grows, along one axis at a time.
 
-    python -m benchmarks.scaling [--axes=depth,width,...] [--plot=docs/scaling.png]
+    python -m benchmarks.scaling [--axes=depth,width,...] [--plot=docs/scaling.svg]
 
 From a step of 4 layers, width 256, 8,192 tokens of vocabulary, 8 rows of 128 tokens (float32, CPU):
 depth, width, length and vocabulary grow alone, then the same work is spread over simulated devices
