@@ -38,6 +38,8 @@ _LEADER_SECONDS = 3.0  # process 0 serves the others, and they die with it: it l
 
 
 at_leave: list[Callable[[], None]] = []  # called by `leave`, whoever calls it
+_alone = threading.Lock()  # taken for good by the thread that says why this process leaves
+_ALONE_SECONDS = 15.0  # after which another one says so, should that one be stuck
 
 
 def leave(code: int, flush: Callable[[], None] = lambda: None) -> None:
@@ -55,7 +57,11 @@ def leave(code: int, flush: Callable[[], None] = lambda: None) -> None:
 
 
 def leave_alone(error: Exception, flush: Callable[[], None]) -> None:
-    """Ends one of several processes. Python's way out waits for all of them, which may be stuck."""
+    """Ends one of several processes. Python's way out waits for all of them, which may be stuck.
+
+    Of several threads the first one says why: when it goes, collectives break in the others, too.
+    """
+    _alone.acquire(timeout=_ALONE_SECONDS)
     code = 2 if isinstance(error, InputError) else 1
     if code == 1:
         traceback.print_exception(error, file=sys.stdout)

@@ -25,6 +25,14 @@ with peers.Peers(lambda: None, silent_seconds=5):
     print("watching", flush=True)
     time.sleep(600)
 """
+TWO_REASONS = """
+import threading, time
+from polylm_jax import preemption
+preemption.at_leave.append(lambda: time.sleep(1))
+for reason in ("the first", "the second"):
+    error = RuntimeError(f"{reason}: start again from the checkpoint.")
+    threading.Thread(target=preemption.leave_alone, args=(error, lambda: None)).start()
+"""
 HOW = pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
 when_asked = pytest.mark.skipif(
     not os.environ.get("POLYLM_SLOW_TESTS"),
@@ -143,6 +151,14 @@ def test_sigterm_to_one_of_four_saves_on_all(toy_folder, tmp_path):
     assert [process.returncode for process in processes] == [143] * 4, said
     (left,) = toy_run.events(tmp_path / "four", "leave")
     assert left["step"] in [event["step"] for event in toy_run.events(tmp_path / "four", "commit")]
+
+
+def test_one_reason_is_said():
+    (process,) = start(["-c", TWO_REASONS], 1, devices=1)
+    text = process.communicate(timeout=MINUTE)[1]
+    assert process.returncode == 1
+    (sentence,) = sentences(text)
+    assert sentence == "process 0 leaves: the first: start again from the checkpoint."
 
 
 def test_one_process_watches_nobody_and_too_short_a_silence_is_refused():
