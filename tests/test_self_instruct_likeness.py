@@ -1,7 +1,7 @@
 """The pool's index: what it skips could not have been alike."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from polylm_jax.self_instruct.likeness import Pool, rouge_l
@@ -16,6 +16,7 @@ TEXT = st.lists(WORDS, max_size=12).map(" ".join)
     asked=TEXT,
     threshold=st.sampled_from([0.2, 0.5, 0.7, 0.9, 1.0]),
 )
+@example(texts=["a b b b b b b b"], asked="a a", threshold=0.2)  # just the threshold
 def test_the_index_finds_what_plain_comparison_finds(texts, asked, threshold):
     pool = Pool("en", threshold)
     for text in texts:
