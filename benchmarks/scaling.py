@@ -147,6 +147,7 @@ def plot(measured: dict[str, list[dict]], path: str) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
+    matplotlib.rcParams["svg.fonttype"] = "none"  # words stay words
     from matplotlib import pyplot
 
     axes = [axis for axis in measured if axis != "loss_memory"]

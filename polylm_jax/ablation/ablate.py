@@ -39,9 +39,9 @@ def ablate(
 ) -> None:
     """Trains variants of a recipe at one budget over seeds, and reports which won where.
 
-    Runs are trained one after another, each by a `run.py train` (or `finetune`) of its own; a killed one goes on,
-    a finished one is never run again, one that another process has is left to it. So the same
-    command on several machines that share ABLATION_DIR divides the runs between them.
+    Runs are trained one after another, each by a `run.py train` (or `finetune`) of its own; a
+    killed one goes on, a finished one is never run again, one that another process has is left to
+    it. So the same command on several machines that share ABLATION_DIR divides the runs.
 
     variants: ('NAME', 'GIN LINE', ...) each; the first is the base, or the one that `base` names.
     mode: what each run is, 'train' or 'finetune'.
@@ -80,7 +80,7 @@ def ablate(
     if not start:
         print("\n".join(f"{place.path}/{run.recipe}" for run in made))
         return
-    failed, elsewhere = _train_all(place, made, order, mode, share_beginnings, bool(variant))
+    failed, elsewhere = _train_all(place, made, order, share_beginnings, alone=bool(variant))
     print(_report(place))
     for run, holder in elsewhere.items():
         print(f"{run.title} is left to another process: {holder}")
@@ -132,12 +132,7 @@ def _check_begun(place: Folder, plan: Plan) -> None:
 
 
 def _train_all(
-    place: Folder,
-    made: Mapping[Run, Plan],
-    order: Sequence[Run],
-    mode: str,
-    share: bool,
-    alone: bool,
+    place: Folder, made: Mapping[Run, Plan], order: Sequence[Run], share: bool, alone: bool
 ) -> tuple[dict[Run, int], dict[Run, str]]:
     """Trains what isn't done: (runs that failed -> exit code, runs that others have -> who)."""
     failed: dict[Run, int] = {}
@@ -149,7 +144,7 @@ def _train_all(
         try:
             with launching.held(place.path, run):
                 print(f"[{number}/{len(order)}] {run.title}", flush=True)
-                code = _train(place, made, run, mode, share)
+                code = _train(place, made, run, share)
         except InputError as error:
             if alone:
                 raise
@@ -163,7 +158,7 @@ def _train_all(
     return failed, elsewhere
 
 
-def _train(place: Folder, made: Mapping[Run, Plan], run: Run, mode: str, share: bool) -> int:
+def _train(place: Folder, made: Mapping[Run, Plan], run: Run, share: bool) -> int:
     """Trains one run, held: from the end of another that is its beginning, where there is one."""
     plan = made[run]
     if is_done(place, plan):  # by another process, just now
@@ -174,7 +169,7 @@ def _train(place: Folder, made: Mapping[Run, Plan], run: Run, mode: str, share: 
         if other and beginnings.continue_from(other, run, place.path):
             print(f"goes on from {other.run.title}, step {other.resolved.total_steps}", flush=True)
     flags = ["--allow_changes"] if beginnings.is_continued(place, run) else []
-    return launching.start(mode, f"{place.path}/{run.recipe}", *flags)
+    return launching.start(plan.mode, f"{place.path}/{run.recipe}", *flags)
 
 
 def is_done(place: Folder, plan: Plan) -> bool:

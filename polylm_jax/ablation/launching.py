@@ -1,4 +1,4 @@
-"""The runs of an ablation, each a `run.py train` or `finetune` of its own, one process at a time on each.
+"""The runs of an ablation, each a `run.py train` or `finetune` of its own, one process on each.
 
 A run is locked by the `ablate` that started it and, in its MODEL_DIR, by itself: who finds it locked
 leaves it to the other. What is done is told by the run's own log and never begun again.

@@ -32,9 +32,10 @@ Reconfigured = Callable[[Sequence[str], str], tuple[object, str]]
 
 
 class Plan(NamedTuple):
-    """A run, checked, and its recipe as one gin file."""
+    """A run, checked, the mode of run.py that it is, and its recipe as one gin file."""
 
     run: Run
+    mode: str
     resolved: Resolved
     text: str
 
@@ -71,7 +72,7 @@ def make(
             experiment, text = reconfigured(lines, EXPERIMENTS[mode])
             experiment.check_start()
             resolved = experiment.resolve(num_devices=experiment.planned_devices())
-        plans[run] = Plan(run, resolved, text)
+        plans[run] = Plan(run, mode, resolved, text)
     return plans
 
 

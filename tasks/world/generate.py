@@ -10,7 +10,7 @@ FOLDER/shared/en.jsonl, ru.jsonl, th.jsonl       documents: facts of an entity a
 import argparse
 import json
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from polylm_jax.errors import InputError
@@ -186,9 +186,14 @@ def save(path: Path, lines: Iterable[Mapping]) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+def command(about: str, write: Callable[[Path, int], None]) -> None:
+    """`python -m ... FOLDER [--seed=0]`: writes a world; `about` is the module's docstring."""
+    parser = argparse.ArgumentParser(description=about.partition("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     write(given.folder, given.seed)
+
+
+if __name__ == "__main__":
+    command(__doc__, write)

@@ -8,14 +8,13 @@ FOLDER/en.jsonl, es.jsonl, ru.jsonl, th.jsonl     documents: facts of every enti
       /sentences.jsonl                            sentences to translate whose pairs stand nowhere
 """
 
-import argparse
 import random
 from collections.abc import Iterator
 from pathlib import Path
 
 from tasks.world import instruction_types as types
 from tasks.world.facts import ENTITIES, RELATIONS, World, world
-from tasks.world.generate import made, save, texts
+from tasks.world.generate import command, made, save, texts
 
 PER_TYPE = 300  # of tuning, in each language
 DOCUMENTS, PAIRS = 4000, 8000
@@ -113,8 +112,4 @@ def _item(there: World, name: str, slots: tuple[int, ...], language: str) -> dic
 PROBES = {"seen": seen, "unseen_types": unseen_types, "sentences": sentences}
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    write(given.folder, given.seed)
+    command(__doc__, write)
