@@ -98,11 +98,10 @@ class RatePhase:
         return jnp.where(step < self.warmup_steps, warmed, cooled)
 
 
-def learning_rate(phases: Sequence[RatePhase]) -> Callable[[jax.Array], jax.Array]:
-    """Step (int, from 0 over the whole run) -> learning rate (float32).
+def curves(phases: Sequence[RatePhase]) -> list[tuple[int, RatePhase]]:
+    """The curves of a run, each with the step it begins at; one that is continued is one, longer.
 
-    After the last phase its final rate holds. InputError for no phase, a first one that holds, and
-    one that continues what is no curve.
+    InputError for no phase, a first one that holds, and one that continues what is no curve.
     """
     if not phases:
         raise InputError("a run needs one learning rate phase at least.")
@@ -115,6 +114,15 @@ def learning_rate(phases: Sequence[RatePhase]) -> Callable[[jax.Array], jax.Arra
         elif phase.policy != "hold":
             starts.append((begin, phase))
         begin += phase.steps
+    return starts
+
+
+def learning_rate(phases: Sequence[RatePhase]) -> Callable[[jax.Array], jax.Array]:
+    """Step (int, from 0 over the whole run) -> learning rate (float32).
+
+    After the last phase its final rate holds. InputError as of `curves`.
+    """
+    starts = curves(phases)
 
     def at(step):
         rate = jnp.zeros((), jnp.float32)

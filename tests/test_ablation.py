@@ -1,5 +1,7 @@
 """`run.py ablate` as a user has it: runs as processes, one at a time on each, finished ones left alone."""
 
+import dataclasses
+import json
 import os
 import re
 import signal
@@ -29,41 +31,48 @@ def clean():
 
 @pytest.fixture(scope="module")
 def trained(toy_folder, tmp_path_factory):
-    """(the recipe's argument, ABLATION_DIR): both variants trained, each by a process."""
+    """(the recipe's argument, ABLATION_DIR): its variants trained, each by a process."""
     folder = tmp_path_factory.mktemp("ablation")
     recipe = toy_ablation.recipe(folder / "toy.gin", toy_folder, folder / "out")
     assert run.main(["ablate", recipe]) == 0
     return recipe, folder / "out"
 
 
-def phases():
+def phases(*steps):
     first, second = toy_run.phases(8, 4, 0)
+    first = dataclasses.replace(first, warmup_steps=2)
+    third = dataclasses.replace(first, name="three", rate="hold")
     return [
-        toy_run.PhaseConfig(
-            first.mixture, steps=8, warmup_steps=2, peak_learning_rate=1e-2
-        ),
-        second,
-    ]  # fmt: skip
+        dataclasses.replace(phase, steps=n)
+        for phase, n in zip((first, second, third), steps, strict=False)
+    ]
 
 
-def test_a_run_that_begins_as_another_goes_on_from_its_end_exactly(trained, toy_folder, tmp_path):
-    changes = {"phases": phases(), "seed": 3, "mesh": toy_run.MeshConfig()}
+@pytest.mark.parametrize(
+    ("variant", "steps", "begins"),
+    [("both", (8, 4), ("short", 8)), ("turned", (8, 2, 2), ("both", 10))],
+)
+def test_a_run_that_begins_as_another_goes_on_from_its_checkpoint_exactly(
+    trained, toy_folder, tmp_path, variant, steps, begins
+):
+    changes = {"phases": phases(*steps), "seed": 3, "mesh": toy_run.MeshConfig()}
     toy_run.run(toy_folder, tmp_path / "whole", changes, eval_every_steps=4)
-    folder = trained[1] / "both/seed_3"
+    folder = trained[1] / variant / "seed_3"
     toy_run.assert_bitwise_equal(
         toy_run.final_state(toy_folder, folder, **changes),
         toy_run.final_state(toy_folder, tmp_path / "whole", **changes),
     )
     assert toy_run.losses(folder) == toy_run.losses(tmp_path / "whole")
-    assert [event["step"] for event in toy_run.events(folder, "start")] == [8]
-    assert (folder / "continued_from.json").exists()
+    assert [event["step"] for event in toy_run.events(folder, "start")] == [begins[1]]
+    continued = json.loads((folder / "continued_from.json").read_text())
+    assert continued == {"run": f"{begins[0]}, seed 3", "step": begins[1]}
 
 
 def test_finished_runs_are_never_run_again_and_the_report_is_there(trained, capfd):
     before = {p: p.stat().st_mtime for p in trained[1].rglob("events.jsonl")}
     assert run.main(["ablate", trained[0]]) == 0
     out = capfd.readouterr().out
-    assert out.count("done before") == 2 and "report.html" in out
+    assert out.count("done before") == 3 and "report.html" in out
     assert {p: p.stat().st_mtime for p in trained[1].rglob("events.jsonl")} == before
     assert run.main(["ablate", trained[0], "--report_only"]) == 0
     assert "the second phase helps" in (trained[1] / "report.html").read_text()

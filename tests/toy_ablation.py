@@ -32,7 +32,8 @@ TASKS = None
 SEQUENCE_LENGTH = 16
 BATCH_SIZE = 8
 EVAL_EVERY_STEPS = 4
-SAVE_EVERY_STEPS = 4
+SAVE_EVERY_STEPS = 2
+train.train.keep_every = 10
 train.train.tensorboard = False
 train.train.log_every_steps = 1
 train.train.compilation_cache_dir = '{folder}/compiled'
@@ -41,6 +42,7 @@ experiment.Experiment.num_chunks = 2
 ONE = {{'toy.en': 0.7, 'toy.th': 0.3}}
 STAGES = [@one/experiment.PhaseConfig(), @two/experiment.PhaseConfig()]
 SHORT = [@one/experiment.PhaseConfig()]
+TURNED = [@one/experiment.PhaseConfig(), @two/experiment.PhaseConfig(), @three/experiment.PhaseConfig()]
 PHASES = %STAGES
 PAIRS = 0.2
 one/experiment.PhaseConfig:
@@ -50,11 +52,16 @@ one/experiment.PhaseConfig:
   peak_learning_rate = 1e-2
 two/experiment.PhaseConfig:
   mixture = {{'toy.en': 0.3, 'toy.th': 0.5, 'toy.en_th': 0.2}}
-  steps = 4
+  steps = %TWO
+  rate = 'hold'
+TWO = 4
+three/experiment.PhaseConfig:
+  mixture = %ONE
+  steps = 2
   rate = 'hold'
 ABLATION_DIR = '{out}'
 SEEDS = (3,)
-VARIANTS = [('short', "PHASES = %SHORT"), ('both',)]
+VARIANTS = [('short', "PHASES = %SHORT"), ('both',), ('turned', "PHASES = %TURNED", "TWO = 2")]
 BASE_VARIANT = 'both'
 OTHER_BUDGETS = ['short']
 CLAIMS = [@claims.Claim()]

@@ -53,7 +53,7 @@ def ablate(
     variant, seed: only the runs of this variant, of this seed.
     start: False checks everything and writes the runs' recipes, and trains nothing.
     report_only: writes the report from the logs as they are, at any time, and does nothing else.
-    share_beginnings: a run whose beginning is another finished run goes on from its end.
+    share_beginnings: a run goes on from a checkpoint of a finished one that began the same.
     reconfigured: what run.py gives: the recipe with further lines.
 
     Raises InputError for bad input, before anything is trained; SystemExit(143) when told to leave.
@@ -159,15 +159,15 @@ def _train_all(
 
 
 def _train(place: Folder, made: Mapping[Run, Plan], run: Run, share: bool) -> int:
-    """Trains one run, held: from the end of another that is its beginning, where there is one."""
+    """Trains one run, held: from the longest beginning that another one has of it."""
     plan = made[run]
     if is_done(place, plan):  # by another process, just now
         return 0
     if share and not place.list(f"{run.path}/"):
-        done = [other for other in made if other.seed == run.seed and is_done(place, made[other])]
-        other = beginnings.donor(plan, made, done)
-        if other and beginnings.continue_from(other, run, place.path):
-            print(f"goes on from {other.run.title}, step {other.resolved.total_steps}", flush=True)
+        done = [made[other] for other in made if is_done(place, made[other])]
+        if beginning := beginnings.longest(plan, done, place.path):
+            beginnings.continue_from(beginning, run, place.path)
+            print(f"goes on from {beginning.run.title}, step {beginning.step}", flush=True)
     flags = ["--allow_changes"] if beginnings.is_continued(place, run) else []
     return launching.start(plan.mode, f"{place.path}/{run.recipe}", *flags)
 
