@@ -18,6 +18,7 @@ from polylm_jax import command_line, huge_pages
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.gin_errors import explained, misspelt
 from polylm_jax.stderr import imports_kept_quiet
+from polylm_jax.tensorflow_devices import leave_gpus
 
 MODES = {
     "clean": "polylm_jax.corpus.cleaning.clean",
@@ -92,6 +93,7 @@ def configure(files: list[str], overrides: list[str], search_paths: Iterable[str
         gin.add_config_file_search_path(str(folder))
     with explained("", vocabulary), imports_kept_quiet():
         gin.parse_config_files_and_bindings(files, None, finalize_config=False)
+        leave_gpus()
     used = {"/".join(ref.scopes) for ref in gin.config.iterate_references(bindings())}
     for override in overrides:
         name = override.partition(" = ")[0]

@@ -12,7 +12,9 @@ import time
 import uuid
 from collections.abc import Mapping
 
+from polylm_jax.stderr import imports_kept_quiet
 from polylm_jax.storage import Folder
+from polylm_jax.tensorflow_devices import leave_gpus
 
 
 class JsonLines:
@@ -158,8 +160,10 @@ class RunLog:
 
 def _tensorboard(path: str):
     """A writer in a thread of its own; imported here because it brings TensorFlow, 4 s."""
-    from clu import metric_writers
+    with imports_kept_quiet():
+        from clu import metric_writers
 
+        leave_gpus()
     return metric_writers.AsyncWriter(metric_writers.SummaryWriter(path))
 
 

@@ -1,6 +1,7 @@
 """Standard error without the lines that TensorFlow's C++ writes while it is imported.
 
-No setting of TensorFlow 2.21 keeps them back: they come before its logging is set up.
+No setting of TensorFlow 2.21 keeps them back: they come before its logging is set up. That there is
+no GPU, it says as an error; where there should be one, JAX says it too.
 """
 
 import contextlib
@@ -11,7 +12,8 @@ import tempfile
 from collections.abc import Iterator
 
 NOISE = re.compile(
-    rb"[IW]\d{4} [\d:.]+ +\d+ \w+\.cc:\d+\] |WARNING: All log messages before absl::"
+    rb"[IW]\d{4} [\d:.]+ +\d+ \w+\.cc:\d+\] |E\d{4} [\d:.]+ +\d+ cuda_platform\.cc:"
+    rb"|WARNING: All log messages before absl::"
 )
 
 
