@@ -63,7 +63,8 @@ def test_a_run_that_begins_as_another_goes_on_from_its_checkpoint_exactly(
         toy_run.final_state(toy_folder, tmp_path / "whole", **changes),
     )
     assert toy_run.losses(folder) == toy_run.losses(tmp_path / "whole")
-    assert [event["step"] for event in toy_run.events(folder, "start")] == [begins[1]]
+    (start,) = toy_run.events(folder, "start")
+    assert start["step"] == start["reached"] == begins[1]
     continued = json.loads((folder / "continued_from.json").read_text())
     assert continued == {"run": f"{begins[0]}, seed 3", "step": begins[1]}
 

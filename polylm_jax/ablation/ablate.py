@@ -164,7 +164,8 @@ def _train(place: Folder, made: Mapping[Run, Plan], run: Run, share: bool) -> in
     if is_done(place, plan):  # by another process, just now
         return 0
     if share and not place.list(f"{run.path}/"):
-        done = [made[other] for other in made if is_done(place, made[other])]
+        others = [other for other in made.values() if other.run.seed == run.seed]
+        done = [other for other in others if is_done(place, other)]
         if beginning := beginnings.longest(plan, done, place.path):
             beginnings.continue_from(beginning, run, place.path)
             print(f"goes on from {beginning.run.title}, step {beginning.step}", flush=True)

@@ -11,7 +11,7 @@ import hashlib
 import os
 import pathlib
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -22,9 +22,11 @@ from polylm_jax.ablation.run_records import CONTINUED, LOGS
 from polylm_jax.ablation.variants import Run
 from polylm_jax.checkpoint import FOLDER
 from polylm_jax.experiment import Resolved
-from polylm_jax.optimizer import RatePhase
 from polylm_jax.output_folder import building
+from polylm_jax.run_log import JsonLines
 from polylm_jax.storage import Folder, to_json
+
+COMPARED_ROWS = 1 << 20  # at a time: a pod's run has hundreds of millions
 
 
 class Beginning(NamedTuple):
@@ -35,15 +37,14 @@ class Beginning(NamedTuple):
 
 
 def longest(plan: Plan, done: Iterable[Plan], folder: str) -> Beginning | None:
-    """The longest beginning of a run that a finished one of its seed has a checkpoint of.
+    """The longest beginning of a run that one of the finished ones has a checkpoint of.
 
     On gs:// none is looked for.
     """
     root = Folder(folder, "ABLATION_DIR").local
     found = []
     for other in done if root else ():
-        kept = _kept(root / other.run.path / FOLDER)
-        if other.run.seed == plan.run.seed and kept:
+        if kept := _kept(root / other.run.path / FOLDER):
             shared = min(shared_steps(other, plan), plan.resolved.total_steps - 1)
             found += [Beginning(other.run, step) for step in kept if step <= shared]
     return max(found, key=lambda one: one.step, default=None)
@@ -62,18 +63,16 @@ def shared_steps(one: Plan, other: Plan) -> int:
         return 0
     if a.tokenizer.fingerprint != b.tokenizer.fingerprint:
         return 0
-    steps = min(a.total_steps, b.total_steps)
     # A curve that only one of them has is the same up to where it begins.
-    steps = min([steps, *(begin for begin, _ in _differing(a.rates, b.rates))])
-    rows = np.arange(steps * a.experiment.batch_size)
-    differs = np.any(_reads(a, rows) != _reads(b, rows), axis=0)
-    return int(np.argmax(differs)) // a.experiment.batch_size if differs.any() else steps
-
-
-def _differing(a: Sequence[RatePhase], b: Sequence[RatePhase]) -> list[tuple[int, RatePhase]]:
-    """The curves of the learning rate that only one of two runs has."""
-    ours, theirs = optimizer.curves(a), optimizer.curves(b)
-    return [curve for curve in ours + theirs if (curve in ours) != (curve in theirs)]
+    curves = set(optimizer.curves(a.rates)) ^ set(optimizer.curves(b.rates))
+    steps = min([a.total_steps, b.total_steps, *(begin for begin, _ in curves)])
+    size = a.experiment.batch_size
+    for start in range(0, steps * size, COMPARED_ROWS):
+        rows = np.arange(start, min(start + COMPARED_ROWS, steps * size))
+        differs = np.any(_reads(a, rows) != _reads(b, rows), axis=0)
+        if differs.any():
+            return int(rows[np.argmax(differs)]) // size
+    return steps
 
 
 def _settings(experiment) -> object:
@@ -93,7 +92,7 @@ def _reads(resolved: Resolved, rows: np.ndarray) -> np.ndarray:
 
 
 def continue_from(beginning: Beginning, run: Run, folder: str) -> None:
-    """Makes the run's MODEL_DIR of a beginning. Log lines of later steps go when the run starts."""
+    """Makes the run's MODEL_DIR of a beginning, with its log lines."""
     root, step = Folder(folder, "ABLATION_DIR").local, str(beginning.step)
     there = root / beginning.run.path
     with building(str(root / run.path), size_of(there / FOLDER / step)) as place:
@@ -101,6 +100,7 @@ def continue_from(beginning: Beginning, run: Run, folder: str) -> None:
         for name in LOGS:
             if (there / f"{name}.jsonl").exists():
                 shutil.copy(there / f"{name}.jsonl", place)
+                JsonLines(Folder(str(place)), f"{name}.jsonl", beginning.step).close()
         about = {"run": beginning.run.title, "step": beginning.step}
         (place / CONTINUED).write_bytes(to_json(about))
 
