@@ -1,11 +1,13 @@
 """Only TensorFlow's start-up lines are lost from standard error."""
 
 import os
+import pathlib
 import subprocess
 import sys
 
 from polylm_jax import stderr
 
+REPO = pathlib.Path(__file__).resolve().parent.parent
 LINES = (
     b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n",
     b"I0000 00:00:1795433361.425898    5932 port.cc:153] oneDNN custom operations are on.\n",
@@ -34,5 +36,6 @@ def test_tensorflow_leaves_gpus_to_jax_and_says_nothing_of_their_absence():
         "assert not tf.config.get_visible_devices('GPU')\n"
         "tensorflow_devices.leave_gpus()\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, check=True)
     assert b"cuInit" not in done.stderr
