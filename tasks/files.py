@@ -1,35 +1,22 @@
-"""Files of text: found by glob and read as bytes, on local disk, gs:// or any scheme TF knows."""
+"""Files of text: found by glob, on local disk, gs:// or any scheme that TensorFlow knows."""
 
-import bz2
 import glob
-import gzip
 import io
-import lzma
 import os
 import re
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import tensorflow as tf
-import zstandard
 
+from polylm_jax import text_files
 from polylm_jax.errors import InputError
 from polylm_jax.storage import Folder
+from polylm_jax.text_files import is_remote
 
 _REMOTE_BLOCK = 8 << 20  # bytes asked of a bucket at once
-_LOCAL_BLOCK = 1 << 20
-_ZSTD_BLOCK = 128 << 10
 _MAGIC = "*?["
-
-COMPRESSED = {
-    ".gz": gzip.open,
-    ".xz": lzma.open,
-    ".bz2": bz2.open,
-    ".zst": lambda raw: io.BufferedReader(_Zstd(raw), _LOCAL_BLOCK),
-}
-_BROKEN = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zstandard.ZstdError)
 
 
 class File(NamedTuple):
@@ -39,20 +26,9 @@ class File(NamedTuple):
     size: int
 
 
-def is_remote(path: str) -> bool:
-    """Whether a path names a scheme ('gs://...') and not the local disk."""
-    return "://" in path
-
-
 def join(folder: str, path: str) -> str:
     """`path` under `folder`, unless it stands by itself (absolute or with a scheme)."""
     return path if not folder or is_remote(path) else os.path.join(str(folder), path)
-
-
-def suffix(path: str) -> str:
-    """The ending that says how a file is compressed ('.gz'), or ''."""
-    ending = os.path.splitext(path)[1].lower()
-    return ending if ending in COMPRESSED else ""
 
 
 def expand(patterns: str | Sequence[str], field: str) -> tuple[File, ...]:
@@ -68,7 +44,7 @@ def expand(patterns: str | Sequence[str], field: str) -> tuple[File, ...]:
 
 def _expand_one(pattern: str, field: str) -> Iterator[File]:
     files = []
-    with _naming(pattern, field):
+    with text_files.naming(pattern, field, tf.errors.OpError):
         if pattern.startswith("gs://") and not _in_bucket(pattern, field):
             pass
         elif is_remote(pattern):
@@ -98,98 +74,28 @@ def _in_bucket(pattern: str, field: str) -> bool:
     return there if fixed == pattern else bool(place.list(name))
 
 
-@contextmanager
-def open_bytes(path: str) -> Iterator[io.BufferedIOBase]:
-    """A file's bytes, decompressed as its ending says; seekable when it isn't compressed.
-
-    Raises InputError when it isn't there or its compressed data is cut short or broken.
-    """
-    with _naming(path, "path"):
-        raw = _open_remote(path) if is_remote(path) else _open_local(path)
-    with raw:
-        if not suffix(path):
-            yield raw
-            return
-        try:
-            with io.BufferedReader(COMPRESSED[suffix(path)](raw), _LOCAL_BLOCK) as plain:
-                yield plain
-        except _BROKEN as error:
-            raise InputError(
-                f"path: {path!r} ends early or isn't {suffix(path)} data ({error}); get it again."
-            ) from error
+def open_bytes(path: str) -> AbstractContextManager[io.BufferedReader]:
+    """`text_files.open_bytes` of any scheme that TensorFlow knows."""
+    return text_files.open_bytes(path, opener=open_scheme)
 
 
-def count_lines(path: str, stop: int | None = None) -> int:
-    """How many newlines stand in the first `stop` bytes of a file (None: in all of it)."""
-    with open_bytes(path) as file:
-        return sum(block.count(b"\n") for block in _blocks(file, stop))
+def open_text(path: str) -> AbstractContextManager[io.BufferedReader]:
+    """`text_files.open_text` of any scheme that TensorFlow knows."""
+    return text_files.open_text(path, opener=open_scheme)
 
 
-def _blocks(file: io.BufferedIOBase, stop: int | None) -> Iterable[bytes]:
-    left = stop
-    while block := file.read(_LOCAL_BLOCK if left is None else min(_LOCAL_BLOCK, left)):
-        left = None if left is None else left - len(block)
-        yield block
-
-
-def _open_local(path: str) -> io.BufferedReader:
-    return io.BufferedReader(io.FileIO(path), _LOCAL_BLOCK)
-
-
-def _open_remote(path: str) -> io.BufferedReader:
-    file = tf.io.gfile.GFile(path, "rb")
-    return io.BufferedReader(_Remote(file, file.size()), _REMOTE_BLOCK)
-
-
-@contextmanager
-def _naming(path: str, field: str) -> Iterator[None]:
-    """Turns what the file system says into one sentence that names the field and the path."""
-    try:
-        yield
-    except (OSError, tf.errors.OpError) as error:
-        said = getattr(error, "strerror", None) or str(error)
-        reason = " ".join(said.split())[:200]
-        raise InputError(
-            f"{field}: {path!r} can't be read ({reason}); check the path and its permissions."
-        ) from error
-
-
-class _Zstd(io.RawIOBase):
-    """Decompressed zstd frames; zstandard's own reader takes a file that is cut short for whole."""
-
-    def __init__(self, raw: io.BufferedIOBase):
-        self._raw, self._frame, self._waiting, self._ready = raw, None, b"", b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer) -> int:
-        while not self._ready and self._decompress():
-            pass
-        data, self._ready = self._ready[: len(buffer)], self._ready[len(buffer) :]
-        buffer[: len(data)] = data
-        return len(data)
-
-    def _decompress(self) -> bool:
-        """Decompresses one more block; False at the end. Raises EOFError inside a frame."""
-        block = self._waiting or self._raw.read(_ZSTD_BLOCK)
-        if not block:
-            if self._frame is not None:
-                raise EOFError("the last frame isn't complete")
-            return False
-        self._frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
-        self._ready = memoryview(self._frame.decompress(block))
-        self._waiting = b""
-        if self._frame.eof:
-            self._waiting, self._frame = self._frame.unused_data, None
-        return True
+def open_scheme(path: str) -> io.BufferedReader:
+    """A file of a scheme, by TensorFlow's file systems. Raises InputError where it can't be read."""
+    with text_files.naming(path, "path", tf.errors.OpError):
+        file = tf.io.gfile.GFile(path, "rb")
+        return io.BufferedReader(_Remote(path, file, file.size()), _REMOTE_BLOCK)
 
 
 class _Remote(io.RawIOBase):
     """TF's GFile as Python's raw file, so that buffering and decompression are the usual ones."""
 
-    def __init__(self, file, size: int):
-        self._file, self._size = file, size
+    def __init__(self, path: str, file: tf.io.gfile.GFile, size: int):
+        self._path, self._file, self._size = path, file, size
 
     def readable(self) -> bool:
         return True
@@ -206,7 +112,8 @@ class _Remote(io.RawIOBase):
         return base + offset
 
     def readinto(self, buffer) -> int:
-        data = self._file.read(min(len(buffer), max(0, self._size - self.tell())))
+        with text_files.naming(self._path, "path", tf.errors.OpError):
+            data = self._file.read(min(len(buffer), max(0, self._size - self.tell())))
         buffer[: len(data)] = data
         return len(data)
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from polylm_jax.errors import InputError, nearest
+from polylm_jax.text_files import MARK
+from polylm_jax.text_lines import NOT_UTF8, parse_json
 from tasks import files, lines
-from tasks.json_objects import NOT_UTF8, parse_json
 
 BadLine = Callable[[str, int, str, bytes], None]  # path, line number from 1, reason, raw bytes
 Record = dict[str, str]
@@ -159,8 +160,9 @@ class Tsv(Reader):
         named = [c for c in (*self.columns.values(), self.id) if isinstance(c, str)]
         if not named:
             return []
-        with files.open_bytes(path) as file:
-            header = file.readline().decode("utf-8-sig", "replace").rstrip("\r\n").split("\t")
+        with files.open_text(path) as file:
+            header = file.readline().replace(MARK, b"").decode("utf-8", "replace")
+        header = header.rstrip("\r\n").split("\t")
         for name in named:
             if name not in header:
                 raise InputError(
@@ -273,11 +275,11 @@ def _packed(found: Sequence[files.File], unit_bytes: int) -> dict[str, list[file
 
 
 def _whole(file: files.File) -> bytes:
-    with files.open_bytes(file.path) as opened:
+    with files.open_text(file.path) as opened:
         raw = opened.read(MAX_TEXT_FILE + 1)
     if len(raw) > MAX_TEXT_FILE:
         raise InputError(
             f"documents is 'file', but {file.path!r} has more than {MAX_TEXT_FILE >> 20} MiB of "
             "text: say documents='blank_lines' (as CC-100 comes) or documents='line'."
         )
-    return raw.removeprefix(b"\xef\xbb\xbf")
+    return raw.replace(MARK, b"")

@@ -9,10 +9,11 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from tasks.files import File, count_lines, open_bytes, suffix
+from polylm_jax import text_lines
+from polylm_jax.text_files import suffix
+from tasks.files import File, open_scheme
 
 UNIT_BYTES = 64 << 20
-_BOM = b"\xef\xbb\xbf"
 
 
 class Range(NamedTuple):
@@ -36,8 +37,8 @@ def ranges(file: File, unit_bytes: int) -> Iterator[Range]:
 
 
 def read_lines(unit: Range) -> Iterator[bytes]:
-    """The lines of a range with their newlines; the first line of a file without its BOM."""
-    for _, line in _lines_with_offsets(unit):
+    """The lines of a range with their newlines, without byte order marks."""
+    for _, line in text_lines.read_lines(*unit, opener=open_scheme):
         yield line
 
 
@@ -47,7 +48,8 @@ def read_paragraphs(unit: Range) -> Iterator[tuple[int, list[bytes]]]:
     ours = unit.start == 0
     first = 0
     # A document that we began is read to its end, past the range's.
-    for index, (offset, line) in enumerate(_lines_with_offsets(unit, past_end=True)):
+    lines = text_lines.read_lines(*unit, past_end=True, opener=open_scheme)
+    for index, (offset, line) in enumerate(lines):
         past_end = offset >= unit.stop and not suffix(unit.path)
         if ours and line.strip():
             first = first if document else index
@@ -68,32 +70,4 @@ def first_line_number(unit: Range) -> Callable[[], int]:
 
     Only a bad line needs it, and it costs a pass over what stands before the range.
     """
-
-    @functools.cache
-    def number() -> int:
-        if unit.start == 0:
-            return 1
-        return 1 + count_lines(unit.path, _first_offset(unit))
-
-    return number
-
-
-def _first_offset(unit: Range) -> int:
-    """Where the first line that begins in a range begins (or where the range's last line ends)."""
-    with open_bytes(unit.path) as file:
-        file.seek(unit.start - 1)
-        return unit.start - 1 + len(file.readline())
-
-
-def _lines_with_offsets(unit: Range, past_end: bool = False) -> Iterator[tuple[int, bytes]]:
-    with open_bytes(unit.path) as file:
-        offset = 0
-        if unit.start:
-            file.seek(unit.start - 1)
-            offset = unit.start - 1 + len(file.readline())
-        whole = past_end or bool(suffix(unit.path))
-        for line in file:
-            if offset >= unit.stop and not whole:
-                return
-            yield offset, line.removeprefix(_BOM) if offset == 0 else line
-            offset += len(line)
+    return functools.cache(lambda: text_lines.line_number(unit.path, unit.start, open_scheme))

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from polylm_jax.errors import InputError
+from polylm_jax.text_files import MARK, suffix
+from polylm_jax.text_lines import NOT_UTF8
 from tasks import files
 from tasks.formats import BadLine, Reader, Record
-from tasks.json_objects import NOT_UTF8
 
 UNIT_LINES = 200_000
 
@@ -70,7 +71,7 @@ class Moses(Reader):
     def read(self, unit: Lines, bad: BadLine) -> Iterator[Record]:
         sides = [_lines_from(path, at) for path, at in zip(unit.paths, unit.offsets)]
         for number in range(unit.start, unit.stop):
-            raws = [next(side) for side in sides]
+            raws = [next(side).replace(MARK, b"") for side in sides]
             try:
                 texts = [raw.decode().strip() for raw in raws]
             except UnicodeDecodeError:
@@ -83,7 +84,7 @@ class Moses(Reader):
                 bad(unit.paths[0], number + 1, f"no text in language {name!r}", b"\t".join(raws))
 
     def _cut(self, together: tuple[files.File, ...]) -> Iterator[Lines]:
-        compressed = any(files.suffix(file.path) for file in together)
+        compressed = any(suffix(file.path) for file in together)
         every = sys.maxsize if compressed else self.unit_lines  # one unit: there's no seeking in it
         starts, counts = zip(*(_index(file.path, every) for file in together))
         if len(set(counts)) > 1:
@@ -100,7 +101,7 @@ class Moses(Reader):
 def _index(path: str, every: int) -> tuple[list[int], int]:
     """The byte at which every `every`-th line of a file begins, and how many lines there are."""
     starts, count, offset = [], 0, 0
-    with files.open_bytes(path) as file:
+    with files.open_text(path) as file:
         for line in file:
             if count % every == 0:
                 starts.append(offset)
@@ -111,5 +112,6 @@ def _index(path: str, every: int) -> tuple[list[int], int]:
 
 def _lines_from(path: str, offset: int) -> Iterator[bytes]:
     with files.open_bytes(path) as file:
-        file.seek(offset)
+        if offset:  # a compressed file is one unit
+            file.seek(offset)
         yield from file

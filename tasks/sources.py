@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.held_out import HELD_OUT_FRACTION, check_fraction, is_held_out, normalise
+from polylm_jax.text_files import suffix
 from tasks import files
 from tasks.batches import Batches
 from tasks.formats import BadLine, Jsonl, Reader, Text, Tsv
@@ -241,7 +242,7 @@ def _format_of(paths: object) -> str:
     if isinstance(paths, Mapping):
         return "moses"
     first = paths if isinstance(paths, str) else next(iter(paths), "")
-    plain = first.removesuffix(files.suffix(first)) if files.suffix(first) else first
+    plain = first.removesuffix(suffix(first)) if suffix(first) else first
     for ending, name in SUFFIXES.items():
         if plain.endswith(ending):
             return name

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from polylm_jax.errors import InputError
+from polylm_jax.text_files import suffix
 from tasks import files
 from tasks.tfds_sources import Tfds
 
@@ -232,7 +233,7 @@ def published(
         both = " or {'tfds': data set, 'split': split}" if "tfds" in formats else ""
         raise InputError(f"{field} is {spec!r}: give a path with {' or '.join(endings)}{both}.")
     path = _path(spec, data_dir, fill, field)
-    plain = path.removesuffix(files.suffix(path)) if files.suffix(path) else path
+    plain = path.removesuffix(suffix(path)) if suffix(path) else path
     for ending in endings:
         if plain.endswith(ending):
             return Published(formats[ending], path)

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from polylm_jax import instruction_defects
 from polylm_jax.errors import InputError, Refusal
 from polylm_jax.held_out import normalise
+from polylm_jax.text_files import MARK
+from polylm_jax.text_lines import NOT_UTF8, parse_json
 from tasks import files, lines
 from tasks.formats import BadLine, Columns, Reader, Record
-from tasks.json_objects import NOT_UTF8, parse_json
 
 SYSTEM, USER, ASSISTANT = "system", "user", "assistant"
 ROLES = {"human": USER, "gpt": ASSISTANT, "bot": ASSISTANT, "model": ASSISTANT}
@@ -112,15 +113,15 @@ def _objects(unit: lines.Range) -> Iterator[tuple[int, bytes, dict | str]]:
 
 
 def _is_array(path: str) -> bool:
-    with files.open_bytes(path) as file:
-        return file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
+    with files.open_text(path) as file:
+        return file.read(64).removeprefix(MARK).lstrip()[:1] == b"["
 
 
 def _items(path: str) -> Iterator[tuple[int, bytes, dict | str]]:
     with files.open_bytes(path) as file:
-        raw = file.read()
+        raw = file.read().replace(MARK, b"")
     try:
-        found = json.loads(raw.decode("utf-8-sig"))
+        found = json.loads(raw.decode())
     except UnicodeDecodeError as error:
         raise InputError(f"file {path!r} is {NOT_UTF8}: write it in UTF-8.") from error
     except ValueError as error:
