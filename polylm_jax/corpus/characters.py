@@ -5,15 +5,21 @@ some 50 times faster than a loop in Python, and the same for every script.
 """
 
 import functools
+import operator
 import unicodedata
 
 import numpy as np
 import regex
 
+from polylm_jax import languages
+from polylm_jax.errors import InputError
+
 LETTER, DIGIT, SYMBOL, PUNCTUATION, SPACE, INVISIBLE, GARBLED = (1 << n for n in range(7))
 SCRIPT_SHIFT = 7  # above the classes: which script's letter it is
+_OTHER = "another script"  # the first bit of the scripts
 
-# ISO 15924 codes of `languages` -> the Unicode scripts that a text in them is written with.
+# ISO 15924 codes that name several Unicode scripts, or one by another name; every other code is
+# itself the name of a Unicode script ('Deva', 'Khmr').
 UNICODE_SCRIPTS = {
     "Latn": ("Latin",),
     "Cyrl": ("Cyrillic",),
@@ -25,17 +31,6 @@ UNICODE_SCRIPTS = {
     "Hant": ("Han",),
     "Jpan": ("Hiragana", "Katakana", "Han"),
 }
-_SCRIPTS = (
-    "Latin",
-    "Cyrillic",
-    "Arabic",
-    "Hebrew",
-    "Thai",
-    "Hangul",
-    "Han",
-    "Hiragana",
-    "Katakana",
-)
 
 # Joiners shape Arabic and emoji, and marks of direction order Hebrew and Arabic: all of them are text.
 _TEXT_FORMAT = "\u200c\u200d\u200e\u200f\u061c"
@@ -57,29 +52,87 @@ def code_points(text: str) -> np.ndarray:
 
 
 @functools.cache
+def unicode_scripts(script: str) -> tuple[str, ...]:
+    """The Unicode scripts that a text of an ISO 15924 code is written with: 'Deva' -> ('Deva',).
+
+    Raises InputError for a code that isn't one.
+    """
+    names = UNICODE_SCRIPTS.get(script, (script,))
+    try:
+        for name in names:
+            regex.compile(rf"\p{{Script={name}}}")
+    except regex.error as error:
+        raise InputError(
+            f"script {script!r} isn't known: give the ISO 15924 code of one, such as 'Deva' or 'Khmr'."
+        ) from error
+    return names
+
+
 def classes() -> np.ndarray:
-    """uint16 [1114112]: the classes of each code point as bits, its script above them."""
-    table, everything = np.zeros(len(_ALL), np.uint16), "".join(map(chr, _ALL))
+    """uint32 or uint64 [1114112]: the classes of each code point as bits, its script above them.
+
+    A language that is registered later may bring a script: the table is then another one.
+    """
+    return _classes(_known_scripts(_written()))
+
+
+def _written() -> tuple[str, ...]:
+    return tuple(language.script for language in languages.LANGUAGES.values())
+
+
+@functools.cache
+def _known_scripts(written: tuple[str, ...]) -> tuple[str, ...]:
+    """The Unicode scripts that have a bit, in its order: of all languages, and those without spaces."""
+    found = {n for s in (*written, *languages.UNSPACED_SCRIPTS) for n in unicode_scripts(s)}
+    return (_OTHER, *sorted(found))
+
+
+@functools.cache
+def _classes(scripts: tuple[str, ...]) -> np.ndarray:
+    wide = SCRIPT_SHIFT + len(scripts) > 32
+    table = np.zeros(len(_ALL), np.uint64 if wide else np.uint32)
+    everything = "".join(map(chr, _ALL))
     for flag, pattern in _CLASSES.items():
         for found in regex.finditer(pattern, everything, regex.VERSION1):
             table[found.start() : found.end()] |= flag
-    for bit, script in enumerate(_SCRIPTS):
+    for bit, script in enumerate(scripts[1:], 1):
         for found in regex.finditer(rf"\p{{Script={script}}}+", everything):
             table[found.start() : found.end()] |= 1 << (SCRIPT_SHIFT + bit)
+    shared = r"[^\p{Script=Common}\p{Script=Inherited}\p{Script=Unknown}]+"
+    for found in regex.finditer(shared, everything):
+        piece = table[found.start() : found.end()]
+        piece[piece >> SCRIPT_SHIFT == 0] |= 1 << SCRIPT_SHIFT
     return table
 
 
-@functools.cache
 def script_bits(script: str) -> int:
-    """The bits of `classes` that a language's letters have; of all scripts where it isn't known."""
-    names = UNICODE_SCRIPTS.get(script, _SCRIPTS)
-    return sum(1 << (SCRIPT_SHIFT + _SCRIPTS.index(name)) for name in names)
+    """The bits of `classes` that the letters of an ISO 15924 script have."""
+    return _bits(script, _known_scripts(_written()))
 
 
 @functools.cache
+def _bits(script: str, known: tuple[str, ...]) -> int:
+    names = [name for name in unicode_scripts(script) if name in known] or [_OTHER]
+    return sum(1 << (SCRIPT_SHIFT + known.index(name)) for name in names)
+
+
+def share_of_script(text: str, script: str) -> float:
+    """Letters of an ISO 15924 script / letters of any script; 0 where there is no letter."""
+    kinds = classes()[code_points(text)]
+    letters = (kinds & LETTER > 0) & (kinds >> SCRIPT_SHIFT > 0)
+    count = np.count_nonzero(letters)
+    return np.count_nonzero(letters & (kinds & script_bits(script) > 0)) / count if count else 0.0
+
+
 def unspaced_bits() -> int:
     """The bits of the scripts whose words stand without spaces."""
-    return script_bits("Thai") | script_bits("Jpan")
+    return _unspaced_bits(_known_scripts(_written()))
+
+
+@functools.cache
+def _unspaced_bits(known: tuple[str, ...]) -> int:
+    scripts = sorted(languages.UNSPACED_SCRIPTS)
+    return functools.reduce(operator.or_, (_bits(script, known) for script in scripts))
 
 
 @functools.cache

@@ -76,7 +76,9 @@ def wrong_language(side: str, code: str, wanted: tuple[str, ...]) -> bool:
         return True
     if letters * DENSITY.get(script, 1.0) < LEAST_LETTERS:
         return False
-    guess, sure = language_id.lingua(wanted)(text)
+    if not language_id.known(code):
+        return False
+    guess, sure = language_id.lingua(tuple(dict.fromkeys((*wanted, code))))(text)
     return language_id.canonical(guess) != code and sure > SURE
 
 
