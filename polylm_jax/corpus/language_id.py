@@ -81,9 +81,15 @@ def fasttext(path: str) -> Callable[[str], Guess]:
         labels, scores = model.predict(text.replace("\n", " "), k=1)
         if not labels:
             return UNKNOWN, 0.0
-        return labels[0].removeprefix("__label__").partition("_")[0], min(1.0, float(scores[0]))
+        return _code_of(labels[0]), min(1.0, float(scores[0]))
 
+    guess.codes = frozenset(canonical(_code_of(label)) for label in model.get_labels())
     return guess
+
+
+def _code_of(label: str) -> str:
+    """'__label__khm_Khmr' -> 'khm'."""
+    return label.removeprefix("__label__").partition("_")[0]
 
 
 def canonical(code: str) -> str:
@@ -111,6 +117,10 @@ class Identifier:
         text = prose(text)
         code, sure = self._first()(text) if text.strip() else (UNKNOWN, 0.0)
         return canonical(code), sure
+
+    def knows(self, code: str) -> bool:
+        """Whether the detector can answer with a language at all."""
+        return code in fasttext(self.model).codes if self.model else known(code)
 
     def second(self, text: str) -> str:
         """What lingua says, where fastText was asked first."""

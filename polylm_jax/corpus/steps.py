@@ -9,12 +9,14 @@ from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 from datatrove.pipeline.filters.base_filter import BaseFilter
 
-from polylm_jax.corpus import pairs, personal_data, repairs, rules
+from polylm_jax.corpus import characters, pairs, personal_data, repairs, rules
 from polylm_jax.corpus.decontamination import Benchmark, index_of
 from polylm_jax.corpus.language_id import Identifier
 from polylm_jax.corpus.tally import Tally, merged
 from polylm_jax.errors import InputError
 from polylm_jax.languages import LANGUAGES
+
+LEAST_OF_SCRIPT = 0.5  # of the letters of a text whose language nothing but its source tells
 
 
 class Refusals(contextlib.nullcontext):
@@ -64,6 +66,10 @@ class Identify(Refusing):
         if "pair" in about:
             return True
         claimed = about["language"]
+        if self._takes_its_word(claimed, document.text):
+            self.note(document, "identified")
+            self.note(document, "as its source says")
+            return True
         about["language"], sure = self.identifier(document.text)
         about["confidence"] = round(sure, 4)
         if self.identifier.compare:
@@ -77,6 +83,12 @@ class Identify(Refusing):
         if claimed not in ("und", about["language"]):
             self.note(document, f"moved from {claimed}")
         return True
+
+    def _takes_its_word(self, claimed: str, text: str) -> bool:
+        """Whether a source says a wanted language that no detector knows, and the script agrees."""
+        if claimed not in self.identifier.codes or self.identifier.knows(claimed):
+            return False
+        return characters.share_of_script(text, LANGUAGES[claimed].script) >= LEAST_OF_SCRIPT
 
 
 class Repair(Refusing):
