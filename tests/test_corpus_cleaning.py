@@ -164,7 +164,7 @@ class Dying(steps.Rules):
 def test_a_worker_that_dies_stops_the_run_with_one_sentence(raw, tmp_path, monkeypatch):
     monkeypatch.setattr(stages.steps, "Rules", Dying)
     (tmp_path / "crawl").symlink_to(raw / "crawl")
-    with pytest.raises(InputError, match="A worker died in the stage 'read'.*same command again"):
+    with pytest.raises(InputError, match="A worker died in the stage 'rules'.*same command again"):
         toy_corpus.clean(tmp_path, {"crawl": "crawl/*.jsonl"}, workers=2)
     assert not (tmp_path / "out").exists()
 

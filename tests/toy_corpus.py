@@ -63,5 +63,6 @@ def read(folder: pathlib.Path, name: str) -> list[dict]:
 def clean(tmp: pathlib.Path, sources, **options) -> dict:
     """Cleans in this process; the report."""
     options = {"workers": 1, "languages": CODES, "data_dir": str(tmp), **options}
-    cleaning.clean(sources, str(tmp / "out"), str(tmp / "work"), **options)
+    work = tmp / options.pop("work_dir", "work")
+    cleaning.clean(sources, str(tmp / "out"), str(work), **options)
     return json.loads((tmp / "out" / "report.json").read_text(encoding="utf-8"))

@@ -59,13 +59,7 @@ class FastText:
 
     @staticmethod
     def train(path: pathlib.Path, language: Language, gold: Sequence[str], crawl: Sequence[str]):
-        try:
-            import fasttext
-        except ImportError as error:
-            raise InputError(
-                "CLASSIFIER = 'fasttext' needs fastText: pip install fasttext-numpy2-wheel, "
-                "or say 'sklearn'."
-            ) from error
+        fasttext = _imported()
         lines = path.with_suffix(".train")
         with lines.open("w", encoding="utf-8") as file:
             for label, texts in (("gold", gold), ("crawl", crawl)):
@@ -97,6 +91,24 @@ class FastText:
 def _words(text: str, language: Language) -> str:
     """One line; where no spaces stand each character is a word."""
     return " ".join(text.split()) if language.spaces else " ".join("".join(text.split()))
+
+
+def _imported():
+    """fastText, or the sentence that says how to get it."""
+    try:
+        import fasttext
+    except ImportError as error:
+        raise InputError(
+            "CLASSIFIER = 'fasttext' needs fastText: pip install fasttext-numpy2-wheel, "
+            "or say 'sklearn'."
+        ) from error
+    return fasttext
+
+
+def check(kind: str) -> None:
+    """InputError where the package of a classifier is missing."""
+    if kind == "fasttext":
+        _imported()
 
 
 CLASSES = {"sklearn": Sklearn, "fasttext": FastText}

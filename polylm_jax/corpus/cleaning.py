@@ -1,6 +1,5 @@
 """`run.py clean`: from raw crawl to one JSONL.zst per language, with a report of what went and why."""
 
-import json
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -8,11 +7,8 @@ from collections.abc import Mapping, Sequence
 from polylm_jax import languages as known_languages
 from polylm_jax import output_folder
 from polylm_jax.errors import InputError, nearest
-from polylm_jax.fingerprint import differences
 from polylm_jax.run_lock import hold
 from polylm_jax.storage import Folder
-
-_PLAN = "plan.json"
 
 
 def clean(
@@ -62,7 +58,7 @@ def clean(
 
     Raises InputError for bad input; the output is complete or absent.
     """
-    from polylm_jax.corpus import execution, stages
+    from polylm_jax.corpus import execution, first_look, plan, stages
     from polylm_jax.corpus.decontamination import benchmarks_of
     from polylm_jax.corpus.language_id import Identifier
     from polylm_jax.corpus.publishing import Publish
@@ -74,7 +70,8 @@ def clean(
     _check_numbers(workers, shard_mb, max_line_mb, min_confidence, minhash_bands, minhash_rows)
     output_folder.check(output, overwrite)
     codes = tuple(known_languages.find(code).code for code in languages)
-    shards = shards_of(sources_of(sources, data_dir), int(shard_mb * 1e6))
+    given = sources_of(sources, data_dir)
+    shards = shards_of(given, int(shard_mb * 1e6))
     options = stages.Options(
         identifier=Identifier(codes, lid_model, lid_compare),
         min_confidence=min_confidence,
@@ -87,15 +84,14 @@ def clean(
         benchmarks=benchmarks_of(benchmarks or {}, data_dir),
         max_line=int(max_line_mb * (1 << 20)),
     )
-    options.identifier("a text that loads the model, or says what is wrong with it")
-    settings = _settings(options, shards)
-    work = pathlib.Path(work_dir).absolute()
-    work.mkdir(parents=True, exist_ok=True)
+    first_look.check(options, given, shards, print)
+    work = _work_folder(work_dir)
     lock = hold(Folder(str(work), "WORK_DIR"))
     try:
-        _same_run(work, settings)
-        publish = Publish(str(pathlib.Path(output).absolute()), str(work), settings, overwrite)
+        publish = Publish(str(pathlib.Path(output).absolute()), str(work), overwrite)
         planned = stages.stages(options, shards, str(work), publish)
+        for said in plan.settle(work, planned):
+            print(said)
         if executor == "local":
             execution.run(planned, str(work), workers or os.cpu_count(), print)
         else:
@@ -131,45 +127,13 @@ def _check_numbers(workers, shard_mb, max_line_mb, confidence, bands, rows) -> N
         )
 
 
-def _settings(options, shards) -> dict:
-    """What decides the output, as JSON: the options, and the shards by files and sizes."""
-    quality = options.quality
-    return {
-        "languages": list(options.identifier.codes),
-        "lid_model": options.identifier.model,
-        "lid_compare": options.identifier.compare,
-        "min_confidence": options.min_confidence,
-        "limits": json.loads(json.dumps(options.limits, default=dict)),
-        "quality": quality and {
-            "gold": {code: list(source.files) for code, source in quality.gold.items()},
-            "models": quality.models,
-            "perplexity": quality.perplexity,
-            "classifier": quality.classifier,
-            "keep": quality.keep,
-        },
-        "ngrams": options.ngrams,
-        "bands": options.bands,
-        "rows": options.rows,
-        "personal_data": options.personal_data,
-        "benchmarks": {b.name: list(b.files) for b in options.benchmarks},
-        "max_line": options.max_line,
-        "shards": [
-            [f"{unit.source.name} {unit.path} {unit.start}-{unit.end}" for unit in shard]
-            for shard in shards
-        ],
-    }  # fmt: skip
-
-
-def _same_run(work: pathlib.Path, settings: dict) -> None:
-    """A work folder serves one run: with other settings its stages would not fit together."""
-    path = work / _PLAN
-    if path.is_file():
-        changed = differences(json.loads(path.read_text(encoding="utf-8")), settings)
-        if changed:
-            raise InputError(
-                f"WORK_DIR = {str(work)!r} was begun with other settings ({changed[0]}"
-                f"{f' and {len(changed) - 1} more' if len(changed) > 1 else ''}): name another "
-                "folder, or delete it."
-            )
-        return
-    path.write_text(json.dumps(settings, ensure_ascii=False), encoding="utf-8")
+def _work_folder(work_dir: str) -> pathlib.Path:
+    work = pathlib.Path(work_dir).absolute()
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"WORK_DIR = {work_dir!r} can't be made ({error.strerror}): name a folder that this user "
+            "may write."
+        ) from error
+    return work

@@ -13,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 from datatrove.executor.local import LocalPipelineExecutor
 
-from polylm_jax.corpus.stages import Stage
+from polylm_jax.corpus.plan import Stage
 from polylm_jax.corpus.tally import written
 from polylm_jax.errors import InputError
 from polylm_jax.output_folder import FULL

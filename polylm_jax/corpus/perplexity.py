@@ -3,20 +3,27 @@
 import functools
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from polylm_jax.corpus import ngram_model
 from polylm_jax.errors import InputError
 
 
-@functools.lru_cache(maxsize=64)
-def _kenlm(path: str):
+def imported():
+    """KenLM, or the sentence that says how to get it."""
     try:
         import kenlm
     except ImportError as error:
         raise InputError(
             "The perplexity needs KenLM: pip install kenlm (it is compiled)."
         ) from error
+    return kenlm
+
+
+@functools.lru_cache(maxsize=64)
+def _kenlm(path: str):
+    kenlm = imported()
     config = kenlm.Config()
     config.show_progress = False
     config.arpa_complain = kenlm.ARPALoadComplain.NONE
@@ -67,3 +74,18 @@ def given_model(template: str, code: str) -> Perplexity | None:
         return None
     pieces = os.path.join(os.path.dirname(path), f"{code}.sp.model")
     return Perplexity(path, pieces if os.path.isfile(pieces) else "")
+
+
+def check(template: str, codes: Sequence[str]) -> None:
+    """Loads KenLM and the user's models. InputError where one can't be, or none is there."""
+    if not codes:
+        return
+    imported()
+    models = {code: given_model(template, code) for code in codes}
+    if template and not any(models.values()):
+        raise InputError(
+            f"KENLM_MODELS = {template!r} names no file for {', '.join(codes)}: give "
+            "'folder/{language}.arpa.bin', or '' to train them on the gold text."
+        )
+    for model in filter(None, models.values()):
+        model("a text that loads it")

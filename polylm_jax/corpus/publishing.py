@@ -5,7 +5,7 @@ import pathlib
 import shutil
 
 from polylm_jax import output_folder
-from polylm_jax.corpus import report, report_page
+from polylm_jax.corpus import plan, report, report_page
 
 PART_BYTES = 1 << 30  # of one file, compressed
 
@@ -13,9 +13,8 @@ PART_BYTES = 1 << 30  # of one file, compressed
 class Publish:
     """Makes OUTPUT: LL-00000.jsonl.zst, report.json and report.html. It is there whole or not at all."""
 
-    def __init__(self, output: str, work: str, settings: dict, overwrite: bool = False):
-        self.output, self.work, self.settings = output, work, settings
-        self.overwrite = overwrite
+    def __init__(self, output: str, work: str, overwrite: bool = False):
+        self.output, self.work, self.overwrite = output, work, overwrite
 
     def __call__(self, data=None, rank: int = 0, world_size: int = 1) -> None:
         final = pathlib.Path(self.work) / "final"
@@ -24,7 +23,7 @@ class Publish:
         with output_folder.building(self.output, needed, self.overwrite) as place:
             for folder in sorted({path.parent for path in parts}):
                 join(sorted(folder.glob("*.jsonl.zst")), place, folder.name)
-            found = report.made(pathlib.Path(self.work), self.settings)
+            found = report.made(pathlib.Path(self.work), plan.settings_of(pathlib.Path(self.work)))
             text = json.dumps(found, ensure_ascii=False, indent=1, default=dict)
             (place / "report.json").write_text(text, encoding="utf-8")
             (place / "report.html").write_text(report_page.page(found), encoding="utf-8")

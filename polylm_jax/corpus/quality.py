@@ -60,6 +60,23 @@ def part(text: str) -> str:
     return TRAIN if place < 0.6 else CHOOSE if place < 0.8 else TEST
 
 
+def gold_sample(options: QualityOptions, code: str) -> dict[str, list[str]]:
+    """The parts of a language's gold. Raises InputError where there is too little of it."""
+    parts: dict[str, list[str]] = {TRAIN: [], CHOOSE: [], TEST: []}
+    shards = shards_of([options.gold[code]], 1 << 30)
+    reader = ReadShards(shards, Tally("unused"))
+    for rank in range(len(shards)):
+        for document in reader.run(rank=rank):
+            if len(parts[TRAIN]) < SAMPLE:
+                parts[part(document.text)].append(document.text)
+    if min(map(len, parts.values())) < LEAST // 5 or sum(map(len, parts.values())) < LEAST:
+        raise InputError(
+            f"GOLD[{code!r}] has {sum(map(len, parts.values()))} documents: give {LEAST} or "
+            "more, with 'documents': 'line' for a text file of one document per line."
+        )
+    return parts
+
+
 class TrainQuality:
     """One language per rank: models and thresholds from its gold and a sample of its crawl."""
 
@@ -70,28 +87,13 @@ class TrainQuality:
         code = self.options.languages[rank]
         folder = pathlib.Path(self.folder) / code
         folder.mkdir(parents=True, exist_ok=True)
-        gold = self._gold(code)
+        gold = gold_sample(self.options, code)
         report: dict[str, object] = {"gold": sum(map(len, gold.values()))}
         if self.options.perplexity:
             report["perplexity"] = self._perplexity(code, gold, folder)
         if self.options.classifier:
             report["classifier"] = self._classifier(code, gold, folder)
         written(folder / "quality.json", json.dumps(report, indent=1).encode())
-
-    def _gold(self, code: str) -> dict[str, list[str]]:
-        parts: dict[str, list[str]] = {TRAIN: [], CHOOSE: [], TEST: []}
-        shards = shards_of([self.options.gold[code]], 1 << 30)
-        reader = ReadShards(shards, Tally(self.folder))
-        for rank in range(len(shards)):
-            for document in reader.run(rank=rank):
-                if len(parts[TRAIN]) < SAMPLE:
-                    parts[part(document.text)].append(document.text)
-        if min(map(len, parts.values())) < LEAST // 5 or sum(map(len, parts.values())) < LEAST:
-            raise InputError(
-                f"GOLD[{code!r}] has {sum(map(len, parts.values()))} documents: give {LEAST} or "
-                "more, with 'documents': 'line' for a text file of one document per line."
-            )
-        return parts
 
     def _crawl_sample(self, code: str) -> dict[str, list[str]]:
         parts: dict[str, list[str]] = {TRAIN: [], TEST: []}

@@ -40,7 +40,7 @@ class ReadShards(PipelineStep):
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         for unit in self.shards[rank]:
             try:
-                for document in self._documents(unit):
+                for document in self.documents(unit):
                     language = document.metadata["language"]
                     self.tally.add("note read", unit.source.name, language, "read", document.text)
                     yield document
@@ -49,7 +49,8 @@ class ReadShards(PipelineStep):
                     f"{unit.path!r} ends early or is broken ({error}): get it again."
                 ) from error
 
-    def _documents(self, unit: Unit) -> Iterator[Document]:
+    def documents(self, unit: Unit) -> Iterator[Document]:
+        """What one unit holds; what is no document is refused."""
         for number, record in RECORDS[unit.format](self, unit):
             document = self._document(unit, number, record)
             if document is not None:

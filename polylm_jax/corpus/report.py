@@ -14,9 +14,9 @@ STAGES = (
     "rules",
     "pairs",
     "quality",
+    "benchmarks",
     "exact duplicates",
     "near duplicates",
-    "benchmarks",
 )
 BEFORE_LANGUAGE = ("reading", "language")
 # The paper's: by rules and quality together; near-duplicates of English and of the others.

@@ -102,7 +102,9 @@ def sources_of(given: Mapping[str, object], data_dir: str = "") -> list[Source]:
         patterns = options["files"]
         patterns = (patterns,) if isinstance(patterns, str) else tuple(patterns)
         options["files"] = tuple(_under(data_dir, pattern) for pattern in patterns)
-        found.append(Source(**{"name": name, **options, "keep": tuple(options.get("keep", ()))}))
+        kept = options.get("keep", ())
+        options["keep"] = (kept,) if isinstance(kept, str) else tuple(kept)
+        found.append(Source(**{"name": name, **options}))
     return found
 
 

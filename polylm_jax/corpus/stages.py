@@ -17,6 +17,7 @@ from datatrove.pipeline.dedup.minhash import (
 from polylm_jax.corpus import duplicates, steps
 from polylm_jax.corpus.decontamination import Benchmark
 from polylm_jax.corpus.language_id import Identifier
+from polylm_jax.corpus.plan import Stage
 from polylm_jax.corpus.publishing import Publish
 from polylm_jax.corpus.quality import Quality, QualityOptions, TrainQuality
 from polylm_jax.corpus.reading import MAX_LINE, ReadShards
@@ -54,76 +55,121 @@ class Options:
     max_line: int = MAX_LINE
 
 
-@dataclass(frozen=True)
-class Stage:
-    """Steps that one process runs over one shard after another; `tasks` shards."""
-
-    name: str
-    steps: list
-    tasks: int
-
-
 def stages(options: Options, shards: Sequence[Sequence[Unit]], work: str, publish: Publish):
     """Every stage, in order. Folders are below `work`."""
-    first = "quality" if options.quality else "rules"
-    tasks, written = len(shards), os.path.join(work, "documents", first)
+    tasks = len(shards)
     names = list(dict.fromkeys(unit.source.name for shard in shards for unit in shard))
     check = steps.CheckSources(names, os.path.join(work, "counts"))
     planned = [_read(options, shards, work), Stage("check", [check], 1)]
+    planned.append(_rules(options, tasks, work))
+    written = "rules"
     if options.quality:
-        planned += _quality(options, tasks, work)
-    planned += _exact(tasks, work)
+        planned += _quality(options, tasks, work, written)
+        written = "quality"
+    if options.benchmarks:
+        planned.append(_benchmarks(options, tasks, work, written))
+        written = "benchmarks"
+    written = _documents(work, written)
+    planned += _exact(tasks, work, written)
     planned += _near(options, tasks, work, written)
     planned.append(_finish(options, tasks, work, written))
-    return [*planned, Stage("publish", [publish], 1)]
+    return [*planned, Stage("publish", [publish], 1, {"output": publish.output})]
 
 
 def _tally(work: str, stage: str) -> Tally:
     return Tally(os.path.join(work, "counts", stage))
 
 
-def _signed(work: str) -> str:
-    return os.path.join(work, "exact", "signatures")
+def _documents(work: str, stage: str) -> str:
+    return os.path.join(work, "documents", stage)
+
+
+def _filtering(
+    name: str, middle: list, tally: Tally, work: str, before: str, after: str, **stage
+) -> Stage:
+    """A stage that reads documents, drops some and writes the others."""
+    pipeline = [
+        ReadDocuments(_documents(work, before)),
+        *middle,
+        WriteDocuments(_documents(work, after)),
+        steps.SaveTally(tally),
+    ]
+    outputs = (f"documents/{after}", os.path.relpath(tally.folder, work))
+    return Stage(name, pipeline, outputs=outputs, **stage)
 
 
 def _read(options: Options, shards: Sequence[Sequence[Unit]], work: str) -> Stage:
-    tally = _tally(work, "1_read")
-    last = [] if options.quality else [duplicates.SignExact(_signed(work))]
+    """The slowest: what comes after it can be done anew without it."""
+    tally, identifier = _tally(work, "1_read"), options.identifier
     pipeline = [
         ReadShards(shards, tally, options.max_line),
-        steps.Identify(tally, options.identifier, options.min_confidence),
+        steps.Identify(tally, identifier, options.min_confidence),
         steps.Repair(tally),
-        steps.Rules(tally, options.limits),
-        steps.Pairs(tally, options.identifier.codes),
-        WriteDocuments(os.path.join(work, "documents", "rules")),
+        WriteDocuments(_documents(work, "read")),
         steps.SaveTally(tally),
-        *last,
     ]
-    return Stage("read", pipeline, len(shards))
+    settings = {
+        "languages": list(identifier.codes),
+        "lid_model": identifier.model,
+        "lid_compare": identifier.compare,
+        "min_confidence": options.min_confidence,
+        "max_line": options.max_line,
+        "shards": [
+            [f"{unit.source.name} {unit.path} {unit.start}-{unit.end}" for unit in shard]
+            for shard in shards
+        ],
+    }
+    return Stage("read", pipeline, len(shards), settings, ("documents/read", "counts/1_read"))
 
 
-def _quality(options: Options, tasks: int, work: str) -> list[Stage]:
-    tally, models = _tally(work, "2_quality"), os.path.join(work, "quality")
-    before = os.path.join(work, "documents", "rules")
-    train = TrainQuality(options.quality, before, tasks, models)
-    pipeline = [
-        ReadDocuments(before),
-        Quality(tally, models),
-        WriteDocuments(os.path.join(work, "documents", "quality")),
-        steps.SaveTally(tally),
-        duplicates.SignExact(_signed(work)),
-    ]
+def _rules(options: Options, tasks: int, work: str) -> Stage:
+    tally = _tally(work, "2_rules")
+    middle = [steps.Rules(tally, options.limits), steps.Pairs(tally, options.identifier.codes)]
+    settings = {"limits": options.limits}
+    return _filtering("rules", middle, tally, work, "read", "rules", tasks=tasks, settings=settings)
+
+
+def _quality(options: Options, tasks: int, work: str, before: str) -> list[Stage]:
+    tally, models, quality = (
+        _tally(work, "3_quality"),
+        os.path.join(work, "quality"),
+        options.quality,
+    )
+    train = TrainQuality(quality, _documents(work, before), tasks, models)
+    decides = {
+        "gold": {code: list(source.files) for code, source in quality.gold.items()},
+        "models": quality.models,
+        "perplexity": quality.perplexity,
+        "classifier": quality.classifier,
+        "keep": quality.keep,
+    }
+    middle = [Quality(tally, models)]
     return [
-        Stage("train quality", [train], len(options.quality.gold)),
-        Stage("quality", pipeline, tasks),
+        Stage("train quality", [train], len(quality.gold), {"quality": decides}, ("quality",)),
+        _filtering("quality", middle, tally, work, before, "quality", tasks=tasks),
     ]
 
 
-def _exact(tasks: int, work: str) -> list[Stage]:
-    found = os.path.join(work, "exact", "duplicates")
+def _benchmarks(options: Options, tasks: int, work: str, before: str) -> Stage:
+    """Before duplicates are looked for: of two near copies the one without a test item stays."""
+    tally = _tally(work, "4_benchmarks")
+    named = {b.name: [list(b.files), list(b.fields)] for b in options.benchmarks}
+    settings = {"benchmarks": named}
+    middle = [steps.Decontaminate(tally, options.benchmarks)]
+    return _filtering(
+        "benchmarks", middle, tally, work, before, "benchmarks", tasks=tasks, settings=settings
+    )
+
+
+def _exact(tasks: int, work: str, written: str) -> list[Stage]:
+    signed, found = (os.path.join(work, "exact", name) for name in ("signatures", "duplicates"))
+    sign = [ReadDocuments(written), duplicates.SignExact(signed)]
     config = duplicates.exact_config()
-    search = ExactFindDedups(_signed(work), found, config, lines_to_buffer=_BUFFERED)
-    return [Stage("exact duplicates", [search], 1)]
+    search = ExactFindDedups(signed, found, config, lines_to_buffer=_BUFFERED)
+    return [
+        Stage("sign exact", sign, tasks, outputs=("exact/signatures",)),
+        Stage("exact duplicates", [search], 1, outputs=("exact/duplicates",)),
+    ]
 
 
 def _without_exact(work: str, tally: Tally | None) -> ExactDedupFilter:
@@ -146,25 +192,26 @@ def _near(options: Options, tasks: int, work: str, written: str) -> list[Stage]:
     ]
     buckets = MinhashDedupBuckets(signed, paired, config=config, lines_to_buffer=_BUFFERED)
     cluster = MinhashDedupCluster(paired, clustered, config=config, lines_to_buffer=_BUFFERED)
+    settings = {"ngrams": options.ngrams, "bands": options.bands, "rows": options.rows}
     return [
-        Stage("sign", sign, tasks),
-        Stage("near duplicates", [buckets], options.bands),
-        Stage("cluster", [cluster], 1),
+        Stage("sign", sign, tasks, settings, ("near/signatures",)),
+        Stage("near duplicates", [buckets], options.bands, outputs=("near/buckets",)),
+        Stage("cluster", [cluster], 1, outputs=("near/clusters",)),
     ]
 
 
 def _finish(options: Options, tasks: int, work: str, written: str) -> Stage:
-    tally = _tally(work, "3_finish")
+    tally = _tally(work, "5_finish")
     near = steps.Refusals(tally, "near duplicates", "near duplicate")
     clusters = os.path.join(work, "near", "clusters")
     pipeline = [
         ReadDocuments(written),
         _without_exact(work, tally),
         MinhashDedupFilter(clusters, near, lines_to_buffer=_BUFFERED),
-        *([steps.Decontaminate(tally, options.benchmarks)] if options.benchmarks else []),
         *([steps.MaskPersonalData(tally)] if options.personal_data else []),
         WriteLanguages(os.path.join(work, "final")),
         steps.CountKept(tally),
         steps.SaveTally(tally),
     ]
-    return Stage("finish", pipeline, tasks)
+    settings = {"personal_data": options.personal_data}
+    return Stage("finish", pipeline, tasks, settings, ("final", "counts/5_finish"))
