@@ -15,8 +15,8 @@ import rich.box
 import rich.console
 import rich.table
 
-from polylm_jax import languages
-from polylm_jax.inspection_view import name_of, place
+from polylm_jax.languages import registry
+from polylm_jax.training.inspection_view import name_of, place
 from tasks.sample_data import generate
 
 REPO = pathlib.Path(__file__).resolve().parent
@@ -61,7 +61,7 @@ def compare(first: dict, last: dict) -> dict[str, tuple[float, float, float]]:
     """Label -> bits per byte at the start, at the end, and of the unigram; pairs are pooled."""
     groups: dict[str, list[str]] = {}
     for label in last["bits_per_byte"]:
-        group = languages.PARALLEL if "-" in label else label
+        group = registry.PARALLEL if "-" in label else label
         groups.setdefault(group, []).append(label)
 
     def pooled(bits: dict[str, float], labels: list[str]) -> float:

@@ -14,30 +14,30 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 
-from polylm_jax import command_line, huge_pages
 from polylm_jax.errors import InputError, nearest
-from polylm_jax.gin_errors import explained, misspelt
-from polylm_jax.stderr import imports_kept_quiet
-from polylm_jax.tensorflow_devices import leave_gpus
+from polylm_jax.runtime import command_line, huge_pages
+from polylm_jax.runtime.gin_errors import explained, misspelt
+from polylm_jax.runtime.stderr import imports_kept_quiet
+from polylm_jax.runtime.tensorflow_devices import leave_gpus
 
 MODES = {
     "clean": "polylm_jax.corpus.cleaning.clean",
-    "train_tokenizer": "polylm_jax.tokenizer_training.train_tokenizer",
-    "cache": "polylm_jax.cache.cache",
-    "train": "polylm_jax.train.train",
-    "finetune": "polylm_jax.finetuning.finetune.finetune",
-    "inspect": "polylm_jax.inspection.inspect",
-    "evaluate": "polylm_jax.evaluation.evaluate.evaluate",
-    "plan": "polylm_jax.planning.plan.plan",
-    "ablate": "polylm_jax.ablation.ablate.ablate",
-    "generate": "polylm_jax.generation.generate.generate",
-    "serve": "polylm_jax.serving.serve.serve",
-    "self_instruct": "polylm_jax.self_instruct.self_instruct.self_instruct",
-    "export": "polylm_jax.hf.exporting.export",
-    "import_hf": "polylm_jax.hf.importing.import_hf",
-    "verify": "polylm_jax.hf.verifying.verify",
-    "import_t5x": "polylm_jax.t5x_checkpoint.import_t5x",
-    "export_t5x": "polylm_jax.t5x_checkpoint.export_t5x",
+    "train_tokenizer": "polylm_jax.tokenizer.train.train_tokenizer",
+    "cache": "polylm_jax.data.stores.cache.cache",
+    "train": "polylm_jax.training.run.train",
+    "finetune": "polylm_jax.training.finetuning.finetune",
+    "inspect": "polylm_jax.training.inspection.inspect",
+    "evaluate": "polylm_jax.evaluation.run.evaluate",
+    "plan": "polylm_jax.training.planning.plan.plan",
+    "ablate": "polylm_jax.ablation.run.ablate",
+    "generate": "polylm_jax.inference.generation.generate.generate",
+    "serve": "polylm_jax.inference.serving.serve.serve",
+    "self_instruct": "polylm_jax.corpus.instructions.run.self_instruct",
+    "export": "polylm_jax.checkpoints.hf.exporting.export",
+    "import_hf": "polylm_jax.checkpoints.hf.importing.import_hf",
+    "verify": "polylm_jax.checkpoints.hf.verifying.verify",
+    "import_t5x": "polylm_jax.checkpoints.t5x.import_t5x",
+    "export_t5x": "polylm_jax.checkpoints.t5x.export_t5x",
 }
 # Modes of steps whose memory comes and goes.
 COMPUTING = {"train", "finetune", "evaluate", "generate", "serve"}
@@ -75,7 +75,7 @@ def remote_text(path: str) -> io.StringIO | None:
     """A gin file on gs://, such as the one beside a run's checkpoints; None for what isn't there."""
     if not path.startswith("gs://"):
         return None
-    from polylm_jax.storage import Folder
+    from polylm_jax.runtime.storage import Folder
 
     folder, _, name = path.rpartition("/")
     text = Folder(folder, "gin_file").peek(name)
@@ -113,7 +113,7 @@ def configure(files: list[str], overrides: list[str], search_paths: Iterable[str
 
 
 def scope(name: str) -> str:
-    """'stage1' of 'stage1/experiment.PhaseConfig.tokens', '' of 'train.train.seed', a macro whole."""
+    """'stage1' of 'stage1/training.PhaseConfig.tokens', '' of 'training.train.seed', a macro whole."""
     return name.rpartition("/")[0] if "." in name else name
 
 

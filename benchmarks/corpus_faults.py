@@ -15,7 +15,7 @@ import planted_faults as faults
 
 from polylm_jax.corpus import duplicates, personal_data, repairs, shingles
 from polylm_jax.corpus.language_id import Identifier
-from polylm_jax.languages import PAPER_CODES
+from polylm_jax.languages.registry import PAPER_CODES
 
 PAIRED = [c for c in PAPER_CODES if c not in ("en", "he", "vi")]
 

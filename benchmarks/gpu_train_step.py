@@ -36,12 +36,13 @@ import jax
 import numpy as np
 
 from benchmarks.loss_memory import full_logits
-from polylm_jax import metrics, train_step
 from polylm_jax.errors import InputError
-from polylm_jax.experiment import Experiment, PhaseConfig
-from polylm_jax.model import PolyLMConfig
-from polylm_jax.partitioning import batch_sharding
-from polylm_jax.programs import Programs
+from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model.partitioning import batch_sharding
+from polylm_jax.training import metrics
+from polylm_jax.training import step as train_step
+from polylm_jax.training.experiment import Experiment, PhaseConfig
+from polylm_jax.training.programs import Programs
 
 Try = dict[str, str | int]
 

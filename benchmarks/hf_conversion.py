@@ -27,9 +27,9 @@ import sentencepiece
 REPO = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPO))
 
-from polylm_jax.hf import config_files, param_table
-from polylm_jax.hf import safetensors_stream as stream
-from polylm_jax.model import PolyLMConfig
+from polylm_jax.checkpoints.hf import config_files, param_table
+from polylm_jax.checkpoints.hf import safetensors_stream as stream
+from polylm_jax.model.network import PolyLMConfig
 
 ROWS = (
     "copy",
@@ -89,9 +89,9 @@ def make_bins(folder: pathlib.Path, config: PolyLMConfig) -> None:
 
 def make_checkpoint(folder: pathlib.Path, config: PolyLMConfig) -> None:
     """Our checkpoint of zeros, none of which is stored."""
-    from polylm_jax.checkpoint import Progress
-    from polylm_jax.param_store import Writer
-    from polylm_jax.tokenizer import Tokenizer
+    from polylm_jax.checkpoints.checkpoint import Progress
+    from polylm_jax.checkpoints.param_store import Writer
+    from polylm_jax.tokenizer.tokenizer import Tokenizer
 
     vocabulary = Tokenizer.load(str(folder.parent / "theirs" / "tokenizer.model")).fingerprint
     progress = Progress(0, 0, 0, "sparse", {"vocabulary": vocabulary})
@@ -100,8 +100,8 @@ def make_checkpoint(folder: pathlib.Path, config: PolyLMConfig) -> None:
 
 def convert(what: str, folder: pathlib.Path) -> None:
     """One row, in this process."""
-    from polylm_jax.hf.exporting import export
-    from polylm_jax.hf.importing import import_hf
+    from polylm_jax.checkpoints.hf.exporting import export
+    from polylm_jax.checkpoints.hf.importing import import_hf
 
     theirs, ours, again = (str(folder / name) for name in ("theirs", "ours", "again"))
     idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -38,7 +38,7 @@ def run(folder: pathlib.Path, model_dir: str, steps: int, log_every: int) -> Non
     """The run, in this process; it goes on where MODEL_DIR stands."""
     import dataclasses
 
-    from polylm_jax.train import train
+    from polylm_jax.training.run import train
 
     train(
         toy_runs.experiment(folder, dataclasses.replace(TINY, steps=steps)),
@@ -114,9 +114,9 @@ def resume(folder: pathlib.Path, model_dir: pathlib.Path, steps: int, at: int) -
 
 def first_batch(folder: pathlib.Path, step: int) -> float:
     """Milliseconds until the rows of a step are there, of a run of a billion rows."""
-    from polylm_jax.data import Rows
-    from polylm_jax.mixing import Phase, Schedule
-    from polylm_jax.token_store import TokenStore, store_path
+    from polylm_jax.data.batches import Rows
+    from polylm_jax.data.mixture.schedule import Phase, Schedule
+    from polylm_jax.data.stores.store import TokenStore, store_path
 
     store = TokenStore.open(store_path(str(folder), TASK))
     began = time.perf_counter()

@@ -18,9 +18,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from polylm_jax import partitioning, train_state, train_step
-from polylm_jax.model import PolyLM, PolyLMConfig
-from polylm_jax.optimizer import OptimizerConfig, RatePhase, learning_rate, make_optimizer
+from polylm_jax.model import partitioning
+from polylm_jax.model.network import PolyLM, PolyLMConfig
+from polylm_jax.model.optimizer import OptimizerConfig, RatePhase, learning_rate, make_optimizer
+from polylm_jax.training import step as train_step
+from polylm_jax.training import train_state
 
 ROWS, LENGTH, VOCABULARY, WIDTH, LAYERS = 8, 512, 256_000, 256, 2
 LOSSES = ("chunks", "blocks", "full logits")

@@ -18,9 +18,9 @@ from rapidfuzz.distance import Indel
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from polylm_jax.languages import find
-from polylm_jax.self_instruct.likeness import Pool
-from polylm_jax.words import segments
+from polylm_jax.corpus.instructions.likeness import Pool
+from polylm_jax.languages.registry import find
+from polylm_jax.languages.words import segments
 
 
 def instructions(path: pathlib.Path, count: int, spaces: bool) -> list[str]:

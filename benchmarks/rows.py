@@ -29,11 +29,11 @@ import numpy as np
 REPO = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPO))
 
-from polylm_jax.data import Rows
-from polylm_jax.mixing import Phase, Schedule
-from polylm_jax.store_identity import FORMAT_VERSION, Identity
-from polylm_jax.store_writer import StoreWriter
-from polylm_jax.token_store import MANIFEST, TokenStore
+from polylm_jax.data.batches import Rows
+from polylm_jax.data.mixture.schedule import Phase, Schedule
+from polylm_jax.data.stores.identity import FORMAT_VERSION, Identity
+from polylm_jax.data.stores.store import MANIFEST, TokenStore
+from polylm_jax.data.stores.writer import StoreWriter
 
 LENGTH = 2048
 BATCH = 256  # rows a call

@@ -29,15 +29,15 @@ import numpy as np
 import sentencepiece
 import seqio
 
-from polylm_jax.checkpoint import Progress
+from polylm_jax.checkpoints.checkpoint import Progress
+from polylm_jax.checkpoints.hf import param_table
+from polylm_jax.checkpoints.hf.exporting import export
+from polylm_jax.checkpoints.param_store import Writer
 from polylm_jax.evaluation import examples, language_model, protocol
 from polylm_jax.evaluation.language_model import Batching
 from polylm_jax.evaluation.requests import encode_pairs
-from polylm_jax.hf import param_table
-from polylm_jax.hf.exporting import export
-from polylm_jax.model import PolyLMConfig
-from polylm_jax.param_store import Writer
-from polylm_jax.tokenizer import Tokenizer
+from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.tokenizer.tokenizer import Tokenizer
 from tasks.benchmarks import xcopa, xwinograd
 
 MODEL = PolyLMConfig(

@@ -10,11 +10,11 @@ import sys
 import numpy as np
 import sentencepiece
 
-from polylm_jax.checkpoint import Progress
-from polylm_jax.hf import param_table, token_ids
-from polylm_jax.model import PolyLMConfig
-from polylm_jax.param_store import Writer
-from polylm_jax.tokenizer import Tokenizer
+from polylm_jax.checkpoints.checkpoint import Progress
+from polylm_jax.checkpoints.hf import param_table, token_ids
+from polylm_jax.checkpoints.param_store import Writer
+from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.tokenizer.tokenizer import Tokenizer
 from tasks.sample_data import generate
 
 REPO = pathlib.Path(__file__).resolve().parent.parent

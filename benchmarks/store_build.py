@@ -82,9 +82,9 @@ def flattened(path: str) -> Iterator[str]:
 
 def store(folder: pathlib.Path) -> Callable[[], int]:
     """This project, from the JSONL file to a committed store."""
-    from polylm_jax import task_text
-    from polylm_jax.store_build import build_store
-    from polylm_jax.tokenizer import Tokenizer
+    from polylm_jax.data.stores.build import build_store
+    from polylm_jax.text import task_text
+    from polylm_jax.tokenizer.tokenizer import Tokenizer
     from tasks import monolingual
 
     model = str(folder / "text.model")

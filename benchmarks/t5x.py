@@ -16,7 +16,7 @@ import statistics
 import sys
 import tempfile
 
-from polylm_jax import huge_pages
+from polylm_jax.runtime import huge_pages
 
 RUN = "--under-t5x"
 if sys.argv[1:2] == [RUN]:
@@ -56,33 +56,34 @@ def train(experiment, model_dir: str, loss: str) -> None:
     from t5x import gin_utils, models, partitioning, trainer, utils
     from t5x import train as t5x_train
 
-    from polylm_jax import t5x_model, t5x_rows
+    from polylm_jax.training.t5x import model
+    from polylm_jax.training.t5x import rows as t5x_rows
 
-    class WithTheirLoss(t5x_model.Model):
+    class WithTheirLoss(model.Model):
         loss_fn = models.DecoderOnlyModel.loss_fn
 
-    kind = t5x_model.Model if loss == "t5x" else WithTheirLoss
-    rate = t5x_model.learning_rate(experiment)
+    kind = model.Model if loss == "t5x" else WithTheirLoss
+    rate = model.learning_rate(experiment)
     dataset = utils.DatasetConfig(
         mixture_or_task_name="", task_feature_lengths={"targets": experiment.sequence_length},
         split="train", batch_size=experiment.batch_size, shuffle=False, seed=0,
     )  # fmt: skip
     t5x_train.train(
         model=kind(
-            t5x_model.Network(experiment.model),
+            model.Network(experiment.model),
             seqio.SentencePieceVocabulary(experiment.vocabulary),
-            t5x_model.optimizer(experiment),
+            model.optimizer(experiment),
         ),
         train_dataset_cfg=dataset,
         train_eval_dataset_cfg=None,
         infer_eval_dataset_cfg=None,
         checkpoint_cfg=utils.CheckpointConfig(),
-        partitioner=partitioning.PjitPartitioner(1, logical_axis_rules=t5x_model.axis_rules()),
+        partitioner=partitioning.PjitPartitioner(1, logical_axis_rules=model.axis_rules()),
         trainer_cls=functools.partial(
             trainer.Trainer, learning_rate_fn=rate, num_microbatches=None
         ),
         model_dir=model_dir,
-        total_steps=t5x_model.total_steps(experiment),
+        total_steps=model.total_steps(experiment),
         eval_steps=0,
         eval_period=0,
         stats_period=1,

@@ -13,12 +13,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import numpy as np
 import sentencepiece
 
-from polylm_jax.experiment import Experiment, PhaseConfig
-from polylm_jax.model import PolyLMConfig
-from polylm_jax.optimizer import OptimizerConfig
-from polylm_jax.store_identity import FORMAT_VERSION, Identity, dtype_for
-from polylm_jax.store_writer import StoreWriter
-from polylm_jax.token_store import store_path
+from polylm_jax.data.stores.identity import FORMAT_VERSION, Identity, dtype_for
+from polylm_jax.data.stores.store import store_path
+from polylm_jax.data.stores.writer import StoreWriter
+from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model.optimizer import OptimizerConfig
+from polylm_jax.training.experiment import Experiment, PhaseConfig
 
 TASK = "random"
 

@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 
-from polylm_jax import huge_pages
+from polylm_jax.runtime import huge_pages
 
 if sys.argv[1:2] == ["--ours"]:
     huge_pages.ask()
@@ -46,7 +46,7 @@ def ours(name: str) -> dict:
     """Trains the workload in this process; seconds per step as the run's own log has them."""
     import jax
 
-    from polylm_jax.train import train
+    from polylm_jax.training.run import train
 
     workload = WORKLOADS[name]
     with tempfile.TemporaryDirectory() as temporary:

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-from polylm_jax import languages
 from polylm_jax.errors import InputError
-from polylm_jax.held_out import HELD_OUT_FRACTION
-from tasks import registry, sources
-from tasks.pages import Pages
+from polylm_jax.languages import registry as languages
+from polylm_jax.text.held_out import HELD_OUT_FRACTION
+from tasks import registry
 from tasks.preprocessors import Pair
+from tasks.sources import source as sources
+from tasks.sources.pages import Pages
 
 
 def add(

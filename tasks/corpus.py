@@ -15,13 +15,15 @@ from math import fsum
 
 import seqio
 
-from polylm_jax import chosen_shares, languages
 from polylm_jax.errors import InputError, nearest
-from polylm_jax.held_out import HELD_OUT_FRACTION
+from polylm_jax.languages import registry as languages
+from polylm_jax.languages import shares as chosen_shares
+from polylm_jax.text.held_out import HELD_OUT_FRACTION
 from tasks import bilingual as bilingual_tasks
 from tasks import monolingual as monolingual_tasks
-from tasks import registry, sources
-from tasks.pages import Pages
+from tasks import registry
+from tasks.sources import source as sources
+from tasks.sources.pages import Pages
 
 Components = dict[str, list[str]]  # language, 'code' or 'parallel' -> its tasks
 _TOLERANCE = 1e-6  # how far from 1 the shares of a mixture may sum
@@ -56,7 +58,7 @@ def register(
         both_directions: False writes a pair 'en-th' only from English to Thai.
 
     A source is a path, a glob, a list of them, or a dict of `format`, `paths` and the options of
-    its format (tasks.formats); for a pair also {'en': path, 'th': path}, two aligned files.
+    its format (tasks.sources.text_formats); for a pair also {'en': path, 'th': path}, two aligned files.
     """
     components: Components = {}
     for key, source in monolingual.items():

@@ -19,9 +19,9 @@ leaves open is decided here and can be changed by argument:
 from collections.abc import Iterable, Mapping
 from math import fsum
 
-from polylm_jax import languages
 from polylm_jax.errors import InputError, nearest
-from polylm_jax.held_out import HELD_OUT_FRACTION
+from polylm_jax.languages import registry as languages
+from polylm_jax.text.held_out import HELD_OUT_FRACTION
 from tasks import bilingual, monolingual, registry
 
 NAME = "polylm"

@@ -1,9 +1,10 @@
 """Monolingual tasks: the documents of one source in one language, or code."""
 
-from polylm_jax import languages
-from polylm_jax.held_out import HELD_OUT_FRACTION
-from tasks import registry, sources
+from polylm_jax.languages import registry as languages
+from polylm_jax.text.held_out import HELD_OUT_FRACTION
+from tasks import registry
 from tasks.preprocessors import Document
+from tasks.sources import source as sources
 
 
 def add(

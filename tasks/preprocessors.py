@@ -11,8 +11,8 @@ from functools import cached_property
 
 import tensorflow as tf
 
-from polylm_jax import languages
 from polylm_jax.errors import InputError, nearest
+from polylm_jax.languages import registry
 
 # PolyLM's paper doesn't say how it writes pairs. `prompt` is the translation prompt of its README.
 TEMPLATES = {
@@ -117,7 +117,7 @@ class Pair:
     def _names(self) -> dict[str, str]:
         names = {}
         for side in ("source", "target"):
-            language = languages.find(getattr(self, side))
+            language = registry.find(getattr(self, side))
             names[f"{side}_name"] = language.name
             names[f"{side}_native"] = language.native_name
             names[f"{side}_code"] = language.code

@@ -8,7 +8,7 @@ import seqio
 import tensorflow as tf
 
 from polylm_jax.errors import InputError
-from tasks.sources import RecordSource
+from tasks.sources.source import RecordSource
 
 _NAME = re.compile(r"[\w.:#]+")  # what SeqIO takes, so no hyphen
 _DEFINITIONS: dict[str, object] = {}

@@ -12,7 +12,7 @@ import numpy as np
 
 from polylm_jax.ablation import claims
 from polylm_jax.ablation.claims import Claim, Interval
-from polylm_jax.ablation.run_records import DONE, NOT_BEGUN, Record
+from polylm_jax.ablation.records import DONE, NOT_BEGUN, Record
 
 Records = Mapping[str, Mapping[int, Record]]  # variant -> seed -> record
 # How much held-out bytes may differ: another vocabulary ends the last row elsewhere.

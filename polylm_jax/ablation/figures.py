@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from polylm_jax.ablation import wording
 from polylm_jax.ablation.comparison import Records, larger_is_better
-from polylm_jax.languages import LANGUAGES
+from polylm_jax.languages.registry import LANGUAGES
 
 SIZE = (5.4, 3.4)  # inches: 390 points, the width of a phone
 COLOURS = [*matplotlib.colormaps["tab10"].colors, *matplotlib.colormaps["Set2"].colors]

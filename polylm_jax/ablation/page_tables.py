@@ -4,7 +4,7 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 
 from polylm_jax.ablation import wording
-from polylm_jax.languages import LANGUAGES
+from polylm_jax.languages.registry import LANGUAGES
 
 BITS = "bits_per_byte/"
 

@@ -12,18 +12,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from polylm_jax import metrics
 from polylm_jax.ablation import variants
 from polylm_jax.ablation.claims import Claim
 from polylm_jax.ablation.variants import Run, Variant
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.evaluation import protocol
-from polylm_jax.experiment import Resolved
+from polylm_jax.training import metrics
+from polylm_jax.training.experiment import Resolved
 
 FILE = "ablation.json"
 EXPERIMENTS = {  # of each mode that a run may be
-    "train": "polylm_jax.experiment.Experiment",
-    "finetune": "polylm_jax.finetuning.finetune.FinetuningExperiment",
+    "train": "polylm_jax.training.experiment.Experiment",
+    "finetune": "polylm_jax.training.finetuning.FinetuningExperiment",
 }
 POINTS = 40  # of the curve of planned tokens
 

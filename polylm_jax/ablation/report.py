@@ -6,14 +6,15 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from polylm_jax.ablation import comparison, figures, markdown, page, run_records, wording
+from polylm_jax.ablation import comparison, figures, markdown, page, wording
+from polylm_jax.ablation import records as run_records
 from polylm_jax.ablation.comparison import Records
 from polylm_jax.ablation.plans import FILE
-from polylm_jax.ablation.run_records import NOT_BEGUN
+from polylm_jax.ablation.records import NOT_BEGUN
 from polylm_jax.ablation.variants import Run
 from polylm_jax.errors import InputError
-from polylm_jax.languages import LANGUAGES
-from polylm_jax.storage import Folder
+from polylm_jax.languages.registry import LANGUAGES
+from polylm_jax.runtime.storage import Folder
 
 
 def write(place: Folder) -> str:

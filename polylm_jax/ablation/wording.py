@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 
 from polylm_jax.ablation.comparison import larger_is_better
-from polylm_jax.ablation.run_records import DONE, NOT_BEGUN
-from polylm_jax.terminal import count
+from polylm_jax.ablation.records import DONE, NOT_BEGUN
+from polylm_jax.runtime.terminal import count
 
 MINUS = "−"
 MEANS = {

@@ -11,8 +11,8 @@ import unicodedata
 import numpy as np
 import regex
 
-from polylm_jax import languages
 from polylm_jax.errors import InputError
+from polylm_jax.languages import registry
 
 LETTER, DIGIT, SYMBOL, PUNCTUATION, SPACE, INVISIBLE, GARBLED = (1 << n for n in range(7))
 SCRIPT_SHIFT = 7  # above the classes: which script's letter it is
@@ -77,13 +77,13 @@ def classes() -> np.ndarray:
 
 
 def _written() -> tuple[str, ...]:
-    return tuple(language.script for language in languages.LANGUAGES.values())
+    return tuple(language.script for language in registry.LANGUAGES.values())
 
 
 @functools.cache
 def _known_scripts(written: tuple[str, ...]) -> tuple[str, ...]:
     """The Unicode scripts that have a bit, in its order: of all languages, and those without spaces."""
-    found = {n for s in (*written, *languages.UNSPACED_SCRIPTS) for n in unicode_scripts(s)}
+    found = {n for s in (*written, *registry.UNSPACED_SCRIPTS) for n in unicode_scripts(s)}
     return (_OTHER, *sorted(found))
 
 
@@ -131,7 +131,7 @@ def unspaced_bits() -> int:
 
 @functools.cache
 def _unspaced_bits(known: tuple[str, ...]) -> int:
-    scripts = sorted(languages.UNSPACED_SCRIPTS)
+    scripts = sorted(registry.UNSPACED_SCRIPTS)
     return functools.reduce(operator.or_, (_bits(script, known) for script in scripts))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from polylm_jax.errors import InputError
-from polylm_jax.languages import Language
+from polylm_jax.languages.registry import Language
 
 KINDS = ("sklearn", "fasttext")
 FEATURES = 1 << 18

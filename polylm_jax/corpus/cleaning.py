@@ -4,11 +4,11 @@ import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from polylm_jax import languages as known_languages
-from polylm_jax import output_folder
 from polylm_jax.errors import InputError, nearest
-from polylm_jax.run_lock import hold
-from polylm_jax.storage import Folder
+from polylm_jax.languages import registry as known_languages
+from polylm_jax.runtime import output_folder
+from polylm_jax.runtime.lock import hold
+from polylm_jax.runtime.storage import Folder
 
 
 def clean(

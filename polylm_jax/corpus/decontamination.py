@@ -18,7 +18,7 @@ import numpy as np
 from polylm_jax.corpus import repetition, shingles
 from polylm_jax.corpus.sources import Source, files_of
 from polylm_jax.errors import InputError
-from polylm_jax.languages import LANGUAGES, Language
+from polylm_jax.languages.registry import LANGUAGES, Language
 
 WORDS, LEAST_WORDS = 13, 8  # GPT-3's 13; the least that is looked for
 

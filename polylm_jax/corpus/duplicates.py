@@ -17,7 +17,7 @@ from datatrove.pipeline.dedup.minhash import MinhashConfig, MinhashDedupSignatur
 from datatrove.utils.hashing import HashConfig
 
 from polylm_jax.corpus import repetition, shingles
-from polylm_jax.languages import LANGUAGES
+from polylm_jax.languages.registry import LANGUAGES
 
 _ROWS = 4096  # shingles hashed at a time: 112 hashes of each in 4 MB
 _PRIME = np.uint64((1 << 61) - 1)

@@ -16,7 +16,7 @@ from datatrove.executor.local import LocalPipelineExecutor
 from polylm_jax.corpus.plan import Stage
 from polylm_jax.corpus.tally import written
 from polylm_jax.errors import InputError
-from polylm_jax.output_folder import FULL
+from polylm_jax.runtime.output_folder import FULL
 
 EXECUTORS = ("local", "slurm", "ray")
 Say = Callable[[str], None]

@@ -14,7 +14,7 @@ from polylm_jax.corpus.sources import Source, Unit
 from polylm_jax.corpus.stages import Options
 from polylm_jax.corpus.tally import Tally
 from polylm_jax.errors import InputError
-from polylm_jax.languages import LANGUAGES
+from polylm_jax.languages.registry import LANGUAGES
 
 Say = Callable[[str], None]
 LOOKED_AT = 100  # records of a source that give no text before it is refused

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import regex
 
-from polylm_jax import languages
 from polylm_jax.errors import InputError
+from polylm_jax.languages import registry
 
 # Beside the wanted languages these are told apart, so that a text in one of them is refused and not
 # taken for its nearest neighbour. Malay is left out: its sentences are Indonesian ones, too.
@@ -95,7 +95,7 @@ def _code_of(label: str) -> str:
 def canonical(code: str) -> str:
     """A detector's code as the project has it ('iw' -> 'he'), unknown ones as they are."""
     try:
-        return languages.find(code).code
+        return registry.find(code).code
     except InputError:
         return code
 

@@ -8,7 +8,7 @@ import numpy as np
 import regex
 
 from polylm_jax.corpus import characters, language_id
-from polylm_jax.languages import LANGUAGES
+from polylm_jax.languages.registry import LANGUAGES
 
 # Characters of Latin text that one character of a script says; measured on the aligned sentences of
 # tldr-pages against English (medians).

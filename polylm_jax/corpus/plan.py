@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from polylm_jax.corpus.registry import Registry
 from polylm_jax.corpus.tally import written
 from polylm_jax.errors import InputError
-from polylm_jax.fingerprint import differences
+from polylm_jax.runtime.fingerprint import differences
 
 _PLAN, _SECONDS = "plan.json", "seconds.json"
 

@@ -4,8 +4,8 @@ import json
 import pathlib
 import shutil
 
-from polylm_jax import output_folder
 from polylm_jax.corpus import plan, report, report_page
+from polylm_jax.runtime import output_folder
 
 PART_BYTES = 1 << 30  # of one file, compressed
 

@@ -18,7 +18,7 @@ from polylm_jax.corpus.sources import Source, shards_of
 from polylm_jax.corpus.steps import Refusing
 from polylm_jax.corpus.tally import Tally, written
 from polylm_jax.errors import InputError
-from polylm_jax.languages import LANGUAGES
+from polylm_jax.languages.registry import LANGUAGES
 
 SAMPLE = 4_000  # documents of gold and of crawl each that a classifier is trained on
 LEAST = 20  # documents of gold that a language needs

@@ -1,7 +1,7 @@
 """The languages that a user registered, brought to the processes that run the stages."""
 
-from polylm_jax import languages
-from polylm_jax.languages import LANGUAGES
+from polylm_jax.languages import registry
+from polylm_jax.languages.registry import LANGUAGES
 
 
 class Registry:
@@ -17,7 +17,7 @@ class Registry:
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
         for language in self.known:
-            languages.register(language)
+            registry.register(language)
 
     def __call__(self, data=None, rank: int = 0, world_size: int = 1):
         return data

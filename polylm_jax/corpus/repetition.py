@@ -9,7 +9,7 @@ import re
 import numpy as np
 
 from polylm_jax.corpus import shingles
-from polylm_jax.languages import Language
+from polylm_jax.languages.registry import Language
 
 TOP = (2, 3, 4)
 DUPLICATE = (5, 6, 7, 8, 9, 10)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from polylm_jax.corpus import tally
 from polylm_jax.corpus.tally import Key
-from polylm_jax.languages import LANGUAGES
+from polylm_jax.languages.registry import LANGUAGES
 
 STAGES = (
     "repairs",

@@ -12,7 +12,7 @@ import numpy as np
 
 from polylm_jax.corpus import characters, dates, repetition, shingles, stop_words
 from polylm_jax.errors import InputError, nearest
-from polylm_jax.languages import Language
+from polylm_jax.languages.registry import Language
 
 ELLIPSES = ("...", "…", "。。。", "・・・")
 BULLETS = ("•", "‣", "◦", "▪", "●", "○", "■", "□", "-", "–", "*", "·", "・", "►", "➤", "※")

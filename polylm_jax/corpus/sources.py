@@ -5,8 +5,8 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from polylm_jax import languages
 from polylm_jax.errors import InputError, nearest
+from polylm_jax.languages import registry
 
 FORMATS = {".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
            ".wet": "wet", ".warc": "wet", ".txt": "txt"}  # fmt: skip
@@ -75,7 +75,7 @@ def pair_of(name: str, source: str) -> tuple[str, str]:
             f"SOURCES[{source!r}]: pair is {name!r}: two languages, as in 'en-de', "
             "or 'stem' where the files are named so."
         )
-    return languages.find(first).code, languages.find(second).code
+    return registry.find(first).code, registry.find(second).code
 
 
 def sources_of(given: Mapping[str, object], data_dir: str = "") -> list[Source]:
@@ -98,7 +98,7 @@ def sources_of(given: Mapping[str, object], data_dir: str = "") -> list[Source]:
                 f"SOURCES[{name!r}]: documents is {options['documents']!r}: give one of {DOCUMENTS}."
             )
         if options.get("language"):
-            options["language"] = languages.find(options["language"]).code
+            options["language"] = registry.find(options["language"]).code
         patterns = options["files"]
         patterns = (patterns,) if isinstance(patterns, str) else tuple(patterns)
         options["files"] = tuple(_under(data_dir, pattern) for pattern in patterns)

@@ -14,7 +14,7 @@ from polylm_jax.corpus.decontamination import Benchmark, index_of
 from polylm_jax.corpus.language_id import Identifier
 from polylm_jax.corpus.tally import Tally, merged
 from polylm_jax.errors import InputError
-from polylm_jax.languages import LANGUAGES
+from polylm_jax.languages.registry import LANGUAGES
 
 LEAST_OF_SCRIPT = 0.5  # of the letters of a text whose language nothing but its source tells
 

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from polylm_jax.corpus import shingles
-from polylm_jax.languages import Language
+from polylm_jax.languages.registry import Language
 
 WORDS = {
     "en": "the be to of and that have with in is a for on as it or by this are from an not all",

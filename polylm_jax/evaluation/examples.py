@@ -10,11 +10,11 @@ from collections.abc import Iterator
 import seqio
 import tensorflow as tf
 
-from polylm_jax import task_text
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.evaluation import protocol
 from polylm_jax.evaluation.protocol import GENERATE, RANK, Protocol
 from polylm_jax.evaluation.result import TEXT
+from polylm_jax.text import task_text
 
 Example = dict[str, object]  # feature -> str, list or number
 

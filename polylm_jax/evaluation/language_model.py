@@ -14,19 +14,21 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from polylm_jax import checkpoint, partitioning, train_state
+from polylm_jax.checkpoints import checkpoint
+from polylm_jax.checkpoints.hf import param_table
+from polylm_jax.checkpoints.param_store import folder_of, open_params
 from polylm_jax.errors import InputError
 from polylm_jax.evaluation.requests import Request
 from polylm_jax.evaluation.scoring import LogLikelihood, Scorer
-from polylm_jax.generation import weights
-from polylm_jax.generation.decode import Decoder
-from polylm_jax.generation.decode import Request as Prompt
-from polylm_jax.hf import param_table
-from polylm_jax.model import PolyLM, PolyLMConfig
-from polylm_jax.param_store import folder_of, open_params
-from polylm_jax.partitioning import MeshConfig
-from polylm_jax.storage import Folder
-from polylm_jax.tokenizer import Tokenizer
+from polylm_jax.inference.generation import weights
+from polylm_jax.inference.generation.decode import Decoder
+from polylm_jax.inference.generation.decode import Request as Prompt
+from polylm_jax.model import partitioning
+from polylm_jax.model.network import PolyLM, PolyLMConfig
+from polylm_jax.model.partitioning import MeshConfig
+from polylm_jax.runtime.storage import Folder
+from polylm_jax.tokenizer.tokenizer import Tokenizer
+from polylm_jax.training import train_state
 
 MANIFEST = "manifest.ocdbt"
 

@@ -20,9 +20,9 @@ from polylm_jax.errors import InputError, nearest
 from polylm_jax.evaluation import language_model
 from polylm_jax.evaluation.language_model import Batching
 from polylm_jax.evaluation.requests import Ids, Request, encode_pairs, encode_texts, rolling
-from polylm_jax.generation.beams import Beams
-from polylm_jax.generation.sampling import Sampling
-from polylm_jax.partitioning import MeshConfig
+from polylm_jax.inference.generation.beam_search import Beams
+from polylm_jax.inference.generation.sampling import Sampling
+from polylm_jax.model.partitioning import MeshConfig
 
 LENGTHS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
 SAMPLING = ("temperature", "top_k", "top_p", "repetition_penalty")

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from polylm_jax.storage import Folder
+from polylm_jax.runtime.storage import Folder
 
 FORMAT = 1
 FLUSH_SECONDS = 30.0  # how often a file on gs:// is copied there, which can't append

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import numpy as np
 import seqio
 
-from polylm_jax import task_text
 from polylm_jax.errors import InputError
 from polylm_jax.evaluation import examples, requests
 from polylm_jax.evaluation.examples import Example
@@ -20,7 +19,8 @@ from polylm_jax.evaluation.outputs import hash_ids
 from polylm_jax.evaluation.protocol import GENERATE, ROLLING, Protocol
 from polylm_jax.evaluation.requests import Request
 from polylm_jax.evaluation.result import TEXT
-from polylm_jax.tokenizer import Tokenizer
+from polylm_jax.text import task_text
+from polylm_jax.tokenizer.tokenizer import Tokenizer
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from polylm_jax.evaluation import published
 from polylm_jax.evaluation.protocol import GENERATE, RANK, ROLLING
 from polylm_jax.evaluation.result import COUNTS, TEXT, Result
-from polylm_jax.languages import LANGUAGES
+from polylm_jax.languages.registry import LANGUAGES
 
 METRICS = {
     "accuracy_sum": "accuracy by sum",

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from polylm_jax.tokenizer import Tokenizer
+from polylm_jax.tokenizer.tokenizer import Tokenizer
 
 Ids = np.ndarray  # int32 [tokens]
 

@@ -9,7 +9,6 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from polylm_jax import task_text
 from polylm_jax.errors import InputError
 from polylm_jax.evaluation import examples, protocol, questions
 from polylm_jax.evaluation.language_model import LanguageModel
@@ -17,7 +16,8 @@ from polylm_jax.evaluation.outputs import Outputs
 from polylm_jax.evaluation.protocol import GENERATE
 from polylm_jax.evaluation.questions import Questions
 from polylm_jax.evaluation.result import TEXT, Result
-from polylm_jax.storage import Folder
+from polylm_jax.runtime.storage import Folder
+from polylm_jax.text import task_text
 
 FLUSH_SECONDS = 1.0  # what a kill can cost
 

@@ -18,10 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from polylm_jax import partitioning
 from polylm_jax.evaluation import batching
 from polylm_jax.evaluation.batching import Batch
 from polylm_jax.evaluation.requests import Request
+from polylm_jax.model import partitioning
 
 IN_FLIGHT = 2  # batches handed to the devices before the first one's result is fetched
 

@@ -6,15 +6,15 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from polylm_jax import mixtures
 from polylm_jax.errors import InputError
 from polylm_jax.evaluation import protocol, runner
-from polylm_jax.evaluation.during_training import TrainingTasks
+from polylm_jax.evaluation.in_training import TrainingTasks
 from polylm_jax.evaluation.language_model import LanguageModel
 from polylm_jax.evaluation.result import COUNTS
-from polylm_jax.generation import weights
-from polylm_jax.model import PolyLMConfig
-from polylm_jax.tokenizer import Tokenizer
+from polylm_jax.inference.generation import weights
+from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.text import mixtures
+from polylm_jax.tokenizer.tokenizer import Tokenizer
 
 
 class TaskScores:

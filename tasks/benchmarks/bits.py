@@ -7,8 +7,8 @@ rolling log-likelihood). Unlike the validation of a run, no EOS is scored at its
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from polylm_jax import languages as languages_table
 from polylm_jax.evaluation.protocol import ROLLING, Protocol
+from polylm_jax.languages import registry as languages_table
 from tasks.benchmarks.items import Item, text
 from tasks.benchmarks.records import Record
 from tasks.benchmarks.registration import Benchmark, Variant
@@ -39,7 +39,7 @@ def register(
     Args:
         files: {split: path}, in which {language} stands: a .txt is one text, a .jsonl a text per
             line, a .tsv one per row.
-        languages: all that are known to polylm_jax.languages, where it isn't said.
+        languages: all that are known to polylm_jax.languages.registry, where it isn't said.
         field: the text's name in JSON lines or the header of the TSV.
         name: what the tasks' names begin with.
     """

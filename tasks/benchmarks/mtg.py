@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from polylm_jax import languages as languages_table
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.evaluation.protocol import GENERATE, STOP, Protocol
+from polylm_jax.languages import registry as languages_table
 from tasks.benchmarks import registration
 from tasks.benchmarks.items import BadRecord, Item, text
 from tasks.benchmarks.records import Record

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from polylm_jax.errors import InputError
-from polylm_jax.text_files import suffix
-from tasks import files
-from tasks.tfds_sources import Tfds
+from polylm_jax.runtime.text_files import suffix
+from tasks.sources import files
+from tasks.sources.tfds import Tfds
 
 Record = Mapping[str, object]
 Records = Iterator[tuple[str, Record]]

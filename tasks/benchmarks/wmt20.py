@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from polylm_jax import languages as languages_table
 from polylm_jax.evaluation.protocol import GENERATE, STOP, Protocol
+from polylm_jax.languages import registry as languages_table
 from tasks.benchmarks.items import Item, text
 from tasks.benchmarks.records import Record
 from tasks.benchmarks.registration import Benchmark, Variant

@@ -10,8 +10,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from polylm_jax import languages as languages_table
 from polylm_jax.evaluation.protocol import RANK, REPAIRED, SUM, Protocol
+from polylm_jax.languages import registry as languages_table
 from tasks.benchmarks.examples import Choice
 from tasks.benchmarks.items import BadRecord, Item, one_of, text
 from tasks.benchmarks.records import TSV_PLAIN, Record

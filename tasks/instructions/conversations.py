@@ -11,13 +11,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from polylm_jax import instruction_defects
 from polylm_jax.errors import InputError, Refusal
-from polylm_jax.held_out import normalise
-from polylm_jax.text_files import MARK
-from polylm_jax.text_lines import NOT_UTF8, parse_json
-from tasks import files, lines
-from tasks.formats import BadLine, Columns, Reader, Record
+from polylm_jax.runtime.text_files import MARK
+from polylm_jax.runtime.text_lines import NOT_UTF8, parse_json
+from polylm_jax.text import instruction_defects
+from polylm_jax.text.held_out import normalise
+from tasks.sources import files, lines
+from tasks.sources.text_formats import BadLine, Columns, Reader, Record
 
 SYSTEM, USER, ASSISTANT = "system", "user", "assistant"
 ROLES = {"human": USER, "gpt": ASSISTANT, "bot": ASSISTANT, "model": ASSISTANT}

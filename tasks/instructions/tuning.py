@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from polylm_jax.errors import InputError
-from polylm_jax.held_out import HELD_OUT_FRACTION
+from polylm_jax.text.held_out import HELD_OUT_FRACTION
 from tasks import corpus, monolingual, registry
-from tasks.files import join
 from tasks.instructions.conversations import CONVERSATION, Conversations
 from tasks.instructions.templates import Template, find
-from tasks.sources import RecordSource
+from tasks.sources.files import join
+from tasks.sources.source import RecordSource
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from polylm_jax import languages
+from polylm_jax.languages import registry
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _ASCII_PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -41,7 +41,7 @@ def tokens(text: str, language: str = "en") -> list[str]:
     """The tokens that are compared: 'The cat, sat.' -> ['cat', 'sat']."""
     text = text.lower().translate(_ASCII_PUNCTUATION)
     text = _ARTICLES.sub(" ", text)
-    known = languages.LANGUAGES.get(language)
+    known = registry.LANGUAGES.get(language)
     if known is None or known.spaces:
         return text.split()
     return [c for c in text if not c.isspace() and not unicodedata.category(c).startswith("P")]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from rouge_score import rouge_scorer, tokenizers
 
-from polylm_jax.words import words
+from polylm_jax.languages.words import words
 
 KINDS = ("rouge1", "rouge2", "rougeL")
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from sacrebleu.metrics import BLEU, CHRF
 
-from polylm_jax import languages
+from polylm_jax.languages import registry
 
 EXTRAS = {"ja": "ja", "ko": "ko"}  # languages whose tokenizer is an extra of sacrebleu
 _OWN = ("zh", "ja", "ko")
@@ -76,5 +76,5 @@ def _stripped(predictions: Sequence[str]) -> list[str]:
 
 
 def _spaced(language: str) -> bool:
-    known = languages.LANGUAGES.get(language)
+    known = registry.LANGUAGES.get(language)
     return known is None or known.spaces

@@ -1,0 +1,186 @@
+"""`run.py ablate`: named variants of one recipe, at one budget, over seeds, to one report.
+
+ABLATION_DIR/ablation.json                 the variants, their plans, the claims
+            /VARIANT/seed_0/               MODEL_DIR of a run
+            /recipes/VARIANT.seed_0.gin    the run alone: `run.py train --gin_file=...`, or `finetune`
+            /report.html, report.md, report.json, *.png
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+
+from polylm_jax.ablation import launch, plans, records, reuse, variants
+from polylm_jax.ablation.claims import Claim
+from polylm_jax.ablation.plans import Plan, Reconfigured
+from polylm_jax.ablation.records import DONE
+from polylm_jax.ablation.variants import Run
+from polylm_jax.errors import InputError
+from polylm_jax.runtime.storage import Folder, to_json
+from polylm_jax.training.run_directory import check_resume
+
+
+def ablate(
+    variants: Sequence[Sequence[str]],
+    folder: str,
+    *,
+    seeds: Sequence[int] = (0, 1, 2),
+    base: str = "",
+    mode: str = "train",
+    other_budgets: Sequence[str] = (),
+    claims: Sequence[Claim] = (),
+    title: str = "",
+    variant: str = "",
+    seed: int | None = None,
+    start: bool = True,
+    report_only: bool = False,
+    share_beginnings: bool = True,
+    reconfigured: Reconfigured | None = None,
+) -> None:
+    """Trains variants of a recipe at one budget over seeds, and reports which won where.
+
+    Runs are trained one after another, each by a `run.py train` (or `finetune`) of its own; a
+    killed one goes on, a finished one is never run again, one that another process has is left to
+    it. So the same command on several machines that share ABLATION_DIR divides the runs.
+
+    variants: ('NAME', 'GIN LINE', ...) each; the first is the base, or the one that `base` names.
+    mode: what each run is, 'train' or 'finetune'.
+    folder: where runs, their recipes and the report go, local or gs://.
+    seeds: each variant is trained with each; differences are taken seed by seed.
+    other_budgets: variants whose tokens may differ from the base's; the report says by how much.
+    claims: comparisons that are settled before the runs, with their smallest effect of interest.
+    title: the report's heading.
+    variant, seed: only the runs of this variant, of this seed.
+    start: False checks everything and writes the runs' recipes, and trains nothing.
+    report_only: writes the report from the logs as they are, at any time, and does nothing else.
+    share_beginnings: a run goes on from a checkpoint of a finished one that began the same.
+    reconfigured: what run.py gives: the recipe with further lines.
+
+    Raises InputError for bad input, before anything is trained; SystemExit(143) when told to leave.
+    """
+    place = Folder(folder, "ABLATION_DIR")
+    if report_only:
+        print(_report(place))
+        return
+    if reconfigured is None:
+        raise InputError("ablate needs `reconfigured`: call it through run.py.")
+    made, order = _planned(
+        place,
+        variants,
+        seeds,
+        base,
+        mode,
+        other_budgets,
+        claims,
+        title,
+        reconfigured,
+        variant,
+        seed,
+    )
+    if not start:
+        print("\n".join(f"{place.path}/{run.recipe}" for run in made))
+        return
+    failed, elsewhere = _train_all(place, made, order, share_beginnings, alone=bool(variant))
+    print(_report(place))
+    for run, holder in elsewhere.items():
+        print(f"{run.title} is left to another process: {holder}")
+    if failed:
+        names = "; ".join(f"{run.title} (exit code {code})" for run, code in failed.items())
+        print(f"not finished: {names}. The same command tries again.", file=sys.stderr)
+        sys.exit(1)
+
+
+def _planned(
+    place: Folder,
+    given,
+    seeds,
+    base,
+    mode,
+    other_budgets,
+    claims,
+    title,
+    reconfigured,
+    variant,
+    seed,
+) -> tuple[dict[Run, Plan], list[Run]]:
+    """All plans, checked and written down, and the runs that this process is to train."""
+    found, seeds = variants.read(given), variants.check_seeds(seeds)
+    if variant:
+        variants.known(variant, found, "variant")
+    if seed is not None and seed not in seeds:
+        raise InputError(f"seed = {seed} is not one of SEEDS = {seeds}: give one of them.")
+    made = plans.make(reconfigured, found, seeds, place.path, mode)
+    base = plans.check(made, found, base, other_budgets, claims)
+    for plan in made.values():
+        _check_begun(place, plan)
+    for run, plan in made.items():
+        place.write(run.recipe, plan.text.encode())
+    about = plans.described(made, found, base, claims, title)
+    place.write(plans.FILE, (json.dumps(about, ensure_ascii=False, indent=1) + "\n").encode())
+    wanted = [
+        run for run in made if run.variant in (variant or run.variant) and seed in (None, run.seed)
+    ]
+    return made, wanted
+
+
+def _check_begun(place: Folder, plan: Plan) -> None:
+    """InputError for a run that has begun with another recipe, done or not."""
+    old = place.peek(f"{plan.run.path}/fingerprint.json")
+    if old is not None:
+        new = json.loads(to_json(plan.resolved.fingerprint()))
+        check_resume(f"{place.path}/{plan.run.path}", json.loads(old), new, False)
+
+
+def _train_all(
+    place: Folder, made: Mapping[Run, Plan], order: Sequence[Run], share: bool, alone: bool
+) -> tuple[dict[Run, int], dict[Run, str]]:
+    """Trains what isn't done: (runs that failed -> exit code, runs that others have -> who)."""
+    failed: dict[Run, int] = {}
+    elsewhere: dict[Run, str] = {}
+    for number, run in enumerate(order, 1):
+        if is_done(place, made[run]):
+            print(f"[{number}/{len(order)}] {run.title}: done before", flush=True)
+            continue
+        try:
+            with launch.held(place.path, run):
+                print(f"[{number}/{len(order)}] {run.title}", flush=True)
+                code = _train(place, made, run, share)
+        except InputError as error:
+            if alone:
+                raise
+            elsewhere[run] = str(error)
+            continue
+        if code in (launch.LEFT, 130):
+            sys.exit(code)
+        if code:
+            failed[run] = code
+        _report(place)
+    return failed, elsewhere
+
+
+def _train(place: Folder, made: Mapping[Run, Plan], run: Run, share: bool) -> int:
+    """Trains one run, held: from the longest beginning that another one has of it."""
+    plan = made[run]
+    if is_done(place, plan):  # by another process, just now
+        return 0
+    if share and not place.list(f"{run.path}/"):
+        others = [other for other in made.values() if other.run.seed == run.seed]
+        done = [other for other in others if is_done(place, other)]
+        if beginning := reuse.longest(plan, done, place.path):
+            reuse.continue_from(beginning, run, place.path)
+            print(f"goes on from {beginning.run.title}, step {beginning.step}", flush=True)
+    flags = ["--allow_changes"] if reuse.is_continued(place, run) else []
+    return launch.start(plan.mode, f"{place.path}/{run.recipe}", *flags)
+
+
+def is_done(place: Folder, plan: Plan) -> bool:
+    """Whether the log of a run says that it has reached its end."""
+    total, size = plan.resolved.total_steps, plan.tokens_per_step
+    return records.read(place, plan.run, total, size).state == DONE
+
+
+def _report(place: Folder) -> str:
+    """Writes the report; imported here because it brings matplotlib, which no other mode needs."""
+    from polylm_jax.ablation import report
+
+    return report.write(place)

@@ -1,0 +1,181 @@
+"""A checkpoint as a folder that transformers loads: weights streamed, then configuration and vocabulary.
+
+Nothing large is ever whole in memory: a chunk of a parameter is read, and its runs are written
+where they belong in the shard files, whose layout is known before.
+"""
+
+import os
+import pathlib
+import time
+
+import ml_dtypes
+import numpy as np
+
+from polylm_jax.checkpoints.checkpoint import Progress, read_progress
+from polylm_jax.checkpoints.hf import (
+    config_files,
+    model_card,
+    param_table,
+    peft_files,
+    token_ids,
+    tokenizer_files,
+)
+from polylm_jax.checkpoints.hf import safetensors_stream as stream
+from polylm_jax.checkpoints.param_store import Reader, open_params, runs
+from polylm_jax.errors import InputError, nearest
+from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.runtime import output_folder
+from polylm_jax.tokenizer.tokenizer import Tokenizer
+
+DTYPES = {
+    "float32": np.dtype(np.float32),
+    "bfloat16": np.dtype(ml_dtypes.bfloat16),
+    "float16": np.dtype(np.float16),
+}
+FORMATS = ("safetensors", "pytorch", "peft")
+
+
+def export(
+    checkpoint: str,
+    output: str,
+    vocabulary: str,
+    *,
+    step: int | None = None,
+    dtype: str = "float32",
+    max_shard_gb: float = 4.0,
+    file_format: str = "safetensors",
+    peft_base: str = "",
+    chat_template: str = "",
+    overwrite: bool = False,
+    verify: bool = True,
+) -> None:
+    """Writes a checkpoint as a Hugging Face folder: GPT2LMHeadModel, tokenizer, model card.
+
+    checkpoint, step: MODEL_DIR of a run, local or gs://, and which checkpoint (its newest one).
+    output: the folder to make, local. vocabulary: the SentencePiece model that it was trained with.
+    dtype: of the files, float32, bfloat16 or float16. max_shard_gb: of one file, in 1e9 bytes.
+    file_format: safetensors, or pytorch for tools that want pytorch_model.bin. Adapters are merged
+    into their base; peft writes them alone, for the `peft` package, with `peft_base` (a folder or a
+    name on a hub) as the model that they belong to.
+    chat_template: a Jinja template that puts markers round the turns of a chat.
+    overwrite: replaces an output that exists. verify: compares with PyTorch where it is installed.
+
+    Raises InputError for bad input, with nothing written; SystemExit(1) if the comparison fails.
+    """
+    _check_names(dtype, file_format, max_shard_gb)
+    output_folder.check(output, overwrite, checkpoint)
+    progress = read_progress(checkpoint, step)
+    reader = open_params(checkpoint, progress.step)
+    config = param_table.config_of(reader.shapes)
+    tokenizer = _tokenizer(vocabulary, progress, config)
+    if file_format == "peft":
+        peft_files.check(checkpoint, progress)
+        with output_folder.building(output, 0, overwrite) as folder:
+            peft_files.write(folder, checkpoint, progress, config, peft_base)
+            tokenizer_files.write_tokenizer(tokenizer, folder, config.max_length, chat_template)
+        print(f"step {progress.step} -> {output}: adapters for peft")
+        return
+    size = config.num_params * DTYPES[dtype].itemsize
+    embedding = config.vocab_size * config.embed_dim * DTYPES[dtype].itemsize
+    # pytorch_model.bin is written beside the safetensors file that it replaces, a shard at a time.
+    beside = min(size, max(embedding, int(max_shard_gb * 1e9))) * (file_format == "pytorch")
+    began = time.monotonic()
+    with output_folder.building(output, size + beside, overwrite) as folder:
+        write_weights(reader, config, folder, DTYPES[dtype], int(max_shard_gb * 1e9))
+        if file_format == "pytorch":
+            _as_pytorch(folder)
+        config_files.write_config(folder, config, dtype, tokenizer.eos_id)
+        tokenizer_files.write_tokenizer(tokenizer, folder, config.max_length, chat_template)
+        model_card.write_card(
+            folder, pathlib.Path(output).name, config, progress, checkpoint, dtype=dtype,
+            pieces=tokenizer.vocab_size, eos=(tokenizer.processor.id_to_piece(tokenizer.eos_id),
+            tokenizer.eos_id), ids=token_ids.compare(tokenizer, folder)[1],
+        )  # fmt: skip
+    seconds = time.monotonic() - began
+    print(f"step {progress.step} -> {output}: {size / 1e9:.2f} GB of {dtype} in {seconds:.1f} s")
+    if verify:
+        from polylm_jax.checkpoints.hf import verifying
+
+        verifying.verify(checkpoint, output, vocabulary, step=progress.step, dtype=dtype)
+
+
+def _check_names(dtype: str, file_format: str, max_shard_gb: float) -> None:
+    for field, value, names in (("dtype", dtype, DTYPES), ("file_format", file_format, FORMATS)):
+        if value not in names:
+            hint = nearest(value, names)
+            raise InputError(f"{field} = {value!r} is not one of {', '.join(names)}.{hint}")
+    if max_shard_gb <= 0:
+        raise InputError(f"max_shard_gb = {max_shard_gb}: give a positive number.")
+
+
+def _tokenizer(vocabulary: str, progress: Progress, config: PolyLMConfig) -> Tokenizer:
+    """The vocabulary; InputError unless it is the one that the checkpoint was trained with."""
+    tokenizer = Tokenizer.load(vocabulary)
+    trained = progress.fingerprint["vocabulary"]
+    if tokenizer.fingerprint != trained or tokenizer.vocab_size > config.vocab_size:
+        raise InputError(
+            f"vocabulary = {vocabulary!r} is {tokenizer.fingerprint[:12]} with "
+            f"{tokenizer.vocab_size} pieces, and the checkpoint was trained with "
+            f"{str(trained)[:12]} and {config.vocab_size} rows: give it that one."
+        )
+    return tokenizer
+
+
+def write_weights(
+    reader: Reader,
+    config: PolyLMConfig,
+    folder: pathlib.Path,
+    dtype: np.dtype,
+    max_shard_bytes: int,
+) -> None:
+    """The weights as safetensors shards with an index; each chunk of a parameter is read once."""
+    tensors = param_table.tensors(config)
+    shapes = {tensor.theirs: tensor.shape for tensor in tensors}
+    theirs = {(tensor.ours, tensor.layer): tensor.theirs for tensor in tensors}
+    with stream.Writer(stream.create(folder, shapes, dtype, max_shard_bytes)) as writer:
+        for ours, shape in reader.shapes.items():
+            for start, values in reader.blocks(ours):
+                if (ours, None) in theirs:
+                    _write_block(writer, theirs[ours, None], start, values, shape, dtype)
+                    continue
+                for number, of_layer in enumerate(values, start[0]):
+                    name = theirs[ours, number]
+                    _write_block(writer, name, start[1:], of_layer, shape[1:], dtype)
+        writer.sync()
+
+
+def _write_block(writer, name, start, values, shape, dtype) -> None:
+    with np.errstate(over="ignore"):
+        cast = values.astype(dtype, copy=False)
+    if dtype == np.float16 and not np.array_equal(np.isfinite(cast), np.isfinite(values)):
+        raise InputError(
+            f"{name} has values beyond float16's 65,504: export in bfloat16 or float32."
+        )
+    for element, run in runs(start, cast, shape):
+        writer.write(name, element, run)
+
+
+def _as_pytorch(folder: pathlib.Path) -> None:
+    """Each safetensors file as pytorch_model*.bin in its stead, a shard at a time."""
+    try:
+        import safetensors.torch
+        import torch
+    except ImportError as error:
+        raise InputError(
+            "file_format = 'pytorch' needs PyTorch: install torch, or export safetensors."
+        ) from error
+    for path in sorted(folder.glob("*.safetensors")):
+        with open(folder / _bin_name(path.name), "wb") as file:  # so that a full disk is an OSError
+            torch.save(safetensors.torch.load_file(path), file)
+            os.fsync(file.fileno())
+        path.unlink()
+    index = folder / stream.INDEX
+    if index.exists():
+        text = index.read_text(encoding="utf-8").replace("model-", "pytorch_model-")
+        text = text.replace(".safetensors", ".bin")
+        (folder / "pytorch_model.bin.index.json").write_text(text, encoding="utf-8")
+        index.unlink()
+
+
+def _bin_name(name: str) -> str:
+    return f"pytorch_{name.removesuffix('.safetensors')}.bin"

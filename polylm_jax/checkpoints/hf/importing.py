@@ -1,0 +1,147 @@
+"""A checkpoint of ours from a Hugging Face folder: any GPT-2 with PolyLM's activation and tied embedding.
+
+OUTPUT/checkpoints/0/params, progress   what INIT_FROM and export read; no optimizer
+      /tokenizer.model                  the folder's vocabulary: give it as VOCABULARY
+"""
+
+import dataclasses
+import json
+import pathlib
+import time
+
+import numpy as np
+
+from polylm_jax.checkpoints.checkpoint import Progress
+from polylm_jax.checkpoints.hf import config_files, param_table, torch_files
+from polylm_jax.checkpoints.hf import safetensors_stream as stream
+from polylm_jax.checkpoints.param_store import Writer
+from polylm_jax.errors import InputError
+from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.runtime import output_folder
+from polylm_jax.tokenizer.tokenizer import Tokenizer
+
+VOCABULARY = "tokenizer.model"
+PIECE = 16 << 20  # elements compared at once
+
+Places = dict[str, stream.Place | torch_files.TorchPlace]
+
+
+def import_hf(
+    hf_dir: str,
+    output: str,
+    *,
+    vocabulary: str = "",
+    model: PolyLMConfig | None = None,
+    overwrite: bool = False,
+    verify: bool = True,
+) -> None:
+    """Makes a checkpoint of ours from a Hugging Face folder with a GPT-2, at step 0.
+
+    hf_dir: a local folder with config.json, weights (safetensors or .bin, in shards or not) and
+    tokenizer.model. output: the folder to make, a MODEL_DIR that INIT_FROM takes.
+    vocabulary: a SentencePiece model, where the folder lacks tokenizer.model.
+    model: the recipe's, which the folder's must equal in size; layers are scanned as it says.
+    overwrite: replaces an output that exists. verify: compares with PyTorch where it is installed.
+
+    Raises InputError for bad input, with nothing written; SystemExit(1) if the comparison fails.
+    """
+    output_folder.check(output, overwrite, hf_dir)
+    source = pathlib.Path(hf_dir).expanduser()
+    if not source.is_dir():
+        raise InputError(f"HF_DIR = {hf_dir!r} is not a local folder: download the model first.")
+    config = config_files.read_config(source, scan_layers=model is None or model.scan_layers)
+    _check_model(source, config, model)
+    places = _places(source)
+    shapes = {name: place.shape for name, place in places.items()}
+    named = param_table.check_theirs(config, shapes, f"HF_DIR = {hf_dir!r}")
+    tokenizer = _tokenizer(source, vocabulary, config)
+    _check_tied(places, named)
+    progress = _progress(source, config, tokenizer)
+    size, began = 4 * config.num_params, time.monotonic()
+    with output_folder.building(output, size, overwrite) as folder:
+        write_checkpoint(
+            config, {key: places[name] for key, name in named.items()}, folder, progress
+        )
+        (folder / VOCABULARY).write_bytes(tokenizer.processor.serialized_model_proto())
+    seconds = time.monotonic() - began
+    print(f"{hf_dir} -> {output}: {size / 1e9:.2f} GB of float32 in {seconds:.1f} s")
+    if verify:
+        from polylm_jax.checkpoints.hf import verifying
+
+        verifying.verify(output, hf_dir, str(pathlib.Path(output).expanduser() / VOCABULARY))
+
+
+def _check_model(source: pathlib.Path, config: PolyLMConfig, model: PolyLMConfig | None) -> None:
+    for field in ("num_layers", "embed_dim", "num_heads", "mlp_dim", "vocab_size", "max_length"):
+        if model and getattr(model, field) != getattr(config, field):
+            raise InputError(
+                f"{source}/config.json has {field} = {getattr(config, field)} and the recipe's "
+                f"model {getattr(model, field)}: include the model that it is."
+            )
+
+
+def _places(source: pathlib.Path) -> Places:
+    """Every tensor of the folder; safetensors first, which can't hold code."""
+    for reader in (stream, torch_files):
+        if (source / reader.INDEX).exists():
+            files = stream.indexed_files(source, source / reader.INDEX)
+            return reader.read_places(files)
+        if (source / reader.SINGLE).exists():
+            return reader.read_places([source / reader.SINGLE])
+    raise InputError(
+        f"HF_DIR = {str(source)!r} has neither {stream.SINGLE} nor {torch_files.SINGLE}, nor an "
+        "index of shards: name the folder of a model."
+    )
+
+
+def _tokenizer(source: pathlib.Path, vocabulary: str, config: PolyLMConfig) -> Tokenizer:
+    """The vocabulary that comes with the weights; InputError where it has more pieces than they."""
+    path = vocabulary or str(source / VOCABULARY)
+    tokenizer = Tokenizer.load(path)
+    if tokenizer.vocab_size > config.vocab_size:
+        raise InputError(
+            f"vocabulary = {path!r} has {tokenizer.vocab_size} pieces and the weights have "
+            f"{config.vocab_size}: give the one that the model was trained with."
+        )
+    said = json.loads((source / "config.json").read_text(encoding="utf-8")).get("eos_token_id")
+    if said != tokenizer.eos_id:
+        print(f"config.json says that {said} ends a text; here it is {tokenizer.eos_id}, </s>")
+    return tokenizer
+
+
+def _check_tied(places: Places, named: dict[str, str]) -> None:
+    """InputError where the file has an output embedding that is not the input's, bit by bit."""
+    if param_table.TIED not in places:
+        return
+    wte, head = places[named[f"{param_table.PREFIX}wte.weight"]], places[param_table.TIED]
+    size = int(np.prod(wte.shape))
+    for start in range(0, size, PIECE):
+        count = min(PIECE, size - start)
+        if wte.read(start, count).tobytes() != head.read(start, count).tobytes():
+            raise InputError(
+                f"{head.path} has an {param_table.TIED} of its own, other than wte.weight: only a "
+                "GPT-2 with tied embeddings can be imported."
+            )
+
+
+def _progress(source: pathlib.Path, config: PolyLMConfig, tokenizer: Tokenizer) -> Progress:
+    """At step 0 of no run: a run that starts here keeps its own."""
+    fingerprint = {
+        "vocabulary": tokenizer.fingerprint,
+        "imported": source.absolute().name,
+        "model": dataclasses.asdict(config),
+    }
+    return Progress(step=0, rows=0, batch_size=0, phase="imported", fingerprint=fingerprint)
+
+
+def write_checkpoint(
+    config: PolyLMConfig, places: Places, model_dir: pathlib.Path, progress: Progress
+) -> None:
+    """Streams tensors, by the table's names for theirs, into a new checkpoint in float32."""
+    writer = Writer(model_dir, param_table.our_shapes(config), dataclasses.asdict(progress))
+    for tensor in param_table.tensors(config):
+        place = places[tensor.theirs]
+        for index, first, count in writer.pieces(tensor.ours, tensor.layer):
+            values = place.read(first, count).astype(np.float32, copy=False)
+            writer.write(tensor.ours, index, values)
+    writer.close()

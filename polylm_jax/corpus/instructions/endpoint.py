@@ -1,0 +1,259 @@
+"""An endpoint that speaks OpenAI's chat protocol: one question, one answer, whatever happens on the way.
+
+Answers are streamed, so that one that stops half-way is told from a whole one. The key comes from the
+environment and goes into the request's header and nowhere else.
+"""
+
+import asyncio
+import json
+import os
+from dataclasses import dataclass
+from typing import Self
+
+import httpx
+import openai
+import tenacity
+
+from polylm_jax.corpus.instructions.spending import Spending
+from polylm_jax.corpus.instructions.transport import BoundedTransport, TooLong
+from polylm_jax.errors import InputError
+
+OPENAI = "https://api.openai.com/v1"
+FINISHES = ("stop", "length", "content_filter")
+HIDDEN = "[key]"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where the model is and how it is asked.
+
+    base_url: up to and with /v1. model: as the endpoint names it. key_env: the variable that holds
+    the key. temperature, top_p, max_tokens: of the tasks; the paper gives none, these are Alpaca's.
+    concurrency: requests under way at once. attempts: per question. timeout: seconds from the
+    question to the last word of its answer. quiet: seconds without a word after which it hangs.
+    first_wait, longest_wait: seconds between attempts, doubled each time, with chance.
+    length_field: 'max_completion_tokens' for OpenAI's reasoning models.
+    """
+
+    model: str
+    base_url: str = OPENAI
+    key_env: str = "OPENAI_API_KEY"
+    temperature: float = 1.0
+    top_p: float = 1.0
+    max_tokens: int = 3072
+    concurrency: int = 8
+    attempts: int = 6
+    timeout: float = 300.0
+    quiet: float = 60.0
+    first_wait: float = 1.0
+    longest_wait: float = 60.0
+    length_field: str = "max_tokens"
+
+    def key(self) -> str:
+        """The key; a word in its place for an endpoint of one's own that asks for none.
+
+        Raises InputError for settings that can't be.
+        """
+        url = (
+            httpx.URL(self.base_url) if self.base_url.startswith(("http://", "https://")) else None
+        )
+        if url is None or not url.host:
+            raise InputError(f"BASE_URL = {self.base_url!r} is no address: give http(s)://HOST/v1.")
+        if url.userinfo or url.query:
+            raise InputError(f"BASE_URL holds a key: set it as {self.key_env} in the environment.")
+        for name in ("max_tokens", "concurrency", "attempts", "timeout", "quiet"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"{name.upper()} is {getattr(self, name)}: give a number above 0.")
+        if self.length_field not in ("max_tokens", "max_completion_tokens"):
+            raise InputError(f"LENGTH_FIELD is {self.length_field!r}: 'max_tokens' is usual.")
+        if self.temperature < 0 or not 0 < self.top_p <= 1:
+            raise InputError(
+                f"TEMPERATURE {self.temperature}, TOP_P {self.top_p}: give 0 or more, and 0 to 1."
+            )
+        key = os.environ.get(self.key_env, "").strip()
+        if not key and url.host == httpx.URL(OPENAI).host:
+            raise InputError(f"{self.key_env} isn't set: put the endpoint's key there.")
+        if not key.isascii() or any(c.isspace() for c in key):
+            raise InputError(f"{self.key_env} holds what can't be a key: set it again.")
+        return key or "none"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """finish: 'stop', 'length' or 'content_filter'. tokens: of question and answer, as billed."""
+
+    text: str
+    finish: str
+    tokens: int
+
+
+class Failed(Exception):
+    """A question that got no answer. `transient`: another try might."""
+
+    def __init__(self, outcome: str, transient: bool, detail: str = "", free: bool = False):
+        super().__init__(detail or outcome)
+        self.outcome, self.transient, self.free = outcome, transient, free
+        self.wait = 0.0
+
+
+class Client:
+    """Asks an endpoint, as often as it takes, within its spending. Use as a context."""
+
+    def __init__(self, endpoint: Endpoint, spending: Spending):
+        self._endpoint, self._spending = endpoint, spending
+        self._key = endpoint.key()
+        self._places = asyncio.Semaphore(endpoint.concurrency)
+        times = httpx.Timeout(
+            endpoint.timeout, read=endpoint.quiet, connect=min(20, endpoint.quiet)
+        )
+        limits = httpx.Limits(max_connections=endpoint.concurrency + 4)
+        self._client = openai.AsyncOpenAI(
+            base_url=endpoint.base_url,
+            api_key=self._key,
+            max_retries=0,
+            timeout=times,
+            http_client=httpx.AsyncClient(
+                transport=BoundedTransport(limits=limits), timeout=times, follow_redirects=False
+            ),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self._client.close()
+
+    async def ask(self, prompt: str, temperature: float | None = None) -> Answer:
+        """The answer to a prompt. Raises Failed after the last attempt, CapReached before one."""
+        endpoint = self._endpoint
+        chance = tenacity.wait_exponential(
+            multiplier=endpoint.first_wait, max=endpoint.longest_wait
+        ) + tenacity.wait_random(0, endpoint.first_wait)
+
+        def wait(state: tenacity.RetryCallState) -> float:
+            return max(chance(state), min(state.outcome.exception().wait, endpoint.longest_wait))
+
+        async with self._places:
+            async for attempt in tenacity.AsyncRetrying(
+                retry=tenacity.retry_if_exception(lambda e: isinstance(e, Failed) and e.transient),
+                wait=wait,
+                stop=tenacity.stop_after_attempt(endpoint.attempts),
+                reraise=True,
+            ):
+                with attempt:
+                    return await self._paid(prompt, temperature)
+        raise AssertionError("tenacity ends with an answer or an exception")
+
+    async def _paid(self, prompt: str, temperature: float | None) -> Answer:
+        """One attempt, its cost counted whatever becomes of it."""
+        worst = self._most(prompt) + self._endpoint.max_tokens
+        request = await self._spending.open(worst)
+        tokens, outcome = None, "stopped"
+        try:
+            answer = await self._attempt(prompt, temperature)
+            tokens, outcome = answer.tokens or self._most(prompt, answer.text), "answered"
+            return answer
+        except Failed as failed:
+            tokens, outcome = 0 if failed.free else None, failed.outcome
+            raise
+        finally:
+            self._spending.close(request, tokens, outcome)
+
+    @staticmethod
+    def _most(*texts: str) -> int:
+        """Tokens of texts that nobody has counted, at the most: no vocabulary needs more than bytes."""
+        return sum(len(text.encode()) for text in texts)
+
+    async def _attempt(self, prompt: str, temperature: float | None) -> Answer:
+        try:
+            async with asyncio.timeout(self._endpoint.timeout):
+                return await self._streamed(prompt, temperature)
+        except openai.APIStatusError as error:
+            raise self._refused(error) from None
+        except (TimeoutError, openai.APITimeoutError, httpx.TimeoutException):
+            raise Failed("timeout", True) from None
+        except TooLong as error:
+            raise Failed("too long", True, str(error)) from None
+        except openai.APIConnectionError as error:
+            if isinstance(error.__cause__, TooLong):
+                raise Failed("too long", True, str(error.__cause__)) from None
+            reached = isinstance(error.__cause__, httpx.ConnectError)
+            raise Failed("no connection" if reached else "cut stream", True, free=reached) from None
+        except httpx.TransportError:
+            raise Failed("cut stream", True) from None
+        except openai.APIError as error:  # an error inside of the stream
+            raise Failed("error in the stream", True, self._shown(error.message)) from None
+        except (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError):
+            # What openai's client finds no protocol in: broken JSON, a number for a text.
+            raise Failed("not the protocol", True) from None
+
+    async def _streamed(self, prompt: str, temperature: float | None) -> Answer:
+        endpoint = self._endpoint
+        stream = await self._client.chat.completions.create(
+            model=endpoint.model,
+            messages=[{"role": "user", "content": prompt}],
+            temperature=endpoint.temperature if temperature is None else temperature,
+            top_p=endpoint.top_p,
+            stream=True,
+            stream_options={"include_usage": True},
+            **{endpoint.length_field: endpoint.max_tokens},
+        )
+        parts, size, finish, tokens = [], 0, None, 0
+        async with stream:
+            async for chunk in stream:
+                tokens = _tokens(chunk.usage) or tokens
+                for choice in chunk.choices or ():
+                    if not hasattr(choice, "delta"):
+                        raise TypeError("a choice without a delta")
+                    if choice.index == 0:
+                        parts.append(_text(choice.delta.content))
+                        size += len(parts[-1])
+                        finish = choice.finish_reason or finish
+                if size > 60 * endpoint.max_tokens:
+                    raise TooLong(f"{size:,} characters")
+        if finish not in FINISHES:
+            raise Failed("cut stream" if finish is None else "not the protocol", True)
+        text = "".join(parts)
+        text.encode()  # a lone surrogate is no text
+        return Answer(
+            text.replace(self._key, HIDDEN) if self._key != "none" else text, finish, tokens
+        )
+
+    def _refused(self, error: openai.APIStatusError) -> Failed:
+        code = error.status_code
+        transient = code in (408, 409, 425, 429) or code >= 500
+        detail = f"{code}: {self._shown(_message(error))}"
+        failed = Failed(f"HTTP {code}", transient, detail, free=code < 500 or code in (502, 503))
+        try:
+            failed.wait = max(0.0, float(error.response.headers.get("retry-after", 0)))
+        except ValueError:
+            failed.wait = 0.0
+        return failed
+
+    def _shown(self, message: object) -> str:
+        """A server's words as one short line: the key taken out, nothing that moves a cursor."""
+        text = str(message).replace(self._key, HIDDEN)[:300]
+        line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+        return line[:200] or "no message"
+
+
+def _message(error: openai.APIStatusError) -> str:
+    body = error.body
+    found = body.get("message") if isinstance(body, dict) else None
+    if isinstance(body, dict) and isinstance(body.get("error"), dict):
+        found = body["error"].get("message")
+    return found if isinstance(found, str) else json.dumps(body, default=str)[:300] if body else ""
+
+
+def _text(content: object) -> str:
+    if content is None:
+        return ""
+    if not isinstance(content, str):
+        raise TypeError(f"content is {type(content).__name__}")
+    return content
+
+
+def _tokens(usage: object) -> int:
+    """What a chunk says the question and answer cost; 0 where it says nothing sensible."""
+    total = getattr(usage, "total_tokens", None)
+    return total if isinstance(total, int) and not isinstance(total, bool) and total > 0 else 0

@@ -1,0 +1,100 @@
+"""A task: an instruction, an input that may be missing, and an output; and the examples that seed them."""
+
+import json
+import pathlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from polylm_jax.corpus.instructions import screening
+from polylm_jax.errors import InputError
+
+NO_INPUT = "<noinput>"  # how prompts and answers write that there is none
+SEED_TASKS = pathlib.Path(__file__).with_name("seed_tasks.jsonl")
+
+
+@dataclass(frozen=True)
+class Task:
+    """input: '' for none."""
+
+    instruction: str
+    input: str
+    output: str
+
+    def record(self) -> dict[str, str | None]:
+        """As MultiAlpaca's files have it: null for no input."""
+        return {"instruction": self.instruction, "input": self.input or None, "output": self.output}
+
+
+@dataclass(frozen=True)
+class Seed:
+    """keep: input and output stay as they are when the task is translated (choices, code...)."""
+
+    id: str
+    task: Task
+    keep: bool = False
+
+
+def load_seeds(path: str = "") -> list[Seed]:
+    """Seed tasks of a file, '' for the project's own.
+
+    JSON lines or one array, of objects with `instruction`, `input`, `output` and, if they like,
+    `id` and `keep`; or as Alpaca's seed_tasks.jsonl has them, with `instances` for the latter two.
+
+    Raises InputError for a file that isn't there or isn't that.
+    """
+    source = pathlib.Path(path).expanduser() if path else SEED_TASKS
+    try:
+        text = source.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"SEED_TASKS = {path!r} can't be read ({error.__class__.__name__}): give a file of JSON "
+            "lines in UTF-8."
+        ) from error
+    seeds = [_seed(where, found, path) for where, found in _objects(text, path)]
+    if len(seeds) < 3:
+        raise InputError(f"SEED_TASKS = {path!r} has {len(seeds)} tasks: a prompt shows 3.")
+    ids = [seed.id for seed in seeds]
+    if twice := next((one for one in ids if ids.count(one) > 1), None):
+        raise InputError(f"SEED_TASKS = {path!r} has id {twice!r} twice: give each its own.")
+    return seeds
+
+
+def _objects(text: str, path: str) -> list[tuple[int, object]]:
+    """(line or item, what stands there)."""
+    number = 0
+    try:
+        if text.lstrip().startswith("["):
+            return [*enumerate(json.loads(text), 1)]
+        found = []
+        for number, line in enumerate(text.splitlines(), 1):
+            if line.strip():
+                found.append((number, json.loads(line)))
+        return found
+    except ValueError as error:
+        raise InputError(
+            f"SEED_TASKS = {path!r}, line {number or 1}: not JSON ({error}); mend the line."
+        ) from error
+
+
+def _seed(number: int, found: object, path: str) -> Seed:
+    where = f"SEED_TASKS = {path!r}, task {number}"
+    if not isinstance(found, Mapping):
+        raise InputError(f"{where}: not an object; give one with 'instruction' and 'output'.")
+    instances = found.get("instances")
+    given = instances[0] if isinstance(instances, list) and instances else found
+    if not isinstance(given, Mapping):
+        raise InputError(f"{where}: its first instance is not an object.")
+    fields = {
+        "instruction": found.get("instruction"),
+        "input": given.get("input") or "",
+        "output": given.get("output"),
+    }
+    for name, value in fields.items():
+        if not isinstance(value, str) or not (value.strip() or name == "input"):
+            raise InputError(f"{where}: no text in {name!r}; write it.")
+        if reason := screening.unsafe(value):
+            raise InputError(f"{where}: {name!r} has {reason}; take it out.")
+        fields[name] = value.strip()
+    if fields["input"] == NO_INPUT:
+        fields["input"] = ""
+    return Seed(str(found.get("id", number)), Task(**fields), bool(found.get("keep", False)))

@@ -1,0 +1,1 @@
+"""mixture: see the modules."""

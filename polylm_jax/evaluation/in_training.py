@@ -1,0 +1,57 @@
+"""Evaluation tasks in a training run: any SeqIO tasks with metrics, every so many steps, into its logs."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from jax.sharding import Mesh
+
+from polylm_jax.errors import InputError
+from polylm_jax.evaluation.language_model import Batching
+from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.tokenizer.tokenizer import Tokenizer
+
+
+class Scores(Protocol):
+    """What a run asks when an evaluation is due: see `task_scores.TaskScores`."""
+
+    def run(self, params, stop: Callable[[], bool]) -> dict[str, dict[str, float]] | None: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingTasks:
+    """Which tasks a run evaluates while it trains, and how much of each.
+
+    tasks: names of tasks or mixtures, as registering them returned. every_steps: also the last step
+    is evaluated. limit: items of each task at most, the first ones. split: of tasks without a
+    protocol. max_new_tokens: in place of each task's own.
+    """
+
+    tasks: str | Sequence[str]
+    every_steps: int = 1000
+    limit: int | None = 200
+    split: str = "validation"
+    max_new_tokens: int | None = None
+    batching: Batching | None = None
+
+    def check(self) -> "TrainingTasks":
+        """Itself, or InputError."""
+        for field in ("every_steps", "limit", "max_new_tokens"):
+            value = getattr(self, field)
+            if value is not None and value < 1:
+                raise InputError(f"TrainingTasks.{field} = {value}: give a positive number.")
+        return self
+
+    def open(self, config: PolyLMConfig, tokenizer: Tokenizer, mesh: Mesh) -> Scores:
+        """The tasks, read and tokenized; InputError for what is wrong with them."""
+        from polylm_jax.evaluation.task_scores import TaskScores  # brings SeqIO and TensorFlow, 5 s
+
+        return TaskScores(self.check(), config, tokenizer, mesh)
+
+
+def lines(step: int, scores: dict[str, dict[str, float]]) -> list[str]:
+    """What the terminal says: a line per task."""
+    return [
+        f"step {step}  {name}  " + "  ".join(f"{key} {value:.4g}" for key, value in metrics.items())
+        for name, metrics in scores.items()
+    ]

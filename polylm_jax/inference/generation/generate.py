@@ -1,0 +1,153 @@
+"""`run.py generate`: a checkpoint's texts for prompts from a file, for one prompt, or in a chat."""
+
+import hashlib
+import os
+import sys
+from collections.abc import Sequence
+
+import jax
+from jax._src import xla_bridge
+
+from polylm_jax.checkpoints import checkpoint as checkpoints
+from polylm_jax.errors import InputError
+from polylm_jax.inference.generation import prompts as prompt_files
+from polylm_jax.inference.generation import weights
+from polylm_jax.inference.generation.chat import Chat, talk
+from polylm_jax.inference.generation.decode import Decoder
+from polylm_jax.inference.generation.progress import GenerationProgress
+from polylm_jax.inference.generation.prompts import Item, Options
+from polylm_jax.inference.generation.results import Results
+from polylm_jax.inference.generation.text_generator import TextGenerator
+from polylm_jax.model import partitioning
+from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model.partitioning import MeshConfig
+from polylm_jax.runtime.storage import to_json
+from polylm_jax.tokenizer.tokenizer import Tokenizer
+
+
+def generate(
+    checkpoint: str,
+    vocabulary: str,
+    model: PolyLMConfig,
+    *,
+    prompts: str | None = None,
+    prompt: str | None = None,
+    results: str | None = None,
+    options: Options = Options(),  # noqa: B008 (frozen)
+    turn: str = prompt_files.TURN,
+    step: int | None = None,
+    mesh: MeshConfig = MeshConfig(),  # noqa: B008 (frozen)
+    batch_size: int = 8,
+    chunk: int = 32,
+    compilation_cache_dir: str = "~/.cache/polylm_jax",
+) -> None:
+    """Continues prompts with a checkpoint: a file of them, one, or a chat where neither is given.
+
+    checkpoint, step: MODEL_DIR of a run, local or gs://, and which checkpoint (its newest one).
+    prompts: a JSON-lines file (docs/generation.md). results: where the texts go, one JSON line each
+    as they come, by default beside the prompts; a file that a kill cut off is continued.
+    prompt: one text, whose continuation is shown as it comes. options: see `inference.Options`.
+    turn: how a chat writes a turn. batch_size: texts at once, a multiple of data x fsdp.
+    chunk: tokens between two looks at stop strings, 64 at most; a text that is shown takes 4.
+    compilation_cache_dir: compiled programs are kept here for the next start; '' keeps none.
+
+    Raises InputError for bad input, before the weights are read.
+    """
+    if prompts is not None and prompt is not None:
+        raise InputError("PROMPTS and PROMPT are both given: leave one of them out.")
+    start(compilation_cache_dir)
+    progress = checkpoints.read_progress(checkpoint, step)
+    tokenizer = matching_tokenizer(vocabulary, progress, model)
+    grid = partitioning.make_mesh(mesh)
+    rows = batch_size if prompts else grid.shape["data"] * grid.shape["fsdp"] * (
+        options.samples if prompt else 1
+    )  # fmt: skip
+    decoder = Decoder(
+        weights.generating(model), None, grid, eos=(tokenizer.eos_id,), pieces=tokenizer.vocab_size, batch_size=rows,
+        chunk=chunk if prompts else min(chunk, 4),
+    )  # fmt: skip
+    generator = TextGenerator(decoder, tokenizer)
+
+    def load() -> None:
+        decoder.params = weights.load(checkpoint, model, grid, progress.step)[1]
+
+    if prompts is not None:
+        items = prompt_files.read(prompts, options, turn)
+        path = results or f"{prompts}.generated.jsonl"
+        _to_file(generator, items, path, identity(progress), load)
+    elif prompt is not None:
+        _to_terminal(generator, options, prompt, load)
+    else:
+        _chat(Chat(generator, options, turn), load)
+
+
+def start(compilation_cache_dir: str) -> None:
+    """Joins other processes where there are some; compiled programs are kept in that folder."""
+    if not xla_bridge.backends_are_initialized():
+        partitioning.initialize_distributed()
+    if compilation_cache_dir and not jax.config.jax_compilation_cache_dir:
+        jax.config.update("jax_compilation_cache_dir", os.path.expanduser(compilation_cache_dir))
+
+
+def matching_tokenizer(path: str, progress: checkpoints.Progress, model: PolyLMConfig) -> Tokenizer:
+    """The vocabulary; InputError unless it is the one that the checkpoint was trained with."""
+    tokenizer = Tokenizer.load(path)
+    trained = progress.fingerprint.get("vocabulary")
+    if tokenizer.fingerprint != trained or tokenizer.vocab_size > model.vocab_size:
+        raise InputError(
+            f"vocabulary = {path!r} is {tokenizer.fingerprint[:12]} with {tokenizer.vocab_size} "
+            f"pieces, and the checkpoint was trained with {str(trained)[:12]} and a model of "
+            f"{model.vocab_size}: give it that one."
+        )
+    return tokenizer
+
+
+def identity(progress: checkpoints.Progress) -> str:
+    """What names the weights, wherever their folder lies."""
+    trained = hashlib.sha256(to_json(progress.fingerprint)).hexdigest()
+    return f"{trained} {progress.step} {progress.rows}"
+
+
+def _to_file(generator, items: Sequence[Item], path: str, identity: str, load) -> None:
+    for item in items:
+        try:
+            generator.request(item.prompt)
+        except InputError as error:
+            raise InputError(f"prompt {item.id!r}: {error}") from error
+    first = jax.process_index() == 0
+    with Results(path, items, identity, write=first) as results:
+        todo = results.missing
+        with GenerationProgress(len(items), len(items) - len(todo), enabled=first) as progress:
+            if not todo:
+                return
+            load()
+            for number, text in generator.texts([item.prompt for item in todo]):
+                results.add(todo[number], text)
+                progress.text(text.tokens)
+    if first:
+        print(f"{len(items)} texts are in {path}")
+
+
+def _to_terminal(generator, options: Options, prompt: str, load) -> None:
+    """One sample is shown as it comes, several one after the other at the end."""
+    samples = options.prompts(prompt)
+    for sample in samples:
+        generator.request(sample)
+    load()
+    with GenerationProgress(len(samples), enabled=False) as progress:
+        if len(samples) == 1:
+            ((_, text),) = generator.texts(samples, lambda _, new: print(new, end="", flush=True))
+            progress.text(text.tokens)
+            print()
+        else:
+            for number, text in sorted(generator.texts(samples)):
+                progress.text(text.tokens)
+                print(f"{number}: {text.text}")
+    print(progress.told(), file=sys.stderr)
+
+
+def _chat(chat: Chat, load) -> None:
+    if jax.process_count() > 1:
+        raise InputError("a chat has one process: give PROMPT or PROMPTS on several hosts.")
+    load()
+    talk(chat)

@@ -1,0 +1,175 @@
+"""What is asked for: prompts from a JSON-lines file with options of their own, and chats as prompts.
+
+    {"prompt": "The ferry"}
+    {"id": "q7", "prompt": "เรือ", "max_new_tokens": 20, "temperature": 0.8, "samples": 3, "stop": ["\\n"]}
+    {"messages": [{"role": "user", "content": "Bonjour"}]}
+
+A line may set any field of `Options`; the rest is the mode's. Without an id it is its line's number.
+"""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from polylm_jax.errors import InputError, nearest
+from polylm_jax.inference.generation.beam_search import Beams
+from polylm_jax.inference.generation.sampling import Sampling
+from polylm_jax.inference.generation.text_generator import Prompt
+
+TURN = "<|user|>\n{user}\n<|assistant|>\n{assistant}\n"  # PolyLM's chat models
+ROLES = ("user", "assistant")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How prompts are continued; see `Sampling`, `Beams` and `text.Prompt` for the fields.
+
+    beams: 0 for none, 4 in PolyLM's examples. samples: texts per prompt; of a beam search the best.
+    """
+
+    max_new_tokens: int = 256
+    stop: Sequence[str] = ()
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    repetition_penalty: float = 1.0
+    beams: int = 0
+    length_penalty: float = 1.0
+    early_stopping: bool | str = False
+    samples: int = 1
+    seed: int = 0
+
+    def prompts(self, text: str) -> list[Prompt]:
+        """The samples of one prompt; InputError for options that can't be."""
+        if self.samples < 1:
+            raise InputError(f"samples = {self.samples}: give a positive number.")
+        sampling = Sampling(self.temperature, self.top_k, self.top_p, self.repetition_penalty)
+        beams = Beams(self.beams, self.length_penalty, self.early_stopping) if self.beams else None
+        if self.samples > 1 and not (self.temperature or beams):
+            raise InputError(
+                f"samples = {self.samples} with temperature = 0 and no beams: they would all be the "
+                "same, so give a temperature."
+            )
+        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+        return [
+            Prompt(text, self.max_new_tokens, stop, sampling, self.seed, sample, beams)
+            for sample in range(self.samples)
+        ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """A prompt with its name in the results. key: equal for equal work, whatever else is asked for."""
+
+    id: str
+    prompt: Prompt
+
+    def key(self, model: str) -> str:
+        """model: what names the weights and the vocabulary."""
+        asked = [model, self.id, dataclasses.asdict(self.prompt)]
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def read(path: str, options: Options, turn: str = TURN) -> list[Item]:
+    """The prompts of a JSON-lines file, every sample an item; InputError names the line that is wrong."""
+    try:
+        lines = pathlib.Path(path).expanduser().read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"PROMPTS = {path!r} can't be read ({error}): name a JSON-lines file in UTF-8."
+        ) from error
+    found: dict[str, Item] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        where = f"PROMPTS = {path!r}, line {number}"
+        for item in _items(line, str(number), where, options, turn):
+            name = f"{item.id} {item.prompt.sample}"
+            if name in found:
+                raise InputError(
+                    f"{where} has the id {item.id!r} of another line: make ids differ."
+                )
+            found[name] = item
+    if not found:
+        raise InputError(f"PROMPTS = {path!r} has no line: give one JSON object per line.")
+    return [*found.values()]
+
+
+def _items(line: str, number: str, where: str, options: Options, turn: str) -> list[Item]:
+    try:
+        fields = json.loads(line)
+    except ValueError as error:
+        raise InputError(f"{where} is no JSON ({error}): give one object per line.") from error
+    if not isinstance(fields, dict) or ("prompt" in fields) == ("messages" in fields):
+        raise InputError(f'{where}: give an object with either "prompt" or "messages".')
+    name = str(fields.pop("id", number))
+    messages, text = fields.pop("messages", None), fields.pop("prompt", None)
+    if messages is not None:
+        text = chat_text(messages, where, turn)
+    if not isinstance(text, str):
+        raise InputError(f"{where}: prompt = {text!r} is not a string; give the text.")
+    _check_fields(fields, where)
+    try:
+        return [Item(name, p) for p in dataclasses.replace(options, **fields).prompts(text)]
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
+def _check_fields(fields: Mapping, where: str) -> None:
+    """InputError for a name that is no option, or a value of another type."""
+    defaults = {field.name: field.default for field in dataclasses.fields(Options)}
+    for name, value in fields.items():
+        if name not in defaults:
+            hint = nearest(name, ["prompt", "messages", "id", *defaults])
+            raise InputError(f"{where}: {name!r} is no field of a prompt.{hint}")
+        if name == "stop":
+            good = isinstance(value, str) or (
+                isinstance(value, list) and all(isinstance(one, str) for one in value)
+            )
+        elif name == "early_stopping":
+            good = True  # `Beams.check` knows
+        else:
+            numbers = int if isinstance(defaults[name], int) else (int, float)
+            good = isinstance(value, numbers) and not isinstance(value, bool)
+        if not good:
+            raise InputError(f"{where}: {name} = {value!r}: give a value like {defaults[name]!r}.")
+
+
+def chat_text(messages: Sequence[Mapping], where: str, turn: str = TURN) -> str:
+    """Messages of user and assistant in turns, the last one the user's -> the prompt for an answer.
+
+    >>> chat_text([{"role": "user", "content": "Hi"}], "")
+    '<|user|>\\nHi\\n<|assistant|>\\n'
+    """
+    good = isinstance(messages, list) and len(messages) % 2 == 1
+    good = good and all(
+        isinstance(message, dict)
+        and message.get("role") == ROLES[number % 2]
+        and isinstance(message.get("content"), str)
+        for number, message in enumerate(messages)
+    )
+    if not good:
+        raise InputError(
+            f"{where}: messages must be objects with role and content, user and assistant in "
+            "turns, the last one the user's."
+        )
+    said = [message["content"] for message in messages]
+    return history(list(zip(said[:-1:2], said[1::2], strict=True)), said[-1], turn)
+
+
+def history(turns: Sequence[tuple[str, str]], user: str, turn: str = TURN) -> str:
+    """Earlier turns (user, assistant) and what the user says now -> the prompt for an answer."""
+    before, between, after = turn_parts(turn)
+    past = (before + asked + between + said + after for asked, said in turns)
+    return "".join(past) + before + user + between
+
+
+def turn_parts(turn: str) -> tuple[str, str, str]:
+    """What a turn has before the user's words, between them and the assistant's, and after these."""
+    before, user, rest = turn.partition("{user}")
+    between, assistant, after = rest.partition("{assistant}")
+    if not user or not assistant:
+        raise InputError(f"turn = {turn!r} lacks {{user}} or {{assistant}} after it: give both.")
+    return before, between, after

@@ -1,0 +1,92 @@
+"""Texts in a JSON-lines file, written as they come; a file that was cut off by a kill is continued.
+
+{"id": "q7", "sample": 0, "prompt": "...", "text": "...", "finish": "eos", "tokens": 31, "key": "..."}
+"""
+
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Self
+
+from polylm_jax.errors import InputError
+from polylm_jax.inference.generation.prompts import Item
+from polylm_jax.inference.generation.text_generator import Text
+
+
+class Results:
+    """The results of `items` by a model; `missing` are those that the file lacks.
+
+    path: the file, local; it is locked as long as this is open. model: what names the weights.
+    InputError for a file that is in use, or that holds other prompts' or settings' results.
+    """
+
+    def __init__(self, path: str, items: Sequence[Item], model: str, write: bool = True):
+        self._keys = {item.key(model): item for item in items}
+        self._path = pathlib.Path(path).expanduser()
+        if "://" in path:
+            raise InputError(f"TEXTS = {path!r} is not local: lines are added to a local file.")
+        self._file = self._open() if write else None
+        done = self._read()
+        self.missing = [item for key, item in self._keys.items() if key not in done]
+        self._key_of = {id(item): key for key, item in self._keys.items()}
+
+    def _open(self):
+        import fcntl
+
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            file = open(self._path, "ab+")  # noqa: SIM115 (held until __exit__)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"TEXTS = {str(self._path)!r} is in use by another process: end it, or give "
+                "another file."
+            ) from None
+        except OSError as error:
+            raise InputError(
+                f"TEXTS = {str(self._path)!r} can't be written ({error.strerror}): give a file "
+                "that this user may write."
+            ) from error
+        return file
+
+    def _read(self) -> set[str]:
+        """Keys of the whole lines; what a kill left of a last one is cut off."""
+        content = self._path.read_bytes() if self._path.exists() else b""
+        whole = content.rpartition(b"\n")[0]
+        whole += b"\n" if whole else b""
+        if self._file and len(whole) < len(content):
+            os.truncate(self._path, len(whole))
+        found = set()
+        for number, line in enumerate(whole.splitlines(), start=1):
+            try:
+                key = json.loads(line)["key"]
+            except (ValueError, KeyError, TypeError):
+                key = None
+            if key not in self._keys:
+                raise InputError(
+                    f"TEXTS = {str(self._path)!r}, line {number}, is not of these prompts and "
+                    "settings with this checkpoint: give another file, or delete it."
+                )
+            found.add(key)
+        return found
+
+    def add(self, item: Item, text: Text) -> None:
+        """Appends one line, on disk when this returns."""
+        if self._file is None:
+            return
+        line = {"id": item.id, "sample": item.prompt.sample, "prompt": item.prompt.text}
+        line |= {"text": text.text, "finish": text.finish, "tokens": text.tokens}
+        if text.score is not None:
+            line["score"] = text.score
+        line["key"] = self._key_of[id(item)]
+        self._file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._file:
+            self._file.close()

@@ -1,0 +1,85 @@
+"""Tokens as the protocol shows them: strings, bytes, offsets, and their log-likelihoods."""
+
+import functools
+from collections.abc import Sequence
+
+from polylm_jax.inference.serving.jobs import LogP
+from polylm_jax.tokenizer.tokenizer import SPACE_MARK, Tokenizer
+
+LEAST = -9999.0  # for log 0, which JSON can't say; OpenAI's own
+
+
+class Pieces:
+    """A vocabulary's pieces in both forms of log-likelihoods."""
+
+    def __init__(self, tokenizer: Tokenizer):
+        self._tokenizer = tokenizer
+        self._of = functools.lru_cache(maxsize=65_536)(self._one)
+
+    def _one(self, token: int) -> tuple[str, bytes]:
+        processor = self._tokenizer.processor
+        name = processor.id_to_piece(token)
+        if processor.is_byte(token):
+            value = bytes([int(name[3:5], 16)])  # '<0xE2>'
+            return value.decode() if value[0] < 0x80 else f"bytes:\\x{value.hex()}", value
+        if processor.is_control(token) or processor.is_unknown(token):
+            return name, b""
+        text = name.replace(SPACE_MARK, " ")
+        return text, text.encode()
+
+    def text(self, token: int) -> str:
+        """'the', ' der', 'bytes:\\xe2', '</s>'."""
+        return self._of(int(token))[0]
+
+    def completion(
+        self, tokens: Sequence[int], found: Sequence[LogP | None], top: int, offset: int = 0
+    ) -> dict:
+        """The `logprobs` of /v1/completions; a part of `found` for each run of tokens, None for one.
+
+        A None stands for the first token of a text, which nothing foretells.
+        """
+        values: list[float | None] = []
+        likeliest: list[dict[str, float] | None] = []
+        for part in found:
+            for row in range(1 if part is None else len(part.log_p)):
+                token = int(tokens[len(values)])
+                values.append(None if part is None else _finite(part.log_p[row]))
+                likeliest.append(part and self._likeliest(part, row, top, token))
+        widths = self._tokenizer.piece_characters
+        offsets = []
+        for token in tokens:
+            offsets.append(offset)
+            offset += int(widths[token])
+        return {
+            "tokens": [self.text(token) for token in tokens],
+            "token_logprobs": values,
+            "top_logprobs": likeliest if top else None,
+            "text_offset": offsets,
+        }
+
+    def _likeliest(self, part: LogP, row: int, top: int, token: int) -> dict[str, float]:
+        """The `top` likeliest and the token itself."""
+        found = {self.text(other): value for other, value in _top(part, row, top)}
+        return found | {self.text(token): _finite(part.log_p[row])}
+
+    def chat(self, tokens: Sequence[int], found: LogP, top: int) -> list[dict]:
+        """The `logprobs.content` of /v1/chat/completions."""
+        entries = []
+        for row, token in enumerate(tokens):
+            others = [self._entry(*other) for other in _top(found, row, top)]
+            entry = self._entry(token, _finite(found.log_p[row]))
+            entries.append(entry | {"top_logprobs": others})
+        return entries
+
+    def _entry(self, token: int, log_p: float) -> dict:
+        text, content = self._of(int(token))
+        return {"token": text, "logprob": log_p, "bytes": list(content)}
+
+
+def _top(part: LogP, row: int, top: int) -> list[tuple[int, float]]:
+    of = zip(part.likeliest[row, :top], part.log_p_of_likeliest[row, :top], strict=True)
+    return [(int(token), _finite(value)) for token, value in of]
+
+
+def _finite(value) -> float:
+    return max(float(value), LEAST)

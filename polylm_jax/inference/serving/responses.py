@@ -1,0 +1,116 @@
+"""Answers as the protocol writes them: whole ones, and the chunks of a stream."""
+
+import secrets
+import time
+from collections.abc import Sequence
+
+from polylm_jax.inference.serving.logprobs import Pieces
+from polylm_jax.inference.serving.protocol import Asked, Chat
+from polylm_jax.inference.serving.writing import Delta, Writer
+from polylm_jax.tokenizer.tokenizer import Tokenizer
+
+
+class Answer:
+    """The answer to one request, whichever endpoint it came to."""
+
+    def __init__(
+        self, asked: Asked, writers: Sequence[Writer], model: str, fingerprint: str,
+        tokenizer: Tokenizer, pieces: Pieces,
+    ):  # fmt: skip
+        self._asked, self._writers = asked, writers
+        self._tokenizer, self._pieces = tokenizer, pieces
+        self._is_chat = isinstance(asked, Chat)
+        kind = "chat.completion" if self._is_chat else "text_completion"
+        name = "chatcmpl" if self._is_chat else "cmpl"
+        self._head = {
+            "id": f"{name}-{secrets.token_hex(12)}", "object": kind, "created": int(time.time()),
+            "model": model, "system_fingerprint": fingerprint,
+        }  # fmt: skip
+        options = asked.stream_options
+        self._every = bool(options and options.continuous_usage_stats)
+        self._usage_last = bool(options and options.include_usage)
+
+    def whole(self) -> dict:
+        """All choices, done."""
+        return self._head | {
+            "choices": [self._choice(writer) for writer in self._writers],
+            "usage": self.usage(),
+        }
+
+    def usage(self) -> dict:
+        """Tokens read and made so far; a prompt counts once, however many choices it has."""
+        prompts = {id(writer.job.tokens): len(writer.job.tokens) for writer in self._writers}
+        read, made = sum(prompts.values()), sum(len(w.tokens) for w in self._writers)
+        return {"prompt_tokens": read, "completion_tokens": made, "total_tokens": read + made}
+
+    def _choice(self, writer: Writer) -> dict:
+        told = {"index": writer.index, "finish_reason": writer.finish, "logprobs": None}
+        if self._is_chat:
+            if self._asked.logprobs:
+                content = self._pieces.chat(writer.tokens, writer.all_log_p, self._top)
+                told["logprobs"] = {"content": content, "refusal": None}
+            message = {"role": "assistant", "content": writer.text, "refusal": None}
+            return told | {"message": message}
+        if self._asked.logprobs is not None:
+            told["logprobs"] = self._log_p(writer, writer.tokens, writer.log_p, echo=True)
+        return told | {"text": self._echoed(writer) + writer.text}
+
+    @property
+    def _top(self) -> int:
+        top = self._asked.top_logprobs if self._is_chat else self._asked.logprobs
+        return top or 0
+
+    def _echoed(self, writer: Writer) -> str:
+        return self._tokenizer.decode(writer.job.tokens) if writer.wanted.echo else ""
+
+    def _log_p(self, writer, tokens, parts, *, echo: bool, offset: int = 0) -> dict:
+        """Of new tokens, behind those of the prompt where that is echoed."""
+        if echo and writer.wanted.echo:
+            tokens, parts = [*writer.job.tokens, *tokens], [None, writer.prompt_log_p, *parts]
+        return self._pieces.completion(tokens, parts, self._top, offset)
+
+    def opening(self) -> list[dict]:
+        """The chunks that a stream begins with: a chat's role in each choice."""
+        if not self._is_chat:
+            return []
+        return [
+            self._chunk(writer, {"delta": {"role": "assistant", "content": "", "refusal": None}})
+            for writer in self._writers
+        ]
+
+    def chunk(self, writer: Writer, delta: Delta) -> dict | None:
+        """What is new; None where nothing can be shown yet."""
+        first = len(writer.tokens) == len(delta.tokens)
+        text = self._echoed(writer) + delta.text if first else delta.text
+        wants = self._asked.logprobs is not None and self._asked.logprobs is not False
+        if not (text or delta.finish or (wants and delta.tokens)):
+            return None
+        log_p = None
+        if wants and delta.log_p and self._is_chat:
+            content = self._pieces.chat(delta.tokens, delta.log_p, self._top)
+            log_p = {"content": content, "refusal": None}
+        elif wants and delta.log_p:
+            widths = self._tokenizer.piece_characters
+            before = [*writer.job.tokens] if writer.wanted.echo and not first else []
+            before += writer.tokens[: len(writer.tokens) - len(delta.tokens)]
+            offset = int(sum(widths[token] for token in before))
+            log_p = self._log_p(writer, delta.tokens, [delta.log_p], echo=first, offset=offset)
+        shown = {"delta": {"content": text} if text else {}} if self._is_chat else {"text": text}
+        return self._chunk(writer, shown, log_p, delta.finish)
+
+    def _chunk(self, writer, shown: dict, log_p=None, finish: str | None = None) -> dict:
+        kind = "chat.completion.chunk" if self._is_chat else "text_completion"
+        choice = {"index": writer.index, **shown, "logprobs": log_p, "finish_reason": finish}
+        chunk = self._head | {"object": kind, "choices": [choice]}
+        if self._every:
+            chunk["usage"] = self.usage()
+        elif self._usage_last:
+            chunk["usage"] = None
+        return chunk
+
+    def closing(self) -> list[dict]:
+        """The chunk with the usage, where it was asked for."""
+        if not self._usage_last:
+            return []
+        kind = "chat.completion.chunk" if self._is_chat else "text_completion"
+        return [self._head | {"object": kind, "choices": [], "usage": self.usage()}]

@@ -1,0 +1,197 @@
+"""`run.py serve`: a checkpoint behind OpenAI's protocol, from its weights to its last answer."""
+
+import hashlib
+import ipaddress
+import os
+import pathlib
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Sequence
+
+import jax
+import uvicorn
+
+from polylm_jax.checkpoints import checkpoint as checkpoints
+from polylm_jax.errors import InputError
+from polylm_jax.inference.generation import generate, weights
+from polylm_jax.inference.generation.decode import Decoder
+from polylm_jax.inference.serving import app
+from polylm_jax.inference.serving.chat_template import ChatFormat
+from polylm_jax.inference.serving.engine import Engine
+from polylm_jax.inference.serving.requests import Asking, Limits
+from polylm_jax.inference.serving.slots import Lanes
+from polylm_jax.inference.serving.telemetry import Telemetry
+from polylm_jax.model import partitioning
+from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model.partitioning import MeshConfig
+
+KEY_VARIABLE = "POLYLM_API_KEY"
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+
+def serve(
+    checkpoint: str,
+    vocabulary: str,
+    model: PolyLMConfig,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    name: str = "",
+    chat_template: str = "",
+    chat_stops: Sequence[str] = ("<|user|>",),
+    step: int | None = None,
+    mesh: MeshConfig = MeshConfig(),  # noqa: B008 (frozen)
+    rows: int = 8,
+    chunk: int = 8,
+    max_waiting: int = 256,
+    max_new_tokens: int = 0,
+    max_body_bytes: int = 4_000_000,
+    body_seconds: float = 20.0,
+    drain_seconds: float = 60.0,
+    compilation_cache_dir: str = "~/.cache/polylm_jax",
+) -> None:
+    """Serves a checkpoint: OpenAI's protocol under /v1, and a page to talk in.
+
+    checkpoint, step: MODEL_DIR of a run, local or gs://, and which checkpoint (its newest one).
+    host, port: where it listens; anywhere but on a loopback address it needs a key, which is read
+    from the environment (POLYLM_API_KEY). name: of the model, by default the checkpoint's folder's.
+    chat_template: Jinja over `messages`, by default PolyLM's chat format; chat_stops: strings that
+    end an answer. rows: texts made at once, a multiple of data x fsdp. chunk: tokens between two
+    looks at who came and who left. max_waiting: texts in the queue. max_new_tokens: of one text, 0
+    for what the model has positions for. body_seconds: a request's body takes no longer.
+    drain_seconds: after SIGTERM, texts under way have as long. compilation_cache_dir: compiled
+    programs are kept here for the next start; '' keeps none.
+
+    Raises InputError for bad input, before the weights are read.
+    """
+    key = _key(host)
+    positive = {
+        "rows": rows, "max_waiting": max_waiting, "max_body_bytes": max_body_bytes,
+        "body_seconds": body_seconds,
+    }  # fmt: skip
+    for field, value in positive.items():
+        if value <= 0:
+            raise InputError(f"{field} = {value}: give a positive number.")
+    generate.start(compilation_cache_dir)
+    if jax.process_count() > 1:
+        raise InputError("serve has one process: give it the devices of one host.")
+    progress = checkpoints.read_progress(checkpoint, step)
+    tokenizer = generate.matching_tokenizer(vocabulary, progress, model)
+    grid = partitioning.make_mesh(mesh)
+    decoder = Decoder(
+        weights.generating(model), None, grid, eos=(tokenizer.eos_id,), batch_size=rows,
+        chunk=chunk, pieces=tokenizer.vocab_size,
+    )  # fmt: skip
+    chat_format = ChatFormat(chat_template, tokenizer)
+    limit = min(max_new_tokens or model.max_length, model.max_length)
+    limits = Limits(model.max_length, limit, max_waiting, tuple(chat_stops))
+    bound = _bound(host, port)
+    decoder.params = weights.load(checkpoint, model, grid, progress.step)[1]
+    lanes, telemetry = Lanes(decoder), Telemetry()
+    _warm(lanes)
+    service = app.Service(
+        engine=Engine(lanes, telemetry, max_waiting),
+        asking=Asking(tokenizer, chat_format, limits),
+        chat_format=chat_format, tokenizer=tokenizer, telemetry=telemetry,
+        model=name or pathlib.PurePath(checkpoint).name or "polylm",
+        fingerprint=f"fp_{hashlib.sha256(generate.identity(progress).encode()).hexdigest()[:12]}",
+        max_length=model.max_length, max_body_bytes=max_body_bytes, body_seconds=body_seconds,
+    )  # fmt: skip
+    hosts = LOOPBACK_NAMES if _is_loopback(host) else ()
+    run(
+        service, app.build(service, key, (*hosts, *([host] if hosts else []))), bound, drain_seconds
+    )
+
+
+def _key(host: str) -> str:
+    key = os.environ.get(KEY_VARIABLE, "")
+    if not key and not _is_loopback(host):
+        raise InputError(
+            f"host = {host!r} is open to others: set {KEY_VARIABLE} in the environment to a key "
+            "that they must send, or leave host at 127.0.0.1."
+        )
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise InputError(f"{KEY_VARIABLE} must be printable ASCII without spaces: choose another.")
+    return key
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """The socket, bound before anything takes time; InputError where that can't be."""
+    if not 0 <= port < 2**16:  # the resolver would take it modulo that
+        raise InputError(f"port = {port}: give one from 1 to {2**16 - 1}, or 0 for any.")
+    try:
+        family, kind, number, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, number)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError as error:
+        raise InputError(
+            f"host = {host!r}, port = {port} can't be listened on ({error}): choose another, with "
+            "--port=N."
+        ) from error
+    return bound
+
+
+def _warm(lanes: Lanes) -> None:
+    began = time.monotonic()
+    print("compiling ...", file=sys.stderr, flush=True)
+    lanes.warm()
+    print(
+        f"compiled in {time.monotonic() - began:.0f} s: prompts to {lanes.prompt_buckets}, "
+        f"{lanes.rows} rows, {lanes.nbytes / 2**20:,.0f} MiB of caches",
+        file=sys.stderr,
+    )
+
+
+class Server(uvicorn.Server):
+    """uvicorn's, which closes the engine at the first signal, so that what comes then gets a 503."""
+
+    def __init__(self, config: uvicorn.Config, engine: Engine, drain_seconds: float):
+        super().__init__(config)
+        self._engine, self._drain_seconds = engine, drain_seconds
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        """SIGTERM or SIGINT: texts under way are finished; at the second SIGINT they are not."""
+        if not self.should_exit:
+            threading.Thread(target=self._drain, daemon=True).start()
+        super().handle_exit(sig, frame)
+
+    def _drain(self):
+        print("shutting down: texts under way are finished", file=sys.stderr, flush=True)
+        self._engine.close()
+        if not self._engine.join(self._drain_seconds):
+            self._engine.abort()
+
+
+def run(service: app.Service, application, bound: socket.socket, drain_seconds: float) -> None:
+    """Listens until a signal, then drains."""
+    config = uvicorn.Config(
+        application, log_level="warning", lifespan="off", server_header=False, access_log=False,
+        timeout_keep_alive=75, timeout_graceful_shutdown=int(drain_seconds) + 10, ws="none",
+    )  # fmt: skip
+    server = Server(config, service.engine, drain_seconds)
+    # uvicorn raises its signals again when it is done; to have drained is no failure.
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    service.engine.start()
+    host, port = bound.getsockname()[:2]
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    print(f"{service.model}: {address}/v1, and {address} to talk", file=sys.stderr, flush=True)
+    try:
+        server.run(sockets=[bound])
+    finally:
+        service.engine.abort()
+        service.engine.join(drain_seconds)
+        signal.signal(signal.SIGTERM, before)
+    print("all texts are done", file=sys.stderr, flush=True)

@@ -1,0 +1,269 @@
+"""Rows that texts take while they are made, in lanes by the width of their cache.
+
+    prompts   32 64 128 256 512 1024 2048        buckets that prompts are padded to
+    lanes     128 256 512 1024 2048              columns of the cache
+
+A text begins in the first lane that has room for its bucket and a chunk, and moves on when it has
+filled that. Rows come and go one by one, between two chunks. The shapes that a text is computed in
+follow from its own length, so what it gets does not depend on the others, to the last bit.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Sequence
+
+import jax
+import numpy as np
+
+from polylm_jax.inference.generation import buckets, steps
+from polylm_jax.inference.generation.decode import Decoder
+from polylm_jax.inference.generation.sampling import Kind
+from polylm_jax.inference.serving import programs, sampler
+from polylm_jax.inference.serving.jobs import Job, LogP, Made
+
+SMALLEST_PROMPT, SMALLEST_LANE = 32, 128
+PREFILL_TOKENS = 512  # of one prefill, about: it keeps the texts under way waiting
+
+
+@dataclasses.dataclass(eq=False)
+class Text:
+    """A job in a row. length: tokens in the cache; left: tokens it may still get."""
+
+    job: Job
+    row: int
+    length: int
+    left: int
+
+
+class Lane:
+    """Rows of one width; a row is a text's or free."""
+
+    def __init__(self, columns: int, rows: int):
+        self.columns, self.texts = columns, [None] * rows
+        self.state: programs.Rows | None = None
+        self.controls: sampler.Controls | None = None
+        self.controlled: list[Job | None] = []
+
+    @property
+    def occupied(self) -> list[Text]:
+        return [text for text in self.texts if text]
+
+    def take(self, text: Text) -> None:
+        """The first free row is the text's."""
+        text.row = self.texts.index(None)
+        self.texts[text.row] = text
+
+
+class Lanes:
+    """Texts under way on a decoder's model: at most `decoder.batch_size` at a time.
+
+    `start` some jobs, then `step` again and again; both give (job, what was made of it). Rows of a
+    job that is over are free from the next step on. smallest_prompt, smallest_lane: of the buckets.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        smallest_prompt: int = SMALLEST_PROMPT,
+        smallest_lane: int = SMALLEST_LANE,
+    ):
+        self._decoder, self._split = (
+            decoder,
+            decoder.mesh.shape["data"] * decoder.mesh.shape["fsdp"],
+        )
+        limit = decoder.config.max_length
+        self.rows = decoder.batch_size
+        self.prompt_buckets = _doubled(smallest_prompt, limit)
+        self._static = steps.Static(decoder.config, Kind(), decoder.eos, decoder.pieces)
+        self._lanes = {c: Lane(c, self.rows) for c in _doubled(smallest_lane, limit)}
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets all texts, and takes the memory of all lanes."""
+        for lane in self._lanes.values():
+            lane.texts = [None] * self.rows
+            options = {"static": self._static, "rows": self.rows, "columns": lane.columns}
+            lane.state = self._decoder.run(programs.empty, **options)
+
+    @property
+    def active(self) -> int:
+        """Texts under way."""
+        return sum(len(lane.occupied) for lane in self._lanes.values())
+
+    @property
+    def jobs(self) -> list[Job]:
+        """Those whose texts are under way."""
+        return [text.job for lane in self._lanes.values() for text in lane.occupied]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all lanes, over all devices."""
+        states = [lane.state for lane in self._lanes.values()]
+        return sum(leaf.nbytes for leaf in jax.tree.leaves(states))
+
+    def bucket(self, job: Job) -> int:
+        """What the job's prompt is padded to: jobs of one bucket may start together."""
+        return buckets.bucket(len(job.tokens), self.prompt_buckets)
+
+    def at_once(self, bucket: int) -> int:
+        """How many prompts of a bucket one prefill reads; always as many rows are computed."""
+        rows = max(2, min(self.rows, PREFILL_TOKENS // bucket))
+        return max(rows // self._split, 1) * self._split
+
+    def warm(self) -> None:
+        """Compiles every program that jobs can need."""
+        job = Job([0], 1, log_p=True, prompt_log_p=True)
+        for _ in range(2):  # the second time with what programs gave, which lies as it always will
+            for bucket in self.prompt_buckets:
+                job.tokens = [0] * bucket
+                lane, new, _, _ = self._read([job])
+                self._join(lane, new, {0: job})
+                lane.texts = [None] * self.rows
+            lanes = [*self._lanes.values()]
+            lanes[0].take(text := Text(job, 0, 0, 1 << 20))
+            for lane in lanes:
+                self._advance(lane)
+                text.length = lane.columns
+                self._move_on()
+            lanes[-1].texts = [None] * self.rows
+        self.reset()
+
+    def start(self, jobs: Sequence[Job]) -> list[tuple[Job, Made]]:
+        """Reads prompts of one bucket; the texts go on with the next steps."""
+        lane, new, chosen, prompts = self._read(jobs)
+        token_P = np.asarray(chosen.token_B)
+        going = {row: job for row, job in enumerate(jobs) if self._goes_on(job, token_P[row])}
+        if going:
+            self._join(lane, new, going)
+        first = jax.tree.map(lambda x: x[:, None], _fetched(chosen))
+        prompts = _fetched(prompts) if any(job.prompt_log_p for job in jobs) else None
+        return [
+            (job, _first(job, row, first, prompts, self._decoder.eos))
+            for row, job in enumerate(jobs)
+        ]
+
+    def _read(self, jobs):
+        """Prefill -> the lane where these begin, and what `programs.prefill` gives."""
+        bucket = self.bucket(jobs[0])
+        rows, lane = self.at_once(bucket), self._lane(bucket + self._decoder.chunk)
+        tokens_PT, lengths_P = np.zeros((rows, bucket), np.int32), np.ones(rows, np.int32)
+        for row, job in enumerate(jobs):
+            lengths_P[row] = len(job.tokens)
+            tokens_PT[row, : lengths_P[row]] = job.tokens
+        controls = _controls([*jobs, *[None] * (rows - len(jobs))], self._decoder)
+        told = np.bool_(any(job.prompt_log_p for job in jobs))
+        tokens_PT, lengths_P = self._decoder.placed((tokens_PT, lengths_P))
+        options = {"static": self._static, "columns": lane.columns}
+        return lane, *self._decoder.run(
+            programs.prefill, tokens_PT, lengths_P, controls, told, **options
+        )
+
+    def _goes_on(self, job, token):
+        return job.max_new_tokens > 1 and token not in self._decoder.eos
+
+    def _join(self, lane, new, going):
+        places_P = np.full(len(new.token_B), self.rows, np.int32)
+        for row, job in going.items():
+            text = Text(job, 0, len(job.tokens), job.max_new_tokens - 1)
+            lane.take(text)
+            places_P[row] = text.row
+        lane.state = self._decoder.run(programs.join, lane.state, new, places_P, params=())
+
+    def step(self) -> Iterator[tuple[Job, Made]]:
+        """A chunk for every text. All lanes are under way before the first one is waited for."""
+        self._free()
+        self._move_on()
+        running = []
+        for lane in self._lanes.values():
+            if lane.occupied:
+                running.append((lane, self._advance(lane)))
+        for lane, made in running:
+            yield from self._delivered(lane, made)
+
+    def _free(self):
+        for lane in self._lanes.values():
+            for text in lane.occupied:
+                if text.job.over:
+                    lane.texts[text.row] = None
+
+    def _advance(self, lane) -> sampler.Chosen:
+        left_B = np.array([text.left if text else 0 for text in lane.texts], np.int32)
+        jobs = [text.job if text else None for text in lane.texts]
+        if jobs != lane.controlled:
+            lane.controls, lane.controlled = _controls(jobs, self._decoder), jobs
+        count = np.int32(min(self._decoder.chunk, left_B.max()))
+        lane.state, made = self._decoder.run(
+            programs.advance, lane.state, self._decoder.placed(left_B), lane.controls, count,
+            static=self._static, chunk=self._decoder.chunk,
+        )  # fmt: skip
+        return made
+
+    def _delivered(self, lane, made):
+        wanted = any(text.job.log_p for text in lane.occupied)
+        made = _fetched(made) if wanted else made.replace(token_B=np.asarray(made.token_B))
+        for text in lane.occupied:
+            ids = made.token_B[text.row]
+            ids = ids[ids != steps.NONE].tolist()
+            text.left -= len(ids)
+            text.length += len(ids)
+            finish = "eos" if ids[-1] in self._decoder.eos else None if text.left else "length"
+            if finish:
+                lane.texts[text.row] = None
+            log_p = _log_p(made, text.row, len(ids)) if text.job.log_p else None
+            yield text.job, Made(ids, finish, log_p)
+
+    def _move_on(self):
+        """Texts whose lane has no room for another chunk go to the next one."""
+        lanes = [*self._lanes.values()]
+        for narrow, wide in itertools.pairwise(lanes):
+            room = narrow.columns - self._decoder.chunk
+            full = [text for text in narrow.occupied if text.length > room]
+            if not full:
+                continue
+            from_B, to_B = np.zeros(self.rows, np.int32), np.full(self.rows, self.rows, np.int32)
+            for index, text in enumerate(full):
+                from_B[index], narrow.texts[text.row] = text.row, None
+                wide.take(text)
+                to_B[index] = text.row
+            wide.state = self._decoder.run(
+                programs.move, wide.state, narrow.state, from_B, to_B, params=()
+            )
+
+    def _lane(self, columns):
+        return self._lanes[buckets.bucket(columns, tuple(self._lanes))]
+
+
+def _doubled(first: int, limit: int) -> tuple[int, ...]:
+    """first, 2 first, 4 first ... limit."""
+    sizes = [first << power for power in range(limit.bit_length()) if first << power < limit]
+    return (*sizes, limit)
+
+
+def _controls(jobs, decoder):
+    rules = [job.rule if job else None for job in jobs]
+    log_p = any(job and job.log_p for job in jobs)
+    made = sampler.controls(rules, log_p)
+    by_row = {name: value for name, value in vars(made).items() if name.endswith(("_B", "_BE"))}
+    return made.replace(knobs=decoder.placed(made.knobs), **decoder.placed(by_row))
+
+
+def _fetched(arrays):
+    return jax.tree.map(np.asarray, jax.device_get(arrays))
+
+
+def _log_p(made: sampler.Chosen, row: int, count: int) -> LogP:
+    every = LogP(made.log_p_B[row], made.likeliest_BK[row], made.log_p_BK[row])
+    return every.first(count)
+
+
+def _first(job, row, chosen, prompts, eos) -> Made:
+    """What prefill made of a job."""
+    told = None
+    if job.prompt_log_p:
+        whole = LogP(prompts.log_p_PT[row], prompts.likeliest_PTK[row], prompts.log_p_PTK[row])
+        told = whole.first(len(job.tokens) - 1)
+    if not job.max_new_tokens:
+        return Made((), "length", None, told)
+    token = int(chosen.token_B[row, 0])
+    finish = "eos" if token in eos else "length" if job.max_new_tokens == 1 else None
+    return Made([token], finish, _log_p(chosen, row, 1) if job.log_p else None, told)

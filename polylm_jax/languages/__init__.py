@@ -1,0 +1,1 @@
+"""languages: see the modules."""

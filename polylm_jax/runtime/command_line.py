@@ -1,0 +1,89 @@
+"""The command line of `run.py`: which arguments there are, and help read from a mode's source unimported."""
+
+import argparse
+import ast
+import importlib.util
+import pathlib
+from collections.abc import Mapping
+
+from polylm_jax.errors import InputError, nearest
+
+GIVEN = ("recipe", "reconfigured")  # parameters that run.py fills in by itself
+USAGE = """run.py MODE --gin_file=FILE [--gin_file=FILE ...] [--gin.NAME=VALUE ...] [--FLAG=VALUE ...]
+
+  --gin_file          a gin file, repeatable: gin_configs/recipes/NAME.gin serves every mode
+  --gin.NAME=VALUE    sets a macro (--gin.BATCH_SIZE=64) or a parameter (--gin.training.train.keep_last=2)
+                      that the files know; a string keeps its quotes: --gin.MODEL_DIR=\\"runs/mine\\"
+  --gin_search_paths  folders, comma separated, where gin files and their includes are looked for
+                      (always: the current folder, the repository and its gin_configs)
+  --FLAG=VALUE        a parameter of the mode itself: `run.py MODE --help` lists them
+  --debug             a traceback for bad input too
+"""
+
+
+def source(dotted: str) -> ast.FunctionDef:
+    """The function of a dotted name such as 'polylm_jax.training.run.train', parsed from its file."""
+    module, _, name = dotted.rpartition(".")
+    path = importlib.util.find_spec(module).origin
+    body = ast.parse(pathlib.Path(path).read_text(encoding="utf-8")).body
+    return next(node for node in body if isinstance(node, ast.FunctionDef) and node.name == name)
+
+
+def parameters(function: ast.FunctionDef) -> dict[str, str]:
+    """Parameter -> its default as written, or 'required'."""
+    positional, defaults = function.args.args, function.args.defaults
+    pairs = [*zip(positional, [None] * (len(positional) - len(defaults)) + defaults)]
+    pairs += zip(function.args.kwonlyargs, function.args.kw_defaults)
+    return {arg.arg: ast.unparse(default) if default else "required" for arg, default in pairs}
+
+
+def usage(modes: Mapping[str, str], mode: str | None) -> str:
+    """What `--help` prints: the modes with a line each, or one mode's docstring and parameters."""
+    if mode is None:
+        heads = [(name, ast.get_docstring(source(modes[name])).splitlines()[0]) for name in modes]
+        return USAGE + "\nModes\n" + "\n".join(f"  {name:<18}{head}" for name, head in heads)
+    function = source(modes[mode])
+    rows = [f"  {p:<24}{d}" for p, d in parameters(function).items() if p not in GIVEN]
+    head = f"Parameters ({modes[mode].partition('.')[2]}.PARAMETER in gin)"
+    return "\n".join(
+        [f"run.py {mode} --gin_file=FILE\n", ast.get_docstring(function), "", head, *rows]
+    )
+
+
+def parse(
+    modes: Mapping[str, str], argv: list[str]
+) -> tuple[argparse.Namespace, list[str], dict[str, object]]:
+    """The command line -> (known options, gin overrides 'NAME = VALUE', flags of the mode)."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("mode", nargs="?")
+    parser.add_argument("--gin_file", action="append", default=[])
+    parser.add_argument("--gin_search_paths", default="")
+    parser.add_argument("--debug", action="store_true")
+    parser.add_argument("-h", "--help", action="store_true")
+    options, rest = parser.parse_known_args(argv)
+    if options.mode is None and (options.help or not argv):
+        return argparse.Namespace(mode=None, help=True, debug=False), [], {}
+    if options.mode not in modes:
+        hint = nearest(options.mode, modes)
+        raise InputError(f"There is no mode {options.mode!r}.{hint} Modes: {', '.join(modes)}.")
+    flags = parameters(source(modes[options.mode]))
+    overrides, given = [], {}
+    for argument in rest:
+        name, equals, value = argument.removeprefix("--").partition("=")
+        if argument.startswith("--gin.") and equals:
+            overrides.append(f"{name.removeprefix('gin.')} = {value}")
+        elif argument.startswith("--") and name.replace("-", "_") in flags:
+            given[name.replace("-", "_")] = literal(value) if equals else True
+        else:
+            known = [f"--{flag}" for flag in ("gin_file", "gin_search_paths", "debug", *flags)]
+            hint = nearest(argument.partition("=")[0], known) or " A gin value is --gin.NAME=VALUE."
+            raise InputError(f"{options.mode} takes no argument {argument!r}.{hint}")
+    return options, overrides, given
+
+
+def literal(text: str) -> object:
+    """A flag's value: a Python literal where it is one, else the text itself ('0/3', 'out.json')."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text

@@ -1,0 +1,60 @@
+"""What gin has against a config, as one sentence with the nearest right name. Imports no gin itself."""
+
+import contextlib
+import difflib
+import pathlib
+import re
+import tokenize
+from collections.abc import Callable, Iterable, Iterator
+
+from polylm_jax.errors import InputError, nearest
+
+REPO = pathlib.Path(__file__).resolve().parents[2]
+AT_FAULT = (ValueError, NameError, AttributeError, ImportError, OSError, tokenize.TokenError)
+
+
+def misspelt(name: str, used: Iterable[str]) -> str | None:
+    """The used name that `name` misses by a letter or two; 'stage2' is no misspelling of 'stage1'."""
+
+    def missed(other: str) -> int:
+        blocks = difflib.SequenceMatcher(None, name, other).get_matching_blocks()
+        return max(len(name), len(other)) - sum(block.size for block in blocks)
+
+    words = re.sub(r"\d", "", name)
+    close = min((o for o in used if re.sub(r"\d", "", o) != words), key=missed, default="")
+    return close if close and missed(close) <= min(2, len(name) // 3) else None
+
+
+def explain(error: Exception, names: Callable[[], set[str]]) -> str | None:
+    """One sentence for an exception of gin's parser; None where the config is not at fault."""
+    message, _, place = str(error).partition("\n  In ")
+    where = f" (In {place.splitlines()[0].rstrip(',')}.)" if place.startswith("file") else ""
+    if isinstance(error, tokenize.TokenError | IndentationError):
+        return f"Gin cannot read a file to its end: {error.args[0]}."
+    if isinstance(error, SyntaxError) and not str(error.filename).endswith(".py"):
+        line = (error.text or "").strip()
+        return (
+            f'Gin cannot read {line!r}: {message}; a string needs quotes (in a shell: \\"text\\").'
+        )
+    if not isinstance(error, AT_FAULT):
+        return None
+    if missing := re.match(r"Unable to open file: (.*)\. Searched", message):
+        files = [str(path.relative_to(REPO)) for path in REPO.glob("gin_configs/**/*.gin")]
+        hint = nearest(missing[1], [*files, *(name.partition("/")[2] for name in files)])
+        return f"There is no gin file {missing[1]!r}.{hint}{where}"
+    if not (words := re.findall(r"'@?([\w./]+)(?:\(\))?'|attribute (\w+)\.", message)):
+        return None
+    short = re.sub(r" from '[^']*'(?=>)", "", message).rstrip(".")
+    return f"{short}.{nearest(max(words[-1]), names())}{where}"
+
+
+@contextlib.contextmanager
+def explained(prefix: str, names: Callable[[], set[str]]) -> Iterator[None]:
+    """Turns what gin raises over a config into an `InputError`."""
+    try:
+        yield
+    except Exception as error:
+        sentence = None if isinstance(error, InputError) else explain(error, names)
+        if sentence is None:
+            raise
+        raise InputError(prefix + sentence) from error

@@ -1,0 +1,300 @@
+"""What a run consists of, and everything that can be wrong with it, found before anything compiles.
+
+A run is rows: a phase of N tokens is ceil(N / L) of them, one of N steps is N times the batch. A
+phase may end within a batch; the rows after it come from the next one, exactly. A step belongs to
+the phase of its first row. The whole run is floor(rows / batch) steps, the rest isn't trained on.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
+
+import jax
+import numpy as np
+
+from polylm_jax.data.batches import Rows
+from polylm_jax.data.mixture import ledger
+from polylm_jax.data.mixture.schedule import Phase, Schedule
+from polylm_jax.data.stores.store import TokenStore, store_path
+from polylm_jax.errors import InputError
+from polylm_jax.model import optimizer, partitioning
+from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model.optimizer import OptimizerConfig, RatePhase
+from polylm_jax.model.partitioning import MeshConfig
+from polylm_jax.tokenizer.tokenizer import Tokenizer
+
+# Fields of the model that change speed and memory, not what is computed.
+_FREE = ("remat", "attention")
+
+
+@dataclasses.dataclass(frozen=True)
+class PhaseConfig:
+    """A stretch of the run: a mixture, a length in tokens or in steps, and its learning rate.
+
+    mixture: the name of a SeqIO mixture or task; or component -> share of tokens, where components
+    are tasks (their stores, once cached, are all that is read).
+    ramp_tokens or ramp_steps: how much of the phase's beginning goes linearly from the shares
+    before it to its own. rate: see `optimizer.RatePhase`.
+    """
+
+    mixture: str | Mapping[str, float]
+    tokens: int | None = None
+    steps: int | None = None
+    ramp_tokens: int | None = None
+    ramp_steps: int | None = None
+    name: str = ""
+    rate: str = "warmup_cosine"
+    peak_learning_rate: float = 1e-4
+    start_learning_rate: float = 1e-7
+    warmup_steps: int = 2000
+    final_fraction: float = 0.1
+
+    def title(self, number: int) -> str:
+        """What the run calls it; `number` counts from 0."""
+        return self.name or (self.mixture if isinstance(self.mixture, str) else f"{number + 1}")
+
+    def rows(self, title: str, length: int, batch_size: int) -> tuple[int, int]:
+        """(rows, ramp rows) of it; InputError unless it has one length, and one ramp at most."""
+        lengths = [value for value in (self.tokens, self.steps) if value is not None]
+        if len(lengths) != 1 or lengths[0] < 1:
+            raise InputError(
+                f"phase {title!r} has tokens = {self.tokens} and steps = {self.steps}: give one of "
+                "them, 1 or more."
+            )
+        ramps = [value for value in (self.ramp_tokens, self.ramp_steps) if value is not None]
+        if len(ramps) > 1 or any(value < 0 for value in ramps):
+            raise InputError(
+                f"phase {title!r} has ramp_tokens = {self.ramp_tokens} and ramp_steps = "
+                f"{self.ramp_steps}: give one of them, 0 or more, or none."
+            )
+
+        def count(tokens: int | None, steps: int | None) -> int:
+            return math.ceil(tokens / length) if tokens is not None else (steps or 0) * batch_size
+
+        return count(self.tokens, self.steps), count(self.ramp_tokens, self.ramp_steps)
+
+    def rate_phase(self, steps: int) -> RatePhase:
+        return RatePhase(
+            steps=steps,
+            policy=self.rate,
+            peak=self.peak_learning_rate,
+            warmup_steps=self.warmup_steps,
+            start=self.start_learning_rate,
+            final_fraction=self.final_fraction,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """All that decides a run's numbers, and how it is laid out on the devices.
+
+    vocabulary: path of the SentencePiece model. cache_dir: folder of the token stores.
+    tasks: what registering the recipe's tasks returned; gin evaluates it before `resolve` runs.
+    None, with phases that name their components, needs no more than their stores.
+    sequence_length, batch_size: tokens a row predicts, and rows of a step over all devices.
+    max_epochs: a component that is read more often than this is told of.
+    num_chunks: pieces of a row that the loss takes one after another. vocab_blocks: above 1, it
+    goes by so many blocks of the vocabulary in their place: less memory, a third more products.
+    """
+
+    model: PolyLMConfig
+    phases: Sequence[PhaseConfig]
+    vocabulary: str
+    cache_dir: str
+    sequence_length: int
+    batch_size: int
+    tasks: object = None
+    microbatches: int = 1
+    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
+    mesh: MeshConfig = dataclasses.field(default_factory=MeshConfig)
+    seed: int = 0
+    max_epochs: float = 4.0
+    num_chunks: int = 8
+    vocab_blocks: int = 1
+    z_loss: float = 0.0
+
+    rows: ClassVar[type[Rows]] = Rows  # what its stores are read as
+
+    def planned_devices(self) -> int:
+        """Devices that the mesh names, its open axis (-1) taken as small as it goes."""
+        sizes = (self.mesh.data, self.mesh.fsdp, self.mesh.tensor)
+        open_axis = self.mesh.num_slices if self.mesh.data == -1 else 1
+        return math.prod(size for size in sizes if size != -1) * open_axis
+
+    def resolve(self, open_stores: bool = True, num_devices: int | None = None) -> "Resolved":
+        """The run, checked; InputError names the first thing that is wrong.
+
+        open_stores: False where the stores needn't be there (a look at a recipe): sizes of the
+        data are then unknown. num_devices: of the machine it is for, by default this one's.
+        """
+        devices = jax.device_count() if num_devices is None else num_devices
+        self.check_shapes(devices)
+        schedule = self._schedule()
+        rates = self._rates(schedule)
+        optimizer.learning_rate(rates)  # refuses a warm-up longer than its phase
+        tokenizer = self._tokenizer() if open_stores else None
+        rows = self._rows(schedule, tokenizer) if open_stores else None
+        return Resolved(self, schedule, rates, self.mesh.shape(devices), tokenizer, rows)
+
+    def check_start(self) -> None:
+        """InputError where what the run starts from isn't there; a seed always is."""
+
+    def check_shapes(self, devices: int) -> None:
+        self.model.check()
+        self.optimizer.check()
+        for field in (
+            "sequence_length",
+            "batch_size",
+            "microbatches",
+            "num_chunks",
+            "vocab_blocks",
+        ):
+            if getattr(self, field) < 1:
+                raise InputError(f"{field} = {getattr(self, field)}: give a positive number.")
+        if self.sequence_length > self.model.max_length:
+            raise InputError(
+                f"sequence_length = {self.sequence_length} is above the model's max_length = "
+                f"{self.model.max_length}: shorten the rows, or give the model more positions."
+            )
+        partitioning.check_mesh(
+            self.mesh,
+            devices,
+            embed_dim=self.model.embed_dim,
+            num_heads=self.model.num_heads,
+            mlp_dim=self.model.mlp_dim,
+            vocab_size=self.model.vocab_size,
+            length=self.sequence_length,
+            batch_size=self.batch_size,
+            microbatches=self.microbatches,
+        )
+
+    def _schedule(self) -> Schedule:
+        if not self.phases:
+            raise InputError("phases is empty: give one phase at least.")
+        phases = []
+        for number, config in enumerate(self.phases):
+            title = config.title(number)
+            rows, ramp_rows = config.rows(title, self.sequence_length, self.batch_size)
+            phases.append(Phase(title, _shares(config.mixture), rows, ramp_rows))
+        schedule = Schedule(phases)
+        if schedule.total_rows < self.batch_size:
+            raise InputError(
+                f"the run has {schedule.total_rows} rows and batch_size = {self.batch_size}: "
+                "lengthen its phases or make the batch smaller."
+            )
+        return schedule
+
+    def _rates(self, schedule: Schedule) -> tuple[RatePhase, ...]:
+        """The phases in whole steps; a step belongs to the phase of its first row."""
+        firsts = [-(-boundary // self.batch_size) for boundary in schedule.boundaries]
+        steps = np.diff(firsts).tolist()
+        return tuple(
+            config.rate_phase(count) for config, count in zip(self.phases, steps, strict=True)
+        )
+
+    def _tokenizer(self) -> Tokenizer:
+        tokenizer = Tokenizer.load(self.vocabulary)
+        if tokenizer.vocab_size > self.model.vocab_size:
+            raise InputError(
+                f"vocabulary = {self.vocabulary!r} has {tokenizer.vocab_size} pieces and the model's "
+                f"vocab_size = {self.model.vocab_size}: give the model as many, or more."
+            )
+        return tokenizer
+
+    def _rows(self, schedule: Schedule, tokenizer: Tokenizer) -> Rows:
+        stores = self._stores(schedule.trained, tokenizer)
+        return self.rows(schedule, stores, self.sequence_length, self.seed)
+
+    def _stores(self, names: Sequence[str], tokenizer: Tokenizer) -> dict[str, TokenStore]:
+        if self.tasks is None and all(isinstance(p.mixture, Mapping) for p in self.phases):
+            folders = {name: store_path(self.cache_dir, name) for name in names}
+            return {n: TokenStore.open(f, tokenizer.fingerprint) for n, f in folders.items()}
+        from polylm_jax.data.stores import cache  # brings SeqIO and TensorFlow, 5 s
+
+        return cache.ensure_stores(names, self.cache_dir, tokenizer)
+
+    def decides(self) -> dict:
+        """What a kind of experiment adds to `Resolved.fingerprint`."""
+        return {}
+
+    def adapted_base(self) -> str:
+        """The run that its checkpoints are adapters to, '' where they are whole."""
+        return ""
+
+
+def _shares(mixture: str | Mapping[str, float]) -> dict[str, float]:
+    if isinstance(mixture, Mapping):
+        return dict(mixture)
+    from polylm_jax.text import mixtures  # brings SeqIO and TensorFlow, 5 s, and only names need it
+
+    return mixtures.flatten(mixture)
+
+
+@dataclasses.dataclass(frozen=True)
+class Resolved:
+    """A checked experiment. `tokenizer` and `rows` are None where the stores weren't opened."""
+
+    experiment: Experiment
+    schedule: Schedule
+    rates: tuple[RatePhase, ...]
+    mesh_shape: tuple[int, int, int]
+    tokenizer: Tokenizer | None
+    rows: Rows | None
+
+    @property
+    def stores(self) -> Mapping[str, TokenStore]:
+        """Those of the components that have a share."""
+        return self.rows.stores if self.rows else {}
+
+    @property
+    def total_steps(self) -> int:
+        return self.steps_after(0)
+
+    def steps_after(self, rows: int) -> int:
+        """Whole steps that are left once `rows` rows were trained on."""
+        return max(self.schedule.total_rows - rows, 0) // self.experiment.batch_size
+
+    @property
+    def languages(self) -> dict[str, str]:
+        """Component -> the label that its losses are pooled under: 'th', 'en-th', 'code'."""
+        return {name: store.language for name, store in self.stores.items()}
+
+    def ledger(self, row: int, realised: Sequence[int] | None = None) -> ledger.Ledger:
+        """Tokens planned and realised in the first `row` rows; `realised` [C] as counted."""
+        length = self.experiment.sequence_length
+        return ledger.ledger(self.schedule, self.stores, length, row, realised)
+
+    def learning_rate(self, offset: int = 0) -> Callable[[jax.Array], jax.Array]:
+        """Updates made -> rate. offset: steps of this batch size that the rows so far would be,
+        less the updates that they were (0 as long as the batch size never changed)."""
+        rate = optimizer.learning_rate(self.rates)
+        return lambda step: rate(step + offset)
+
+    def fingerprint(self) -> dict:
+        """What decides the numbers of the run, nested names -> plain values.
+
+        The batch size isn't in it: another one continues the same rows.
+        """
+        experiment = self.experiment
+        model = dataclasses.asdict(experiment.model)
+        rates = [dataclasses.asdict(rate) for rate in self.rates]
+        return {
+            "seed": experiment.seed,
+            "vocabulary": self.tokenizer.fingerprint if self.tokenizer else None,
+            "sequence_length": experiment.sequence_length,
+            "model": {name: value for name, value in model.items() if name not in _FREE},
+            "schedule": {
+                "phases": [
+                    {"rows": p.rows, "ramp_rows": p.ramp_rows, "shares": dict(p.shares)}
+                    for p in self.schedule.phases
+                ]
+            },
+            "stores": {name: store.content_hash for name, store in self.stores.items()},
+            "optimizer": dataclasses.asdict(experiment.optimizer) | {"z_loss": experiment.z_loss},
+            "learning_rate": [
+                {name: value for name, value in rate.items() if name != "steps"} for rate in rates
+            ],
+            "rows_sha256": self.schedule.fingerprint(),
+            **experiment.decides(),
+        }

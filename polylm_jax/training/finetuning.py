@@ -1,0 +1,150 @@
+"""`run.py finetune`: a checkpoint tuned on instructions by the trainer of `train`, on packed conversations."""
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+
+from polylm_jax.checkpoints.checkpoint import located, read_progress
+from polylm_jax.data.mixture.schedule import Schedule
+from polylm_jax.data.packed_rows import PackedRows
+from polylm_jax.data.stores.store import TokenStore
+from polylm_jax.errors import InputError, nearest
+from polylm_jax.evaluation.in_training import TrainingTasks
+from polylm_jax.model.lora import Lora
+from polylm_jax.runtime.storage import to_json
+from polylm_jax.tokenizer.tokenizer import Tokenizer
+from polylm_jax.training import run
+from polylm_jax.training.adapted_programs import AdaptedPrograms
+from polylm_jax.training.experiment import Experiment
+from polylm_jax.training.heartbeat import SILENT_SECONDS
+from polylm_jax.training.programs import Programs
+
+LOSS_ON = ("responses", "all")
+
+
+@dataclasses.dataclass(frozen=True)
+class FinetuningExperiment(Experiment):
+    """An experiment whose tasks are conversations (tasks.instructions.tuning) and that has a base.
+
+    base, base_step: MODEL_DIR of a run, or what `import_hf` made, whose parameters are the start,
+    and which checkpoint (its newest one). loss_on: 'responses', or 'all' for the questions too.
+    pack: several conversations to a row, none of which sees another. held_out_examples: held-out
+    conversations of each task that validation scores. also_validated: tasks of which they are
+    scored too, although they aren't trained on. lora: adapters that are trained in place of the
+    base, which stays as it is.
+    """
+
+    base: str = ""
+    base_step: int | None = None
+    loss_on: str = "responses"
+    pack: bool = True
+    held_out_examples: int = 500
+    also_validated: Sequence[str] = ()
+    lora: Lora | None = None
+
+    rows = PackedRows
+
+    def check_start(self) -> None:
+        self.check_base()
+        read_progress(self.base, self.base_step)
+
+    def check_base(self) -> None:
+        """InputError where none is named; a run that goes on needs it no more."""
+        if not self.base:
+            raise InputError(
+                "finetune needs BASE: give the MODEL_DIR of a run, or of what import_hf made."
+            )
+
+    def check_shapes(self, devices: int) -> None:
+        if self.loss_on not in LOSS_ON:
+            raise InputError(
+                f"loss_on = {self.loss_on!r} is not one of {', '.join(LOSS_ON)}."
+                f"{nearest(self.loss_on, LOSS_ON)}"
+            )
+        if self.held_out_examples < 1:
+            raise InputError(
+                f"held_out_examples = {self.held_out_examples}: give 1 or more, or "
+                "eval_every_steps = 0 for no validation."
+            )
+        if self.lora:
+            self.lora.check()
+        super().check_shapes(devices)
+
+    def _rows(self, schedule: Schedule, tokenizer: Tokenizer) -> PackedRows:
+        names = schedule.trained
+        others = [name for name in self.also_validated if name not in names]
+        stores = self._stores([*names, *others], tokenizer)
+        return PackedRows(
+            schedule,
+            _chosen(stores, names),
+            self.sequence_length,
+            self.seed,
+            padding=tokenizer.eos_id,
+            on_all=self.loss_on == "all",
+            together=self.pack,
+            also=_chosen(stores, others),
+            held_out_examples=self.held_out_examples,
+        )
+
+    def decides(self) -> dict:
+        decides: dict = {"finetuning": {"loss_on": self.loss_on, "pack": self.pack}}
+        if self.lora:
+            found = read_progress(self.base, self.base_step)
+            digest = hashlib.sha256(to_json(found.fingerprint)).hexdigest()
+            base = {"step": found.step, "sha256": digest}
+            decides["lora"] = dataclasses.asdict(self.lora) | {"base": base}
+        return decides
+
+    def adapted_base(self) -> str:
+        return str(located(self.base)) if self.lora else ""
+
+
+def _chosen(stores: dict[str, TokenStore], names: Sequence[str]) -> dict[str, TokenStore]:
+    return {name: stores[name] for name in names}
+
+
+def finetune(
+    experiment: FinetuningExperiment,
+    model_dir: str,
+    *,
+    save_every_steps: int = 1000,
+    keep_last: int = 2,
+    keep_every: int | None = None,
+    eval_every_steps: int = 100,
+    eval_rows: int = 1000,
+    evaluation: TrainingTasks | None = None,
+    log_every_steps: int = 10,
+    allow_changes: bool = False,
+    grace_seconds: float = 25.0,
+    silent_seconds: int = SILENT_SECONDS,
+    tensorboard: bool = True,
+    wandb_project: str | None = None,
+    profile_steps: int = 0,
+    compilation_cache_dir: str = "~/.cache/polylm_jax",
+    recipe: str = "",
+) -> None:
+    """Tunes a checkpoint on instructions, or goes on tuning: MODEL_DIR's newest checkpoint is the start.
+
+    The base is a run of ours or what `import_hf` made: --gin.BASE. What counts in the loss are the
+    answers. All else is as in `train`: shares of tokens by phases of mixtures, resumption, logs.
+
+    save_every_steps, keep_last, keep_every: checkpoints; every `keep_every` steps one for good.
+    eval_every_steps: validation, of the base too; on held-out conversations, at most `eval_rows`
+    packed rows of each task. evaluation: SeqIO tasks that are evaluated on the way.
+    allow_changes: goes on although the recipe differs from the checkpoint's.
+    grace_seconds: after SIGTERM the run saves and leaves with exit code 143 within this time.
+    silent_seconds: of several processes, after how long without a sign from one the others leave.
+    wandb_project: also reports to Weights & Biases, where it is installed.
+    profile_steps: so many steps are traced, from the fourth on, into MODEL_DIR/profile for TensorBoard.
+    compilation_cache_dir: compiled programs are kept here for the next start; '' keeps none.
+    recipe: the resolved config, written beside the checkpoints before the first step.
+
+    Raises InputError for bad input, before anything compiles; SystemExit(143) when told to leave.
+    """
+    experiment.check_base()
+    settings = run.Settings(
+        save_every_steps, keep_last, keep_every, eval_every_steps, eval_rows, evaluation,
+        log_every_steps, experiment.base, experiment.base_step, allow_changes, grace_seconds, silent_seconds,
+        tensorboard, wandb_project, profile_steps, compilation_cache_dir, recipe,
+    )  # fmt: skip
+    run.run(experiment, model_dir, settings, AdaptedPrograms if experiment.lora else Programs)

@@ -1,0 +1,117 @@
+"""The other processes of a run: where one dies or stops, the others end within a minute and say so.
+
+JAX's own watch waits 100 s and aborts with a trace of C++. Here every process counts aloud in the
+key-value store that process 0 serves and looks at the others' counts: one thread does that and may
+hang with the store, another one judges by the clock. Without process 0 there is no store, and JAX
+aborts at once; a witness, a process of a few lines, then says what happened.
+"""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from typing import Self
+
+import jax
+from jax._src import distributed  # the one door to the store
+
+from polylm_jax.errors import InputError
+from polylm_jax.training import preemption
+
+SILENT_SECONDS = 30  # no compile, garbage collection or swapped page takes that long
+LEAST_SECONDS = 5  # a few counts must have been missed
+AGAIN = "start all of them again, and the run goes on from its newest checkpoint."
+_BEAT_SECONDS = 2.0
+_FOLDER = "polylm_alive"
+_DONE = "done"
+_WITNESS = "import sys\nif sys.stdin.read() != 'done': print(sys.argv[1], file=sys.stderr)"
+
+
+class Peers:
+    """Watches the other processes while it is open.
+
+    flush: writes what the logs still hold. silent_seconds: how long a process may say nothing; less
+    than LEAST_SECONDS is an InputError.
+    """
+
+    def __init__(self, flush: Callable[[], None], silent_seconds: int = SILENT_SECONDS):
+        if silent_seconds < LEAST_SECONDS:
+            raise InputError(f"silent_seconds = {silent_seconds}: give {LEAST_SECONDS} or more.")
+        self._flush, self._silent_seconds = flush, silent_seconds
+        self._me, self._several = jax.process_index(), jax.process_count() > 1
+        self._closed, self._saying = threading.Event(), threading.Lock()
+        # The seconds that this process has lived through: one that was itself stopped blames nobody.
+        self._seconds = 0
+        self._heard = {number: ("", 0) for number in range(jax.process_count())}
+
+    def __enter__(self) -> Self:
+        if self._several:
+            self._call_witness()
+            for work in (self._count, self._judge):
+                threading.Thread(target=work, daemon=True).start()
+        return self
+
+    def __exit__(self, kind, *_) -> None:
+        self._closed.set()
+        if self._several:
+            self._dismiss_witness()
+            if kind is None and self._saying.acquire(timeout=self._silent_seconds):
+                self._say(_DONE)
+
+    def _call_witness(self) -> None:
+        sentence = (
+            f"process {self._me} ended without a word, most likely because process 0 or its machine "
+            f"is gone: {AGAIN}"
+        )
+        self._witness = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _WITNESS, sentence],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,  # Ctrl-C is not for it
+        )
+        preemption.at_leave.append(self._dismiss_witness)
+
+    def _dismiss_witness(self) -> None:
+        if not self._witness.stdin.closed:
+            self._witness.stdin.write("done")
+            self._witness.stdin.close()
+            self._witness.wait()
+
+    def _say(self, text: str) -> None:
+        client = distributed.global_state.client
+        client.key_value_set(f"{_FOLDER}/{self._me}", text, allow_overwrite=True)
+
+    def _count(self) -> None:
+        beat = 0
+        while not self._closed.wait(_BEAT_SECONDS):
+            beat += 1
+            try:
+                with self._saying:
+                    if self._closed.is_set():
+                        return
+                    self._say(str(beat))
+                said = distributed.global_state.client.key_value_dir_get(_FOLDER)
+            except jax.errors.JaxRuntimeError:
+                continue  # process 0 doesn't answer: its time runs
+            self._hear({int(key.rpartition("/")[2]): text for key, text in said})
+
+    def _hear(self, said: dict[int, str]) -> None:
+        for number, text in said.items():
+            if text != self._heard[number][0] or text == _DONE:
+                self._heard[number] = (text, self._seconds)
+
+    def _judge(self) -> None:
+        while not self._closed.wait(1.0):
+            self._seconds += 1
+            if (number := self.silent()) is not None:
+                error = RuntimeError(
+                    f"process {number} has been silent for {self._silent_seconds} s: {AGAIN}"
+                )
+                preemption.leave_alone(error, self._flush)
+
+    def silent(self) -> int | None:
+        """The process that hasn't counted on for too long, process 0 first; None if all have."""
+        late = self._seconds - self._silent_seconds
+        quiet = [n for n, (text, when) in self._heard.items() if when < late and text != _DONE]
+        return min((n for n in quiet if n != self._me), default=None)

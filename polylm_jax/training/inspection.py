@@ -1,0 +1,182 @@
+"""What would train, told without training: mixture, schedule, epochs, parameters, memory."""
+
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import jax.numpy as jnp
+import numpy as np
+
+from polylm_jax.data.mixture import ledger
+from polylm_jax.data.stores.store import MANIFEST, TokenStore, store_path
+from polylm_jax.errors import InputError
+from polylm_jax.languages import registry
+from polylm_jax.languages import shares as chosen_shares
+from polylm_jax.model import cost
+from polylm_jax.runtime.storage import Folder
+from polylm_jax.training import metrics
+from polylm_jax.training.experiment import Experiment, Resolved
+from polylm_jax.training.inspection_view import show
+
+CURVE_POINTS = 64
+
+
+def inspect(
+    experiment: Experiment,
+    *,
+    step: int | None = None,
+    num_devices: int | None = None,
+    json_path: str | None = None,
+    recipe: str = "",
+) -> None:
+    """Shows what would train: the mixture, the schedule, the epochs, the parameters, the memory.
+
+    Nothing runs and nothing is built: stores that aren't there yet are 'not cached'.
+
+    step: also the ledger as it stands after so many steps (by default only at the end).
+    num_devices: devices that the run is for (by default as many as the mesh names).
+    json_path: the same report as JSON, to this file.
+    recipe: the resolved config; goes into the JSON.
+
+    Raises InputError for whatever `train` would refuse before it opens the data.
+    """
+    devices = num_devices or experiment.planned_devices()
+    resolved = experiment.resolve(open_stores=False, num_devices=devices)
+    steps = resolved.total_steps
+    if step is not None and not 0 <= step <= steps:
+        raise InputError(f"step = {step}: the run has steps 0 to {steps}.")
+    stores = open_stores(experiment.cache_dir, resolved.schedule.components)
+    report = {
+        "model": model_report(experiment),
+        "run": run_report(resolved, devices),
+        "phases": [phase_report(resolved, stores, n) for n in range(len(resolved.rates))],
+        "learning_rate": rate_report(resolved),
+        "memory_per_device": memory_report(experiment, resolved.mesh_shape),
+        "ledger": ledger_report(resolved, stores, steps if step is None else step),
+        "schedule": resolved.schedule.describe(),
+        "recipe": recipe,
+    }
+    if json_path:
+        pathlib.Path(json_path).write_text(json.dumps(report, indent=2, ensure_ascii=False))
+    show(report, experiment.max_epochs)
+
+
+def open_stores(cache_dir: str, components: Sequence[str]) -> dict[str, TokenStore]:
+    """The complete stores among those of the components."""
+    paths = {name: store_path(cache_dir, name) for name in components}
+    return {n: TokenStore.open(p) for n, p in paths.items() if Folder(p).peek(MANIFEST)}
+
+
+def label(component: str, stores: Mapping[str, TokenStore]) -> str:
+    """'th', 'en-th' or 'code': what the store says, else the end of the task's name."""
+    if component in stores:
+        return stores[component].language
+    parts = component.rpartition(".")[2].split("_")
+    try:
+        return "-".join(p if p == registry.CODE else registry.find(p).code for p in parts)
+    except InputError:
+        return "und"
+
+
+def by_language(shares: Mapping[str, float], stores: Mapping[str, TokenStore]) -> dict[str, float]:
+    """Shares of components -> shares of languages, code and 'parallel', in the table's order."""
+    sums = dict.fromkeys([*registry.LANGUAGES, registry.CODE, registry.PARALLEL], 0.0)
+    for component, share in shares.items():
+        key = label(component, stores)
+        key = registry.PARALLEL if "-" in key else key
+        sums[key] = sums.get(key, 0.0) + share
+    return {key: share for key, share in sums.items() if share}
+
+
+def model_report(experiment: Experiment) -> dict:
+    """The shape and its parameters, per part."""
+    model = experiment.model
+    return {
+        "num_layers": model.num_layers,
+        "embed_dim": model.embed_dim,
+        "num_heads": model.num_heads,
+        "mlp_dim": model.mlp_dim,
+        "vocab_size": model.vocab_size,
+        "max_length": model.max_length,
+        "parameters": model.num_params,
+        "parts": cost.parts(model),
+    }
+
+
+def run_report(resolved: Resolved, devices: int) -> dict:
+    """Sizes of the whole run; FLOPs are the model's, rematerialisation not counted."""
+    experiment, steps = resolved.experiment, resolved.total_steps
+    tokens = steps * experiment.batch_size * experiment.sequence_length
+    flops = metrics.flops_per_token(experiment.model, experiment.sequence_length)
+    return {
+        "steps": steps,
+        "batch_size": experiment.batch_size,
+        "microbatches": experiment.microbatches,
+        "sequence_length": experiment.sequence_length,
+        "tokens": tokens,
+        "model_flops": flops * tokens,
+        "devices": devices,
+        "mesh": dict(zip(("data", "fsdp", "tensor"), resolved.mesh_shape, strict=True)),
+        "seed": experiment.seed,
+        "vocabulary": experiment.vocabulary,
+        "cache_dir": experiment.cache_dir,
+    }
+
+
+def phase_report(resolved: Resolved, stores: Mapping[str, TokenStore], number: int) -> dict:
+    """One phase: when, how long, what of, and its shares by language."""
+    schedule, experiment = resolved.schedule, resolved.experiment
+    phase, rate = schedule.phases[number], resolved.rates[number]
+    shares = by_language(phase.shares, stores)
+    return {
+        "name": phase.name,
+        "first_step": sum(other.steps for other in resolved.rates[:number]),
+        "steps": rate.steps,
+        "tokens": phase.rows * experiment.sequence_length,
+        "ramp_tokens": phase.ramp_rows * experiment.sequence_length,
+        "learning_rate": rate.policy,
+        "non_english_share": registry.non_english_share(shares),
+        "languages": shares,
+        "components": dict(phase.shares),
+        "chosen": chosen_shares.chosen(experiment.phases[number].mixture),
+    }
+
+
+def rate_report(resolved: Resolved) -> dict:
+    """The learning rate at the steps where something happens, and as an even curve."""
+    keys, first = {0, resolved.total_steps - 1}, 0
+    for rate in resolved.rates:
+        warm = rate.warmup_steps if rate.policy == "warmup_cosine" else 0
+        keys |= {first, first + warm, first + (warm + rate.steps) // 2, first + rate.steps - 1}
+        first += rate.steps
+    steps = np.array(sorted(key for key in keys if key < resolved.total_steps))
+    even = np.linspace(0, resolved.total_steps - 1, CURVE_POINTS).astype(int)
+    rate = resolved.learning_rate()
+    values = np.asarray(rate(jnp.asarray(np.concatenate([steps, even]))), float).tolist()
+    return {
+        "steps": dict(zip(steps.tolist(), values[: len(steps)], strict=True)),
+        "curve": values[len(steps) :],
+    }
+
+
+def memory_report(experiment: Experiment, mesh_shape: Sequence[int]) -> dict:
+    """Bytes per device of one training step; see `memory.per_device` for what is estimated."""
+    return cost.per_device(
+        experiment.model,
+        mesh_shape,
+        batch_size=experiment.batch_size,
+        length=experiment.sequence_length,
+        microbatches=experiment.microbatches,
+        num_chunks=experiment.num_chunks,
+        vocab_blocks=experiment.vocab_blocks,
+    )
+
+
+def ledger_report(resolved: Resolved, stores: Mapping[str, TokenStore], step: int) -> dict:
+    """The ledger after `step` steps; a component without a store is named by its task's name."""
+    experiment = resolved.experiment
+    row = step * experiment.batch_size
+    book = ledger.ledger(resolved.schedule, stores, experiment.sequence_length, row).as_dict()
+    for line in book["components"]:
+        line["language"] = label(line["component"], stores)
+    return {"step": step, **book}

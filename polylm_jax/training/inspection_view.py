@@ -1,0 +1,192 @@
+"""The report of `inspect` as tables in the terminal."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import rich.box
+import rich.console
+import rich.table
+
+from polylm_jax.data.mixture import ledger
+from polylm_jax.languages import registry
+from polylm_jax.runtime.terminal import count, isolated
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+def show(report: Mapping, max_epochs: float) -> None:
+    """Prints all of it; epochs above `max_epochs` stand out."""
+    console = rich.console.Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 160  # a file or a pipe has no width; 80 columns would cut the tables
+    for table in (
+        _summary(report),
+        _parameters(report["model"]),
+        _memory(report["memory_per_device"]),
+        _phases(report),
+        _languages(report["phases"]),
+        *ledger_tables(report["ledger"], report["phases"], max_epochs),
+    ):
+        console.print(table)
+    for line in (*_chosen(report), *_learning_rate(report), *_notes(report, max_epochs)):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def name_of(label: str) -> str:
+    """'th' -> 'Thai · ไทย', 'en-th' -> 'English to Thai', 'parallel' -> 'parallel text'."""
+    if label in registry.LANGUAGES:
+        language = registry.LANGUAGES[label]
+        return f"{language.name} · {isolated(language.native_name)}"
+    names = [registry.LANGUAGES[p].name for p in label.split("-") if p in registry.LANGUAGES]
+    return " to ".join(names) or {registry.PARALLEL: "parallel text"}.get(label, label)
+
+
+def place(label: str) -> int:
+    """Where a language stands in every table: as in Table 2, then code, then parallel text."""
+    order = [*registry.LANGUAGES, registry.CODE, registry.PARALLEL]
+    return order.index(label) if label in order else len(order)
+
+
+def _table(title: str, *columns: str) -> rich.table.Table:
+    """The first column is text, the others are numbers."""
+    table = rich.table.Table(title=title, title_justify="left", box=rich.box.SIMPLE_HEAD)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left", no_wrap=True)
+    return table
+
+
+def _summary(report: Mapping) -> rich.table.Table:
+    model, run = report["model"], report["run"]
+    mesh = " x ".join(f"{axis} {size}" for axis, size in run["mesh"].items())
+    rows = {
+        "model": f"{model['num_layers']} layers, width {model['embed_dim']}, "
+        f"{model['num_heads']} heads, MLP {model['mlp_dim']}, vocabulary {model['vocab_size']:,}, "
+        f"{model['max_length']:,} positions",
+        "batch": f"{run['batch_size']:,} rows of {run['sequence_length']:,} tokens, "
+        f"in {run['microbatches']} part(s)",
+        "run": f"{run['steps']:,} steps, {run['tokens']:,} tokens, "
+        f"{run['model_flops']:.3g} model FLOPs",
+        "devices": f"{run['devices']:,} as {mesh}",
+        "vocabulary": run["vocabulary"],
+        "stores": run["cache_dir"],
+    }
+    table = rich.table.Table(box=None, show_header=False)
+    for field, text in rows.items():
+        table.add_row(f"[bold]{field}[/bold]", text)
+    return table
+
+
+def _parameters(model: Mapping) -> rich.table.Table:
+    table = _table("Parameters", "part", "parameters", "share")
+    for part, number in model["parts"].items():
+        table.add_row(part, f"{number:,}", f"{number / model['parameters']:.1%}")
+    table.add_row("[bold]all", f"[bold]{model['parameters']:,}", "")
+    return table
+
+
+def _memory(memory: Mapping[str, int]) -> rich.table.Table:
+    table = _table("Memory per device", "what", "GiB", "")
+    for what, number in memory.items():
+        kind = "estimate" if what in ("activations", "logits") else "exact"
+        table.add_row(what, f"{number / 2**30:.3f}", kind)
+    table.add_row("[bold]all", f"[bold]{sum(memory.values()) / 2**30:.3f}", "estimate")
+    return table
+
+
+def _phases(report: Mapping) -> rich.table.Table:
+    columns = ("first step", "steps", "tokens", "ramp", "not English", "learning rate")
+    table = _table("Phases", "phase", *columns)
+    for phase in report["phases"]:
+        table.add_row(
+            phase["name"],
+            f"{phase['first_step']:,}",
+            f"{phase['steps']:,}",
+            count(phase["tokens"]),
+            count(phase["ramp_tokens"]) if phase["ramp_tokens"] else "none",
+            f"{phase['non_english_share']:.1%}",
+            phase["learning_rate"],
+        )
+    return table
+
+
+def _languages(phases: list[Mapping]) -> rich.table.Table:
+    table = _table("Shares of tokens", "language", *(phase["name"] for phase in phases))
+    labels = dict.fromkeys(label for phase in phases for label in phase["languages"])
+    for label in sorted(labels, key=place):
+        shares = [phase["languages"].get(label) for phase in phases]
+        cells = ["" if share is None else f"{share:.3%}" for share in shares]
+        table.add_row(name_of(label), *cells)
+    return table
+
+
+def _chosen(report: Mapping) -> Iterator[str]:
+    """How each phase's shares were chosen, where their maker said it."""
+    for phase in report["phases"]:
+        if phase["chosen"]:
+            yield f"Shares of {phase['name']}: {phase['chosen']}"
+
+
+def ledger_tables(
+    book: Mapping, phases: Sequence[Mapping], max_epochs: float
+) -> list[rich.table.Table]:
+    """A ledger (`Ledger.as_dict` and its "step") by component and by language.
+
+    phases: those whose shares are shown: the "name" of each, its "components", name -> share.
+    """
+    return [_component_ledger(book, phases, max_epochs), *_language_ledger(book)]
+
+
+def _component_ledger(
+    book: Mapping, phases: Sequence[Mapping], max_epochs: float
+) -> rich.table.Table:
+    title = f"Tokens per component after step {book['step']:,}"
+    names = [phase["name"] for phase in phases]
+    table = _table(title, "component", "language", *names, "planned", "trained", "store", "epochs")
+    for line in sorted(book["components"], key=lambda line: place(line["language"])):
+        shares = [phase["components"].get(line["component"]) for phase in phases]
+        cached, epochs = line["stored_tokens"] is not None, line["epochs"]
+        style = "bold red" if epochs and epochs > max_epochs else None
+        table.add_row(
+            line["component"],
+            line["language"],
+            *("" if share is None else f"{share:.3%}" for share in shares),
+            count(line["planned_tokens"]),
+            count(line["tokens"]),
+            count(line["stored_tokens"]) if cached else "not cached",
+            "" if epochs is None else f"{epochs:.2f}",
+            style=style,
+        )
+    return table
+
+
+def _language_ledger(book: Mapping) -> list[rich.table.Table]:
+    """Tokens per language, a pair's counted for each side; nothing as long as a store is missing."""
+    if any(line["stored_tokens"] is None for line in book["components"]):
+        return []
+    columns = ("planned", "trained", "of it from pairs")
+    table = _table(f"Tokens per language after step {book['step']:,}", "language", *columns)
+    for line in sorted(book["languages"], key=lambda line: place(line["language"])):
+        numbers = (line["planned_tokens"], line["tokens"], line["from_pairs"])
+        table.add_row(name_of(line["language"]), *(count(number) for number in numbers))
+    return [table]
+
+
+def _learning_rate(report: Mapping) -> list[str]:
+    curve, steps = report["learning_rate"]["curve"], report["learning_rate"]["steps"]
+    top = max(curve)
+    bar = "".join(BLOCKS[round(rate / top * (len(BLOCKS) - 1))] for rate in curve)
+    return [
+        f"Learning rate  {bar}",
+        *(f"  step {step:>9,}  {rate:.3e}" for step, rate in steps.items()),
+    ]
+
+
+def _notes(report: Mapping, max_epochs: float) -> Iterator[str]:
+    schedule = report["schedule"]["phases"]
+    rounding = max(phase["share_rounding"] for phase in schedule)
+    distance = max(phase["distance_rows"] for phase in schedule)
+    yield (
+        f"Shares are whole numbers over 2^20: they differ from those given by {rounding:.1e} at "
+        f"most, and a phase's rows from its line by {distance:.2f} at most."
+    )
+    epochs = {line["component"]: line["epochs"] for line in report["ledger"]["components"]}
+    yield from ledger.warnings({name: n for name, n in epochs.items() if n}, max_epochs)

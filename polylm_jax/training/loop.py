@@ -1,0 +1,197 @@
+"""What happens between two steps.
+
+In order, once a step has been handed to the devices:
+
+1. The metrics of the step before it are fetched; the devices already have their next work.
+2. Told to leave (SIGTERM)? All processes find the same answer here.
+3. Validation, where it is due: before the save, so that a resume never skips one.
+4. A checkpoint, where one is due, on leaving and at the end.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+
+import jax
+
+from polylm_jax.checkpoints.checkpoint import Checkpoints, Progress
+from polylm_jax.data.batches import Batch
+from polylm_jax.errors import InputError
+from polylm_jax.evaluation import in_training
+from polylm_jax.runtime.terminal import Terminal
+from polylm_jax.training import metrics, validation
+from polylm_jax.training.experiment import Resolved
+from polylm_jax.training.log import RunLog
+from polylm_jax.training.metrics import Window
+from polylm_jax.training.preemption import Preemption
+from polylm_jax.training.profiling import Profile
+from polylm_jax.training.train_state import TrainState
+from polylm_jax.training.validation import Score, Validation
+
+
+@dataclasses.dataclass(frozen=True)
+class Cadence:
+    """Every how many steps: a report, validation (0: never), a checkpoint, tasks (0: never)."""
+
+    log: int
+    evaluate: int
+    save: int
+    tasks: int = 0
+
+    def check(self) -> "Cadence":
+        """Itself, or InputError."""
+        for field, value, least in (
+            ("log_every_steps", self.log, 1),
+            ("eval_every_steps", self.evaluate, 0),
+            ("save_every_steps", self.save, 1),
+        ):
+            if value < least:
+                raise InputError(f"{field} = {value}: give {least} or more.")
+        return self
+
+
+@dataclasses.dataclass
+class Loop:
+    """A run under way: `progress` is where it stands, `total` the step at which it ends.
+
+    merged: the parameters of a plain model from a state, for tasks.
+    """
+
+    resolved: Resolved
+    progress: Progress
+    total: int
+    cadence: Cadence
+    train_step: Callable[..., tuple[TrainState, dict[str, jax.Array]]]
+    validation: Validation | None
+    baseline: Mapping[str, Score]
+    tasks: in_training.Scores | None
+    window: Window
+    checkpoints: Checkpoints
+    preemption: Preemption
+    log: RunLog
+    terminal: Terminal
+    profile: Profile | None = None
+    merged: Callable[[TrainState], dict] = lambda state: state.params
+
+    def __post_init__(self):
+        # Metrics on the devices, and where the run will stand when they are there.
+        self._pending: tuple[Progress, dict[str, jax.Array]] | None = None
+        self._scores: Mapping[str, Score] = {}
+        # Rows of each component, as the devices counted them in what was delivered.
+        self._rows = self.resolved.schedule.counts(self.progress.rows)
+
+    def run(self, state: TrainState, batches: Iterator[Batch]) -> bool:
+        """Trains to the end, or until told to leave, and saves; whether it is all done.
+
+        state: given up (its buffers are reused). batches: the rows from `progress.rows` on.
+        """
+        self.preemption.enter_loop()
+        with self.terminal.running():
+            leaving = self._evaluation_is_due() and self._evaluate(state)
+            while self.progress.step < self.total and not leaving:
+                if self.profile:
+                    self.profile.before(self.progress.step, state)
+                state = self._dispatch(state, self._next(batches))
+                leaving = self.preemption.reached()
+                if self._evaluation_is_due() and not leaving:
+                    leaving = self._evaluate(state)
+                if self._save_is_due() or leaving:
+                    self._save(state)
+            if self.profile:
+                self.profile.close(self.progress.step, state)
+            self.checkpoints.wait()
+        return self.progress.step == self.total and not self._evaluation_is_due()
+
+    def _evaluation_is_due(self) -> bool:
+        due = self._validation_is_on_time() or self._tasks_are_on_time()
+        return due and self.progress.evaluated != self.progress.step
+
+    def _validation_is_on_time(self) -> bool:
+        return self.validation is not None and self._on_time(self.cadence.evaluate)
+
+    def _tasks_are_on_time(self) -> bool:
+        return self.tasks is not None and self._on_time(self.cadence.tasks)
+
+    def _on_time(self, every: int) -> bool:
+        step = self.progress.step
+        return every > 0 and (step % every == 0 or step == self.total)
+
+    def _save_is_due(self) -> bool:
+        return self.progress.step % self.cadence.save == 0 or self.progress.step == self.total
+
+    def _next(self, batches: Iterator[Batch]) -> Batch:
+        with self.window.spending("data"):
+            return next(batches)
+
+    def _dispatch(self, state: TrainState, batch: Batch) -> TrainState:
+        """Hands a step to the devices, then waits for the one before it."""
+        with jax.transfer_guard("disallow"):
+            state, device_metrics = self.train_step(
+                state, batch.tokens, batch.component, **batch.packing
+            )
+        self._collect()
+        rows = self.progress.rows + self.progress.batch_size
+        phase = self.resolved.schedule.phase_at(rows - 1)
+        self.progress = dataclasses.replace(
+            self.progress,
+            step=self.progress.step + 1,
+            rows=rows,
+            phase=self.resolved.schedule.phases[phase].name,
+        )
+        self._pending = (self.progress, device_metrics)
+        return state
+
+    def _collect(self) -> None:
+        """Waits for the metrics that are pending; reports where a report is due."""
+        if self._pending is None:
+            return
+        (at, device_metrics), self._pending = self._pending, None
+        fetched = metrics.fetch(device_metrics)
+        self.window.add(at.step, fetched)
+        self._rows += fetched["component_rows"]
+        if at.step % self.cadence.log == 0 or at.step == self.total:
+            tokens = at.rows * self.resolved.experiment.sequence_length
+            place = {"phase": at.phase, "rows": at.rows, "tokens": tokens}
+            line = place | self.window.report()
+            self.log.metrics(at.step, line)
+            self.terminal.step(at.step, line)
+
+    def _evaluate(self, state: TrainState) -> bool:
+        """Validates and evaluates tasks; True when told to leave meanwhile: a resume does both."""
+        self._collect()
+        with self.window.spending("validation"):
+            if self._validation_is_on_time() and not self._validate(state):
+                return True
+            if self._tasks_are_on_time() and not self._score_tasks(state):
+                return True
+        self.progress = dataclasses.replace(self.progress, evaluated=self.progress.step)
+        return False
+
+    def _validate(self, state: TrainState) -> bool:
+        """False when told to leave meanwhile; nothing is reported then."""
+        scores = self.validation.run(state.whole, stop=self.preemption.reached)
+        if scores is None:
+            return False
+        step = self.progress.step
+        self.log.validation(step, validation.report(scores, self.baseline))
+        self.terminal.show(validation.table(step, scores, self.baseline, self._scores))
+        self._scores = scores
+        return True
+
+    def _score_tasks(self, state: TrainState) -> bool:
+        """False when told to leave meanwhile; nothing is reported then."""
+        scores = self.tasks.run(self.merged(state), stop=self.preemption.reached)
+        if scores is None:
+            return False
+        self.log.evaluation(self.progress.step, scores)
+        for line in in_training.lines(self.progress.step, scores):
+            self.terminal.line(line)
+        return True
+
+    def _save(self, state: TrainState) -> None:
+        self._collect()  # raises if the step went wrong: what is saved has finite loss and gradients
+        with self.window.spending("checkpoint"):
+            at = self.progress
+            self.log.ledger(at.step, self.resolved.ledger(at.rows, self._rows).as_line())
+            self.log.event("save", at.step)
+            self.checkpoints.save(state, self.progress)
+            self.log.flush()

@@ -1,0 +1,200 @@
+"""The plan of a step as tables in the terminal."""
+
+from collections.abc import Mapping, Sequence
+
+import rich.box
+import rich.console
+import rich.table
+
+from polylm_jax.runtime.terminal import count
+
+GIB = 2**30
+WIDTH = 120  # of the widest table
+
+
+def _console() -> rich.console.Console:
+    console = rich.console.Console(highlight=False)
+    console.width = max(console.width, WIDTH)  # a narrower place wraps a line, and loses nothing
+    return console
+
+
+def line(text: str) -> None:
+    _console().print(text, markup=False, soft_wrap=True)
+
+
+def progress(number: int, total: int, setting: Mapping) -> None:
+    """Told before each compile, which takes a minute or two."""
+    place = f"{number}/{total}: " if total > 1 else ""
+    line(f"compiling {place}{_setting(setting)} ...")
+
+
+def show(plan: Mapping) -> None:
+    """The whole plan of one step."""
+    slices = f"{plan['slices']} x " if plan["slices"] > 1 else ""
+    line(f"{slices}{plan['topology']}, {plan['chips']} chips: {_setting(plan['setting'])}")
+    line(f"compiled in {plan['compile_seconds']:.0f} s; times below are estimates from peaks")
+    console = _console()
+    console.print(_memory(plan))
+    if plan["fits"]:
+        for table in (_work(plan), _collectives(plan), _roofline(plan)):
+            console.print(table)
+    elif plan["refusal"]:
+        line(f"the compiler says: {plan['refusal']}")
+    console.print(_run(plan))
+
+
+def show_search(plans: Sequence[Mapping]) -> None:
+    """What fits, best first, then what doesn't; what all of them share stands above the table."""
+    columns = ("micro-\nbatches", "rows\nat once", "remat", "\nGiB", "of\nHBM", "FLOPs\n/ model")
+    columns += ("step, s\nat least", "MFU\nat most", "binds")
+    setting = plans[0]["setting"]
+    title = f"Search: {_rows(setting)}, loss in {_loss(setting)}; best first"
+    table = _table(title, " x ".join(setting["mesh"]), *columns)
+    for plan in plans:
+        table.add_row(*_searched(plan))
+    _console().print(table)
+
+
+def _searched(plan: Mapping) -> list[str]:
+    setting, memory = plan["setting"], plan["memory"]
+    cells = [
+        " x ".join(str(size) for size in setting["mesh"].values()),
+        f"{setting['microbatches']}",
+        f"{setting['rows_at_once']:g}",
+        setting["remat"],
+        _gib(memory["total"]),
+        "" if memory["total"] is None else f"{memory['total'] / memory['hbm']:.0%}",
+    ]
+    if not plan["fits"]:
+        return [*cells, "", "", "", "does not fit"]
+    work, time = plan["work"], plan["roofline"]
+    return [
+        *cells,
+        f"{work['hardware_flops'] / work['model_flops']:.2f}",
+        f"{time['seconds']:.3g}",
+        f"{time['mfu_bound']:.1%}",
+        time["binds"],
+    ]
+
+
+def _table(title: str, *columns: str) -> rich.table.Table:
+    """The first column is text, the others are numbers."""
+    table = rich.table.Table(title=title, title_justify="left", box=rich.box.SIMPLE_HEAD)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left", no_wrap=True)
+    return table
+
+
+def _setting(setting: Mapping) -> str:
+    parts = setting["microbatches"]
+    split = f" in {parts} microbatches" if parts > 1 else ""
+    return (
+        f"{_mesh(setting['mesh'])}, {_rows(setting)}{split}, {setting['rows_at_once']:g} a chip at "
+        f"once, remat {setting['remat']}, loss in {_loss(setting)}"
+    )
+
+
+def _mesh(mesh: Mapping) -> str:
+    return " x ".join(f"{axis} {size}" for axis, size in mesh.items())
+
+
+def _rows(setting: Mapping) -> str:
+    return f"{setting['batch_size']:,} rows of {setting['sequence_length']:,}"
+
+
+def _loss(setting: Mapping) -> str:
+    blocks = setting["vocab_blocks"]
+    return f"{blocks} blocks of vocabulary" if blocks > 1 else f"{setting['num_chunks']} chunks"
+
+
+def _memory(plan: Mapping) -> rich.table.Table:
+    memory = plan["memory"]
+    table = _table("Memory per chip", "what", "GiB")
+    for what in ("arguments", "temporaries", "outputs", "reused", "code"):
+        if memory[what] is not None:
+            table.add_row(what, f"{memory[what] / GIB:.2f}")
+    table.add_row("[bold]needed", f"[bold]{_gib(memory['total'])}")
+    if memory["peak"] is not None:
+        table.add_row("alive at the peak", f"{memory['peak'] / GIB:.2f}")
+    table.add_row("HBM", f"{memory['hbm'] / GIB:.2f}")
+    left = None if memory["total"] is None else abs(memory["hbm"] - memory["total"])
+    verdict = "[green]fits, left over" if plan["fits"] else "[red]does not fit, too much by"
+    table.add_row(verdict, _gib(left))
+    return table
+
+
+def _gib(number: float | None) -> str:
+    return "unknown" if number is None else f"{number / GIB:.2f}"
+
+
+def _work(plan: Mapping) -> rich.table.Table:
+    work, chips = plan["work"], plan["chips"]
+    table = _table("Work of a step", "what", "all chips", "a chip")
+    for what in ("model", "hardware"):
+        flops = work[f"{what}_flops"]
+        table.add_row(f"{what} FLOPs", _large(flops), _large(flops / chips))
+    ratio = work["hardware_flops"] / work["model_flops"]
+    table.add_row("hardware / model", f"{ratio:.3f}", "")
+    moved = {"hbm": "to and from HBM", "collective": "sent to other chips"}
+    if plan["slices"] > 1:
+        moved["crossing"] = "of it, sent to other slices"
+    for what, name in moved.items():
+        number = work[f"{what}_bytes_per_chip"]
+        table.add_row(name, f"{_large(number * chips)}B", f"{_large(number)}B")
+    return table
+
+
+def _large(number: float) -> str:
+    """1.234e15 -> '1.23 P', the name of the unit to follow."""
+    size, letter = next(
+        (s, p) for s, p in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (0, "M")) if number >= s
+    )
+    return f"{number / (size or 1e6):.3g} {letter}"
+
+
+def _collectives(plan: Mapping) -> rich.table.Table:
+    columns = ("mesh axes", "runs", "GB held", "GB sent", "beside other work")
+    table = _table("Collectives of a step, each chip", "kind", *columns)
+    for row in plan["collectives"]:
+        sent = row["sent_bytes"]
+        table.add_row(
+            row["kind"],
+            row["axes"],
+            f"{row['runs']:,}",
+            f"{row['payload_bytes'] / 1e9:.3f}",
+            f"{sent / 1e9:.3f}",
+            f"{row['overlapped_bytes'] / sent:.0%}",
+        )
+    return table
+
+
+def _roofline(plan: Mapping) -> rich.table.Table:
+    time = plan["roofline"]
+    table = _table("Roofline (an estimate)", "part", "seconds")
+    names = {"matrix_units": "matrix units", "hbm": "HBM", "interconnect": "interconnect"}
+    if plan["slices"] > 1:
+        names["between_slices"] = "of it, between slices"
+    names["waited"] = "of it, nothing runs beside"
+    for field, name in names.items():
+        table.add_row(name, f"{time[field]:.3g}")
+    table.add_row("[bold]step, at the least", f"[bold]{time['seconds']:.3g}")
+    table.add_row("MFU, at the most", f"{time['mfu_bound']:.1%}")
+    table.add_row("binds", time["binds"])
+    return table
+
+
+def _run(plan: Mapping) -> rich.table.Table:
+    price = plan["price_per_chip_hour"]
+    paid = "" if price is None else f", {price:g} a chip-hour"
+    title = f"The whole run, {count(plan['run_tokens'])} tokens{paid}"
+    money = ["money"] if "money" in plan["run"][0] else []
+    table = _table(title, "MFU", "tokens/s", "days", "chip-hours", *money)
+    for row in plan["run"]:
+        cells = [
+            f"{row['mfu']:.0%}",
+            f"{row['tokens_per_second']:,.0f}",
+            f"{row['days']:,.1f}",
+            f"{row['chip_hours']:,.0f}",
+        ]
+        table.add_row(*cells, *([f"{row['money']:,.0f}"] if money else []))
+    return table

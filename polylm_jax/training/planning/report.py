@@ -1,0 +1,111 @@
+"""The plan of one step as nested names and numbers, from what the compiler made of it."""
+
+import dataclasses
+
+import jax
+import numpy as np
+
+from polylm_jax.model import partitioning
+from polylm_jax.training import metrics
+from polylm_jax.training.experiment import Resolved
+from polylm_jax.training.planning import collectives, hlo, money, roofline, work
+from polylm_jax.training.planning.chips import Topology
+from polylm_jax.training.planning.compilation import Compiled
+
+
+def report(
+    resolved: Resolved,
+    topology: Topology,
+    devices: list[jax.Device],
+    compiled: Compiled,
+    price_per_chip_hour: float | None = None,
+) -> dict:
+    """What `plan` prints and saves; 'work', 'collectives' and 'roofline' only where the step fits."""
+    experiment = resolved.experiment
+    tokens_per_step = experiment.batch_size * experiment.sequence_length
+    flops_per_token = metrics.flops_per_token(experiment.model, experiment.sequence_length)
+    peak = metrics.peak_flops(devices[0].device_kind)
+    plan = {
+        "topology": topology.name,
+        "slices": topology.slices,
+        "chips": topology.num_chips,
+        "setting": setting(resolved),
+        "compile_seconds": compiled.seconds,
+        "memory": dataclasses.asdict(compiled.memory) | {"hbm": topology.chip.hbm_bytes},
+        # libtpu also compiles steps whose sum is more than there is, where what is alive at once fits.
+        "fits": compiled.fits and compiled.memory.total <= topology.chip.hbm_bytes,
+        "refusal": compiled.refusal,
+        "run": [
+            money.at_utilisation(
+                mfu,
+                tokens=resolved.total_steps * tokens_per_step,
+                flops_per_token=flops_per_token,
+                chips=topology.num_chips,
+                peak_flops=peak,
+                price_per_chip_hour=price_per_chip_hour,
+            )
+            for mfu in money.UTILISATIONS
+        ],
+        "run_tokens": resolved.total_steps * tokens_per_step,
+        "price_per_chip_hour": price_per_chip_hour,
+    }
+    if plan["fits"]:
+        model_flops = flops_per_token * tokens_per_step
+        plan |= _step(resolved, topology, devices, compiled, model_flops, peak)
+    return plan
+
+
+def setting(resolved: Resolved) -> dict:
+    """What a search changes, and the batch that it is about."""
+    experiment = resolved.experiment
+    data, fsdp, _ = resolved.mesh_shape
+    return {
+        "mesh": dict(zip(partitioning.AXES, resolved.mesh_shape, strict=True)),
+        "batch_size": experiment.batch_size,
+        "sequence_length": experiment.sequence_length,
+        "microbatches": experiment.microbatches,
+        "rows_at_once": experiment.batch_size / (data * fsdp * experiment.microbatches),
+        "remat": experiment.model.remat,
+        "num_chunks": experiment.num_chunks,
+        "vocab_blocks": experiment.vocab_blocks,
+    }
+
+
+def _step(resolved, topology, devices, compiled, model_flops, peak) -> dict:
+    """Work, traffic and the estimate of the compiled step."""
+    module = hlo.parse(compiled.hlo)
+    mesh = partitioning.make_mesh(resolved.experiment.mesh, devices)
+    found = collectives.find(module, dict(mesh.shape), topology.slices)
+    flops, hbm_bytes = work.flops(module), work.hbm_bytes(module)
+    places = coordinates(mesh.devices.ravel())
+    line = roofline.estimate(
+        topology,
+        places,
+        found,
+        flops=flops,
+        peak_flops=peak,
+        hbm_bytes=hbm_bytes,
+    )
+    chips = topology.num_chips
+    return {
+        "work": {
+            "model_flops": model_flops,
+            "hardware_flops": flops * chips,
+            "hbm_bytes_per_chip": hbm_bytes,
+            "collective_bytes_per_chip": sum(one.sent for one in found),
+            "crossing_bytes_per_chip": sum(roofline.crossing_bytes(one, places) for one in found),
+        },
+        "collectives": collectives.table(found),
+        "roofline": dataclasses.asdict(line)
+        | {
+            "seconds": line.seconds,
+            "binds": line.binds,
+            "mfu_bound": model_flops / (chips * peak * line.seconds),
+            "peak_flops": peak,
+        },
+    }
+
+
+def coordinates(devices: np.ndarray) -> np.ndarray:
+    """[devices, 1 + dims]: slice and place on the torus of each."""
+    return np.array([[getattr(d, "slice_index", 0), *d.coords] for d in devices])

@@ -1,0 +1,139 @@
+"""What the devices execute, compiled ahead of the first step and kept for the next start."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+
+from polylm_jax.checkpoints import checkpoint
+from polylm_jax.model import partitioning
+from polylm_jax.model.network import PolyLM
+from polylm_jax.model.optimizer import make_optimizer
+from polylm_jax.training import train_state
+from polylm_jax.training.experiment import Resolved
+from polylm_jax.training.step import make_train_step
+from polylm_jax.training.train_state import TrainState
+
+# For TPUs: gathers and sums of weights run beside the products that don't need them. By default
+# libtpu waits for each of them, or, where one axis has all chips, cuts products into pieces that
+# add up in HBM: the last option (MiB) keeps them whole.
+TPU_OPTIONS = {
+    "xla_tpu_enable_async_collective_fusion": "true",
+    "xla_tpu_enable_async_collective_fusion_fuse_all_gather": "true",
+    "xla_tpu_enable_async_collective_fusion_fuse_reduce_scatter": "true",
+    "xla_tpu_enable_async_collective_fusion_multiple_steps": "true",
+    "xla_tpu_overlap_compute_collective_tc": "true",
+    "xla_enable_async_all_gather": "true",
+    "xla_tpu_enable_data_parallel_all_reduce_opt": "true",
+    "xla_tpu_data_parallel_opt_different_sized_ops": "true",
+    "xla_jf_spmd_threshold_for_windowed_einsum_mib": "1000000",
+}
+
+# And sums of gradients beside products, for the kinds of chip that were planned with it: on v5e
+# a fusion of 13B has no room in VMEM so.
+TPU_SUMS = {"xla_enable_async_reduce_scatter_fusion": "true"}
+TPU_SUMS_KINDS = ("TPU v6 lite", "TPU v6e")  # JAX has said both
+
+
+def compiler_options(device: jax.Device) -> dict[str, str]:
+    """What XLA is told beyond its defaults for a device like this one."""
+    if device.platform != "tpu":
+        return {}
+    return TPU_OPTIONS | (TPU_SUMS if device.device_kind in TPU_SUMS_KINDS else {})
+
+
+@dataclasses.dataclass(frozen=True)
+class Programs:
+    """A run's model and optimizer on its mesh.
+
+    offset: see `Resolved.learning_rate`. devices: where it runs, JAX's own by default.
+    """
+
+    resolved: Resolved
+    offset: float = 0
+    devices: Sequence[jax.Device] | None = None
+
+    @functools.cached_property
+    def mesh(self) -> Mesh:
+        return partitioning.make_mesh(self.resolved.experiment.mesh, self.devices)
+
+    @functools.cached_property
+    def model(self) -> PolyLM:
+        return PolyLM(self.resolved.experiment.model)
+
+    @functools.cached_property
+    def learning_rate(self) -> Callable[[jax.Array], jax.Array]:
+        return self.resolved.learning_rate(self.offset)
+
+    @functools.cached_property
+    def optimizer(self) -> optax.GradientTransformation:
+        return make_optimizer(self.resolved.experiment.optimizer, self.learning_rate)
+
+    @functools.cached_property
+    def abstract_state(self) -> TrainState:
+        return train_state.abstract(self.model, self.optimizer, self.mesh)
+
+    def lower_step(self) -> jax.stages.Lowered:
+        """The train step, traced: (state, tokens [B, L+1], component [B], **packing) -> (state,
+        metrics).
+
+        The state is donated; metrics come back whole to every process.
+        """
+        experiment = self.resolved.experiment
+        step = make_train_step(
+            self.model,
+            self.optimizer,
+            self.learning_rate,
+            len(self.resolved.schedule.components),
+            microbatches=experiment.microbatches,
+            num_chunks=experiment.num_chunks,
+            vocab_blocks=experiment.vocab_blocks,
+            z_loss=experiment.z_loss,
+        )
+        state = self.abstract_state
+        shardings = jax.tree.map(lambda x: x.sharding, state)
+        by_row = partitioning.batch_sharding(self.mesh)
+        B, L = experiment.batch_size, experiment.sequence_length
+
+        def by_rows(shape, dtype):
+            return jax.ShapeDtypeStruct((B, *shape), dtype, sharding=by_row)
+
+        packing = {name: by_rows((L,), dtype) for name, dtype in experiment.rows.packing.items()}
+        with partitioning.activate(self.mesh):
+            return jax.jit(
+                step,
+                donate_argnums=0,
+                out_shardings=(shardings, partitioning.replicated(self.mesh)),
+            ).lower(state, by_rows((L + 1,), jnp.int32), by_rows((), jnp.int32), **packing)
+
+    def compile_step(self) -> jax.stages.Compiled:
+        """The train step, ready to run."""
+        options = compiler_options(self.mesh.devices.flat[0])
+        return self.lower_step().compile(**{"compiler_options": options} if options else {})
+
+    def fresh_state(self) -> TrainState:
+        """Before the first step, from the seed."""
+        rng = jax.random.key(self.resolved.experiment.seed)
+        return train_state.create(self.model, self.optimizer, self.mesh, rng)
+
+    def merged(self, state: TrainState) -> dict:
+        """The parameters of a plain model."""
+        return state.params
+
+    def completed(self, state: TrainState, path: str | None, step: int | None) -> TrainState:
+        """A state of a checkpoint with what the checkpoint has not. path, step: of its base."""
+        del path, step
+        return state
+
+    def state_from(self, path: str, step: int | None) -> TrainState:
+        """Before the first step, with the parameters of another run; InputError for another model."""
+        abstract = self.abstract_state
+        params = checkpoint.restore_params(path, abstract.params, step)
+        shardings = jax.tree.map(lambda x: x.sharding, abstract.opt_state)
+        opt_state = jax.jit(self.optimizer.init, out_shardings=shardings)(params)
+        zero = jax.device_put(jnp.int32(0), abstract.step.sharding)
+        return TrainState(step=zero, params=params, opt_state=opt_state)

@@ -1,0 +1,273 @@
+"""The training run, straight down: check, open, compile, restore, step after step, leave.
+
+`training_loop` holds what happens between two steps. Nothing iterates over the past: which rows a
+step reads follows from its number, so a resume takes as long at step 10 as at step 1,000,000.
+"""
+
+import contextlib
+import dataclasses
+import os
+import sys
+
+import jax
+from jax._src import xla_bridge
+
+from polylm_jax.checkpoints.checkpoint import Checkpoints, Progress
+from polylm_jax.data import batches as data
+from polylm_jax.errors import InputError
+from polylm_jax.evaluation.in_training import TrainingTasks
+from polylm_jax.model import partitioning
+from polylm_jax.runtime.terminal import Terminal
+from polylm_jax.training import metrics, preemption, run_summary, validation
+from polylm_jax.training import start as run_start
+from polylm_jax.training.experiment import Experiment
+from polylm_jax.training.heartbeat import SILENT_SECONDS, Peers
+from polylm_jax.training.log import RunLog
+from polylm_jax.training.loop import Cadence, Loop
+from polylm_jax.training.preemption import Preemption
+from polylm_jax.training.profiling import Profile
+from polylm_jax.training.programs import Programs
+from polylm_jax.training.run_directory import RunDirectory
+from polylm_jax.training.validation import Validation
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The parameters of `train`, as it documents them."""
+
+    save_every_steps: int
+    keep_last: int
+    keep_every: int | None
+    eval_every_steps: int
+    eval_rows: int
+    evaluation: TrainingTasks | None
+    log_every_steps: int
+    init_from: str | None
+    init_step: int | None
+    allow_changes: bool
+    grace_seconds: float
+    silent_seconds: int
+    tensorboard: bool
+    wandb_project: str | None
+    profile_steps: int
+    compilation_cache_dir: str
+    recipe: str
+
+    @property
+    def cadence(self) -> Cadence:
+        tasks = self.evaluation.check().every_steps if self.evaluation else 0
+        every = (self.log_every_steps, self.eval_every_steps, self.save_every_steps, tasks)
+        return Cadence(*every).check()
+
+
+def train(
+    experiment: Experiment,
+    model_dir: str,
+    *,
+    save_every_steps: int = 1000,
+    keep_last: int = 2,
+    keep_every: int | None = None,
+    eval_every_steps: int = 1000,
+    eval_rows: int = 128,
+    evaluation: TrainingTasks | None = None,
+    log_every_steps: int = 10,
+    init_from: str | None = None,
+    init_step: int | None = None,
+    allow_changes: bool = False,
+    grace_seconds: float = 25.0,
+    silent_seconds: int = SILENT_SECONDS,
+    tensorboard: bool = True,
+    wandb_project: str | None = None,
+    profile_steps: int = 0,
+    compilation_cache_dir: str = "~/.cache/polylm_jax",
+    recipe: str = "",
+) -> None:
+    """Trains a model, or goes on training it: the newest checkpoint in MODEL_DIR is the start.
+
+    save_every_steps, keep_last, keep_every: checkpoints; every `keep_every` steps one for good.
+    eval_every_steps, eval_rows: validation, on at most so many rows of each component.
+    evaluation: SeqIO tasks that are evaluated on the way, and every how many steps.
+    init_from, init_step: MODEL_DIR of another run whose parameters are the start (its newest step).
+    allow_changes: goes on although the recipe differs from the checkpoint's.
+    grace_seconds: after SIGTERM the run saves and leaves with exit code 143 within this time.
+    silent_seconds: of several processes, after how long without a sign from one the others leave.
+    wandb_project: also reports to Weights & Biases, where it is installed.
+    profile_steps: so many steps are traced, from the fourth on, into MODEL_DIR/profile for TensorBoard.
+    compilation_cache_dir: compiled programs are kept here for the next start; '' keeps none.
+    recipe: the resolved config, written beside the checkpoints before the first step.
+
+    Raises InputError for bad input, before anything compiles; SystemExit(143) when told to leave.
+    """
+    settings = Settings(
+        save_every_steps, keep_last, keep_every, eval_every_steps, eval_rows, evaluation,
+        log_every_steps, init_from, init_step, allow_changes, grace_seconds, silent_seconds, tensorboard,
+        wandb_project, profile_steps, compilation_cache_dir, recipe,
+    )  # fmt: skip
+    run(experiment, model_dir, settings)
+
+
+def run(
+    experiment: Experiment,
+    model_dir: str,
+    settings: Settings,
+    programs: type[Programs] = Programs,
+) -> None:
+    """`train` and `finetune` alike; the experiment says which rows, `programs` what is trained."""
+    if not xla_bridge.backends_are_initialized():
+        partitioning.initialize_distributed()
+    # JAX's own setting (JAX_COMPILATION_CACHE_DIR) comes first.
+    cache = settings.compilation_cache_dir
+    if cache and not jax.config.jax_compilation_cache_dir:
+        jax.config.update("jax_compilation_cache_dir", os.path.expanduser(cache))
+    with Preemption(settings.grace_seconds) as leaving, contextlib.ExitStack() as stack:
+        stack.enter_context(Peers(lambda: leaving.flush(), settings.silent_seconds))
+        try:
+            done = _run(experiment, model_dir, settings, programs, leaving, stack)
+        except Exception as error:
+            if jax.process_count() == 1:
+                raise
+            preemption.leave_alone(error, leaving.flush)
+    if not done:
+        sys.exit(preemption.EXIT_CODE)
+
+
+def _run(
+    experiment: Experiment,
+    model_dir: str,
+    settings: Settings,
+    programs_type: type[Programs],
+    leaving: Preemption,
+    stack: contextlib.ExitStack,
+) -> bool:
+    """Whether the run is done; not, when it was told to leave. `stack` closes what it opens."""
+    # All that can be wrong, in seconds.
+    cadence = settings.cadence
+    resolved = experiment.resolve()
+    directory = _directory(model_dir)
+    if directory:
+        stack.callback(directory.close)
+    checkpoints = Checkpoints(
+        model_dir, keep_last=settings.keep_last, keep_every=settings.keep_every
+    )
+    stack.callback(checkpoints.close)
+    start, changes = run_start.progress(
+        checkpoints, model_dir, resolved, settings.recipe, settings.allow_changes
+    )
+    total = start.step + resolved.steps_after(start.rows)
+    programs = programs_type(resolved, start.rows / experiment.batch_size - start.step)
+    state = run_start.state(
+        programs, checkpoints, start, settings.init_from, settings.init_step, settings.allow_changes
+    )
+
+    # Who hears of it.
+    log = RunLog(
+        directory.folder if directory else None,
+        start.step,
+        tensorboard=settings.tensorboard,
+        wandb_project=settings.wandb_project,
+    )
+    stack.callback(log.close)
+    stack.callback(checkpoints.wait)  # its commits are told in the log
+    leaving.flush = log.flush
+    folder = f"{model_dir.rstrip('/')}/profile"
+    profile = Profile(folder, start.step, settings.profile_steps, log.event)
+    checkpoints.on_commit = lambda step: log.event("commit", step)
+    terminal = Terminal(total, start.step, enabled=directory is not None)
+    if directory:
+        directory.write_fingerprint(start.fingerprint)
+        recipe = directory.write_recipe(settings.recipe)
+        log.event("start", start.step, **_place(start, total, log, recipe, changes))
+    for line in run_summary.lines(resolved, start, total, changes):
+        terminal.line(line)
+    for table in run_summary.ledger_tables(resolved, start, total):
+        terminal.show(table)
+    tasks = None
+    if settings.evaluation:
+        with terminal.timed("reading evaluation tasks"):
+            tasks = settings.evaluation.open(experiment.model, resolved.tokenizer, programs.mesh)
+    evaluates = cadence.evaluate or cadence.tasks
+    if total == start.step and (start.evaluated == total or not evaluates):
+        terminal.line(f"all {total} steps are done")
+        return True
+
+    # Rows on their way and programs compiled, then step after step.
+    batches = data.batches(
+        resolved.rows,
+        programs.mesh,
+        experiment.batch_size,
+        start.rows,
+        start.rows + (total - start.step) * experiment.batch_size,
+    )
+    stack.callback(batches.close)
+    with terminal.timed("compiling the train step"):
+        train_step = programs.compile_step()
+    held_out, baseline = None, {}
+    if cadence.evaluate:
+        with terminal.timed("compiling validation"):
+            held_out, baseline = _validation(programs, settings.eval_rows)
+    loop = Loop(
+        resolved=resolved,
+        progress=start,
+        total=total,
+        cadence=cadence,
+        train_step=train_step,
+        validation=held_out,
+        baseline=baseline,
+        tasks=tasks,
+        window=metrics.window(resolved),
+        checkpoints=checkpoints,
+        preemption=leaving,
+        log=log,
+        terminal=terminal,
+        profile=profile,
+        merged=programs.merged,
+    )
+    done = loop.run(state, batches)
+    log.event("end" if done else "leave", loop.progress.step, rows=loop.progress.rows)
+    return done
+
+
+def _directory(model_dir: str) -> RunDirectory | None:
+    """MODEL_DIR, held by process 0; the others wait for it, and are refused as it is."""
+    if jax.process_count() == 1:
+        return RunDirectory(model_dir)
+    directory, refusal = None, ""
+    if jax.process_index() == 0:
+        try:
+            directory = RunDirectory(model_dir)
+        except InputError as error:
+            refusal = str(error)
+    refusal = preemption.tell_all("model_dir", refusal)
+    if refusal:
+        raise InputError(refusal)
+    return directory
+
+
+def _place(start: Progress, total: int, log: RunLog, recipe: str, changes: list[str]) -> dict:
+    """What the log keeps of a start; `reached` minus its step is how many steps are done again."""
+    return {
+        "rows": start.rows,
+        "total": total,
+        "reached": log.reached,
+        "recipe": recipe,
+        "changes": changes,
+        "devices": jax.device_count(),
+        "processes": jax.process_count(),
+    }
+
+
+def _validation(
+    programs: Programs, max_rows: int
+) -> tuple[Validation | None, dict[str, validation.Score]]:
+    """The compiled validation and the unigram's scores; nothing where no text is held out."""
+    resolved = programs.resolved
+    experiment, stores = resolved.experiment, resolved.rows.validated
+    languages = {name: store.language for name, store in stores.items()}
+    rows = validation.held_out(resolved.rows, languages, max_rows)
+    if not len(rows.tokens):
+        return None, {}
+    tokenizer = resolved.tokenizer
+    pieces = validation.Pieces(tokenizer.piece_bytes, tokenizer.piece_characters)
+    held_out = Validation(rows, pieces, programs.mesh, experiment.batch_size)
+    held_out.compile(programs.model, programs.abstract_state.whole, experiment.num_chunks)
+    return held_out, validation.unigram(rows, stores, languages, pieces)

@@ -1,0 +1,64 @@
+"""MODEL_DIR: what a run leaves there, and whether it may go on.
+
+MODEL_DIR/config.gin, config.1.gin, ...   the resolved recipe of each start
+         /fingerprint.json                what decides the run's numbers
+         /metrics.jsonl, validation.jsonl, ledger.jsonl, events.jsonl
+         /checkpoints/STEP/               see `checkpoint`
+         /tensorboard/, lock
+"""
+
+import os
+from collections.abc import Mapping
+
+from polylm_jax.errors import InputError
+from polylm_jax.runtime import lock
+from polylm_jax.runtime.fingerprint import differences
+from polylm_jax.runtime.storage import Folder, to_json
+
+_SHOWN = 3  # differences that a refusal names
+
+
+class RunDirectory:
+    """A MODEL_DIR that this process holds. InputError when it can't be made, or is in use."""
+
+    def __init__(self, model_dir: str):
+        self.folder = Folder(model_dir, "MODEL_DIR")
+        self.folder.peek("fingerprint.json")  # a bucket answers here, within seconds, or never
+        try:
+            if self.folder.local:
+                os.makedirs(self.folder.local, exist_ok=True)
+            self._lock = lock.hold(self.folder)
+        except OSError as error:
+            raise InputError(
+                f"MODEL_DIR = {model_dir!r} can't be written ({error.strerror}): name a folder that "
+                "this user may write."
+            ) from error
+
+    def write_recipe(self, text: str) -> str:
+        """Writes the resolved config beside those of earlier starts; the name it got."""
+        taken = set(self.folder.list("config"))
+        names = ("config.gin", *(f"config.{n}.gin" for n in range(1, len(taken) + 1)))
+        name = next(name for name in names if name not in taken)
+        self.folder.write(name, text.encode())
+        return name
+
+    def write_fingerprint(self, fingerprint: Mapping) -> None:
+        self.folder.write("fingerprint.json", to_json(fingerprint))
+
+    def close(self) -> None:
+        self._lock.close()
+
+
+def check_resume(where: str, old: Mapping, new: Mapping, allow_changes: bool) -> list[str]:
+    """The differences between a checkpoint's fingerprint and the recipe's, if they are allowed.
+
+    InputError names the first of them, old and new, unless `allow_changes`.
+    """
+    changes = differences(old, new)
+    if changes and not allow_changes:
+        more = f" and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
+        raise InputError(
+            f"{where} was trained with another recipe, {'; '.join(changes[:_SHOWN])}{more}: give it "
+            "the old values, another MODEL_DIR, or allow_changes = True where the change is meant."
+        )
+    return changes

@@ -1,0 +1,40 @@
+"""What a run tells before its first step: what is trained, on what, from where, how much of it."""
+
+from collections.abc import Iterator
+
+import jax
+import rich.table
+
+from polylm_jax.checkpoints.checkpoint import Progress
+from polylm_jax.data.mixture import ledger
+from polylm_jax.runtime.terminal import count
+from polylm_jax.training import inspection_view
+from polylm_jax.training.experiment import Resolved
+
+
+def lines(resolved: Resolved, start: Progress, total: int, changes: list[str]) -> Iterator[str]:
+    """Sentences for the terminal; the last ones are warnings."""
+    experiment = resolved.experiment
+    device = jax.devices()[0].device_kind
+    shape = " x ".join(map(str, resolved.mesh_shape))
+    tokens = (total - start.step) * experiment.batch_size * experiment.sequence_length
+    yield (
+        f"{count(experiment.model.num_params)} parameters on {jax.device_count()} {device} devices "
+        f"as data x fsdp x tensor = {shape}"
+    )
+    yield (
+        f"step {start.step} to {total}, {experiment.batch_size} rows of "
+        f"{experiment.sequence_length} tokens each: {count(tokens)} tokens"
+    )
+    yield from resolved.rows.told()
+    for change in changes:
+        yield f"changed since the checkpoint: {change}"
+    rows = {name: resolved.rows.num_rows(name) for name in resolved.schedule.trained}
+    yield from ledger.warnings(ledger.epochs(resolved.schedule, rows), experiment.max_epochs)
+
+
+def ledger_tables(resolved: Resolved, start: Progress, total: int) -> list[rich.table.Table]:
+    """Tokens by component and by language, of all rows up to the last step, `total`."""
+    row = start.rows + (total - start.step) * resolved.experiment.batch_size
+    book = resolved.ledger(row).as_dict() | {"step": total}
+    return inspection_view.ledger_tables(book, (), resolved.experiment.max_epochs)

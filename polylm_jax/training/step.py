@@ -1,0 +1,122 @@
+"""The pure train step: loss and gradients over the whole batch, then AdamW.
+
+Shapes: B batch, L tokens that a row predicts, C components of the mixture, M microbatches.
+"""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from polylm_jax.model.loss import cross_entropy
+from polylm_jax.training.train_state import TrainState, whole
+
+
+def row_loss(
+    model: nn.Module,
+    params,
+    tokens_BL1: jax.Array,
+    weights_BL: jax.Array,
+    *,
+    num_chunks: int = 8,
+    vocab_blocks: int = 1,
+    z_loss: float = 0.0,
+    **packing,
+) -> tuple[jax.Array, jax.Array]:
+    """Sum of the weighted loss over the batch (nats, differentiable), and nats per token [B, L].
+
+    tokens_BL1: rows of L + 1 tokens; all but the first are labels.
+    packing: positions_BT and segment_ids_BT of packed rows, [B, L].
+    """
+    x_BTD = model.apply({"params": params}, tokens_BL1[:, :-1], **packing)
+    return cross_entropy(
+        x_BTD, params["wte"]["embedding"], tokens_BL1[:, 1:], weights_BL,
+        num_chunks=num_chunks, vocab_blocks=vocab_blocks, z_loss=z_loss,
+    )  # fmt: skip
+
+
+def make_train_step(
+    model: nn.Module,
+    tx: optax.GradientTransformation,
+    learning_rate_fn: Callable[[jax.Array], jax.Array],
+    num_components: int,
+    *,
+    microbatches: int = 1,
+    num_chunks: int = 8,
+    vocab_blocks: int = 1,
+    z_loss: float = 0.0,
+) -> Callable[..., tuple[TrainState, dict[str, jax.Array]]]:
+    """step(state, tokens [B, L+1], component [B], weights=None, **packing) -> (state, metrics).
+
+    Loss and gradients are sum / total weight over the whole batch, whatever `microbatches`.
+    weights: float32 [B, L], one per label (all 1 by default). Metrics, float32: 'loss' (mean
+    nats per token, z-loss not in it), 'component_nats' and 'component_weight' [C], 'z_loss'
+    (mean, with its coefficient), 'grad_norm' (before clipping), 'param_norm', 'learning_rate', and
+    'component_rows' [C], int32.
+    """
+
+    def loss_and_gradients(params, frozen, batch, total):
+        def loss_fn(params):
+            loss, nll_BL = row_loss(
+                model, whole(params, frozen), batch["tokens"], batch["weights"],
+                num_chunks=num_chunks, vocab_blocks=vocab_blocks, z_loss=z_loss, **batch["packing"],
+            )  # fmt: skip
+            return loss / total, nll_BL
+
+        (loss, nll_BL), gradients = jax.value_and_grad(loss_fn, has_aux=True)(params)
+        nats_B = jnp.sum(nll_BL * batch["weights"], axis=1)
+        nats_C = jax.ops.segment_sum(nats_B, batch["component"], num_components)
+        return {"loss": loss, "nats": nats_C, "gradients": gradients}
+
+    def step(state, tokens, component, weights=None, **packing):
+        if weights is None:
+            weights = jnp.ones((tokens.shape[0], tokens.shape[1] - 1), jnp.float32)
+        total = jnp.sum(weights)
+        batch = {"tokens": tokens, "component": component, "weights": weights, "packing": packing}
+        sums = _accumulate(
+            lambda part: loss_and_gradients(state.params, state.frozen, part, total),
+            batch,
+            microbatches,
+        )
+        gradients, nats_C = sums["gradients"], sums["nats"]
+        updates, opt_state = tx.update(gradients, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        mean = jnp.sum(nats_C) / total
+        metrics = {
+            "loss": mean,
+            "component_nats": nats_C,
+            "component_weight": jax.ops.segment_sum(
+                jnp.sum(weights, axis=1), component, num_components
+            ),
+            "component_rows": jax.ops.segment_sum(
+                jnp.ones_like(component), component, num_components
+            ),
+            "z_loss": sums["loss"] - mean if z_loss else jnp.zeros(()),
+            "grad_norm": optax.tree.norm(gradients),
+            "param_norm": optax.tree.norm(params),
+            "learning_rate": learning_rate_fn(state.step),
+        }
+        return TrainState(state.step + 1, params, opt_state, state.frozen), metrics
+
+    return step
+
+
+def _accumulate(function, batch, microbatches):
+    """The sum of `function` over the parts of the batch, one part in memory at a time.
+
+    Part i takes rows i, i + M, i + 2M, ...: each device cuts the rows that it has.
+    """
+    if microbatches == 1:
+        return function(batch)
+    parts = jax.tree.map(
+        lambda x: jnp.moveaxis(x.reshape(-1, microbatches, *x.shape[1:]), 1, 0), batch
+    )
+    shapes = jax.eval_shape(function, jax.tree.map(lambda x: x[0], parts))
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+
+    def add(sums, part):
+        return jax.tree.map(jnp.add, sums, function(part)), None
+
+    return jax.lax.scan(add, zeros, parts)[0]

@@ -1,0 +1,142 @@
+"""`run.py ablate` as a user has it: runs as processes, one at a time on each, finished ones left alone."""
+
+import dataclasses
+import json
+import os
+import re
+import signal
+import threading
+import time
+
+import gin
+import pytest
+import toy_ablation
+import toy_run
+
+import run
+from polylm_jax.ablation import launch
+from polylm_jax.ablation.variants import Run
+from polylm_jax.runtime import lock
+from polylm_jax.runtime.storage import Folder
+
+pytest_plugins = ["toy_fixture"]
+
+
+@pytest.fixture(autouse=True)
+def clean():
+    gin.clear_config()
+    yield
+    gin.clear_config()
+
+
+@pytest.fixture(scope="module")
+def trained(toy_folder, tmp_path_factory):
+    """(the recipe's argument, ABLATION_DIR): its variants trained, each by a process."""
+    folder = tmp_path_factory.mktemp("ablation")
+    recipe = toy_ablation.recipe(folder / "toy.gin", toy_folder, folder / "out")
+    assert run.main(["ablate", recipe]) == 0
+    return recipe, folder / "out"
+
+
+def phases(*steps):
+    first, second = toy_run.phases(8, 4, 0)
+    first = dataclasses.replace(first, warmup_steps=2)
+    third = dataclasses.replace(first, name="three", rate="hold")
+    return [
+        dataclasses.replace(phase, steps=n)
+        for phase, n in zip((first, second, third), steps, strict=False)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("variant", "steps", "begins"),
+    [("both", (8, 4), ("short", 8)), ("turned", (8, 2, 2), ("both", 10))],
+)
+def test_a_run_that_begins_as_another_goes_on_from_its_checkpoint_exactly(
+    trained, toy_folder, tmp_path, variant, steps, begins
+):
+    changes = {"phases": phases(*steps), "seed": 3, "mesh": toy_run.MeshConfig()}
+    toy_run.run(toy_folder, tmp_path / "whole", changes, eval_every_steps=4)
+    folder = trained[1] / variant / "seed_3"
+    toy_run.assert_bitwise_equal(
+        toy_run.final_state(toy_folder, folder, **changes),
+        toy_run.final_state(toy_folder, tmp_path / "whole", **changes),
+    )
+    assert toy_run.losses(folder) == toy_run.losses(tmp_path / "whole")
+    (start,) = toy_run.events(folder, "start")
+    assert start["step"] == start["reached"] == begins[1]
+    continued = json.loads((folder / "continued_from.json").read_text())
+    assert continued == {"run": f"{begins[0]}, seed 3", "step": begins[1]}
+
+
+def test_finished_runs_are_never_run_again_and_the_report_is_there(trained, capfd):
+    before = {p: p.stat().st_mtime for p in trained[1].rglob("events.jsonl")}
+    assert run.main(["ablate", trained[0]]) == 0
+    out = capfd.readouterr().out
+    assert out.count("done before") == 3 and "report.html" in out
+    assert {p: p.stat().st_mtime for p in trained[1].rglob("events.jsonl")} == before
+    assert run.main(["ablate", trained[0], "--report_only"]) == 0
+    assert "the second phase helps" in (trained[1] / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        (["ONE = {'toy.en': 0.6, 'toy.th': 0.4}"], "was trained with another recipe"),
+        (["VARIANTS = [('both',), ('both',)]"], "'both' stands twice"),
+        (
+            ["OTHER_BUDGETS = []"],
+            "'short' trains on 1,024 tokens and 'both' on 1,536",
+        ),
+        (["BASE_VARIANT = 'bath'"], "BASE_VARIANT = 'bath' is no variant. Did you mean 'both'"),
+        (["ablation.Claim.than = 'shot'"], "claim 'the second phase helps' = 'shot' is no variant"),
+        (["VARIANTS = [('both', 'PAIR = 1')]", "ablation.Claim.than = 'both'"], "variant 'both': "),
+        (["VARIANTS = [('both', \"ONE = {'toy.fr': 1.0}\")]"], "variant 'both': .*toy.fr"),
+        (["ablation.ablate.variant = 'bith'"], "variant = 'bith' is no variant"),
+        (["ablation.ablate.seed = 4"], "seed = 4 is not one of"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_runs(
+    trained, toy_folder, tmp_path, capfd, lines, sentence
+):
+    recipe = toy_ablation.recipe(tmp_path / "toy.gin", toy_folder, trained[1], *lines)
+    assert run.main(["ablate", recipe]) == 2
+    said = capfd.readouterr()
+    (line,) = said.err.splitlines()
+    assert re.search(sentence, line), line
+    assert "[1/" not in said.out
+
+
+def test_a_run_that_another_process_has_is_left_to_it_or_refused(toy_folder, tmp_path, capfd):
+    recipe = toy_ablation.recipe(
+        tmp_path / "toy.gin", toy_folder, tmp_path / "out", "VARIANTS = [('both',)]",
+        "OTHER_BUDGETS = []", "CLAIMS = []",
+    )  # fmt: skip
+    assert run.main(["ablate", recipe, "--start=False"]) == 0
+    assert (tmp_path / "out/recipes/both.seed_3.gin").exists()
+    toy_ablation.write_logs(tmp_path / "out/both/seed_3", {"en": 2.0}, steps=4, total=12)
+    with launch.held(str(tmp_path / "out"), Run("both", 3)):
+        assert run.main(["ablate", recipe, "--variant=both"]) == 2
+        assert f"is in use by process {os.getpid()}" in capfd.readouterr().err
+        assert run.main(["ablate", recipe]) == 0
+        assert "is left to another process" in capfd.readouterr().out
+    lock.hold(Folder(str(tmp_path / "out/locks/both.seed_3"))).close()
+
+
+def test_a_sigterm_goes_on_to_the_run(tmp_path, monkeypatch):
+    program = tmp_path / "run.py"
+    program.write_text(
+        "import pathlib, signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\n"
+        f"pathlib.Path({str(tmp_path / 'ready')!r}).touch()\n"
+        "time.sleep(60)\n"
+    )
+    monkeypatch.setattr(launch, "RUN_PY", program)
+
+    def tell():
+        while not (tmp_path / "ready").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=tell).start()
+    assert launch.start("train", "a.gin") == launch.LEFT

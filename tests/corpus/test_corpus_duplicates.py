@@ -1,0 +1,131 @@
+"""Duplicates as the curve says, pairs that don't translate each other, test sets that leaked."""
+
+import json
+import random
+
+import planted_documents
+import planted_faults
+import pytest
+
+from polylm_jax.corpus import duplicates, pairs, shingles
+from polylm_jax.corpus.decontamination import Index, benchmarks_of
+from polylm_jax.errors import InputError
+from polylm_jax.languages.registry import LANGUAGES, PAPER_CODES
+
+
+@pytest.fixture(scope="module")
+def texts(data_dir):
+    return planted_faults.texts(data_dir)
+
+
+@pytest.mark.parametrize("similarity", [0.6, 0.75, 0.9])
+def test_near_duplicates_are_caught_as_the_curve_says(similarity, texts):
+    bands, rows, planted, caught, expected = 14, 8, 0, 0, 0.0
+    signer = duplicates.SignNear("unused", duplicates.minhash_config(5, bands, rows))
+    for code, text in texts.items():
+        for _ in range(8):
+            first, second, real = planted_documents.overlapping(text, similarity)
+            caught += planted_documents.share_a_band(first, second, code, signer)
+            expected += duplicates.curve(real, bands, rows)
+            planted += 1
+    spread = 3 * (expected * (1 - expected / planted)) ** 0.5
+    assert abs(caught - expected) <= max(spread, 1.5), (
+        f"{caught} of {planted}, expected {expected:.1f}"
+    )
+
+
+def test_the_same_text_for_a_reader_is_an_exact_duplicate(texts):
+    for code, text in texts.items():
+        original = "\n".join(text.some())
+        assert shingles.whole(original) == shingles.whole(
+            planted_documents.jittered(text, original)
+        ), code
+    assert len({shingles.whole(line) for line in texts["th"].all}) == len(texts["th"].all)
+    assert shingles.whole("Gate 7") != shingles.whole("Gate 8") == shingles.whole("gate ٨!")
+
+
+def test_a_signature_of_a_long_text_is_made_in_pieces_and_the_same():
+    signer = duplicates.SignNear("unused", duplicates.minhash_config(5, 14, 8))
+    rng = random.Random(1)
+    text = " ".join(rng.choice("abcdefghij") * rng.randint(1, 9) for _ in range(12_000))
+    hashes = duplicates.shingled(text, "en", 5)[:, None]
+    whole = super(duplicates.SignNear, signer).get_signature(hashes)
+    assert len(hashes) > 8192 and signer.get_signature(hashes) == whole
+
+
+def test_languages_never_meet():
+    same = [set(duplicates.shingled("a b c d e f", code, 5).tolist()) for code in ("en", "de")]
+    assert not same[0] & same[1] and len(same[0]) == 2
+
+
+PAIRED = [c for c in PAPER_CODES if c not in ("en", "he", "vi")]
+
+
+@pytest.mark.parametrize("kind", planted_documents.PAIR_FAULTS)
+def test_planted_faults_of_pairs_are_caught(kind, texts, data_dir):
+    found = []
+    for code in PAIRED:
+        rows = planted_documents.good_rows(planted_documents.pair_rows(data_dir, code), code, 60)
+        rng = random.Random(code)
+        while len(found) % 4 or not found or found[-1][0] != code:
+            other = texts[rng.choice([c for c in texts if c not in (code, "en")])]
+            pair = planted_documents.faulty_pair(kind, rows, code, rng, other)
+            if pair is not None:
+                found.append((code, planted_documents.pair_caught(kind, pair, code)))
+    assert len(found) == 4 * len(PAIRED)
+    assert sum(right for _, right in found) >= 0.95 * len(found)
+
+
+@pytest.mark.parametrize("code", PAIRED)
+def test_translations_stay(code, data_dir):
+    rows = planted_documents.pair_rows(data_dir, code)[:250]
+    good = planted_documents.good_rows(rows, code, len(rows))
+    assert len(good) >= 0.98 * len(rows)
+
+
+def test_numbers_agree_across_scripts_and_separators():
+    assert pairs.numbers("١٢٫٥ and 1,000 or file2.txt v3") == {"125", "1000"}
+    assert not pairs.numbers_differ("Gates 3 and 1,000", "Tore 1.000 und 3")
+    assert not pairs.numbers_differ("Show 10 lines", "Zeige zehn Zeilen")
+    assert pairs.numbers_differ("Gate 7", "Tor 9")
+
+
+def items(text) -> list[str]:
+    """Twenty lines that are long enough to tell from chance."""
+    return [line for line in text.all if len(line) >= (30 if text.code == "zh" else 60)][:20]
+
+
+@pytest.fixture(scope="module")
+def leaked(tmp_path_factory, texts):
+    """A test set made of the declaration's own lines, in words and in characters."""
+    folder, rows = tmp_path_factory.mktemp("benchmark"), []
+    for code in ("en", "zh", "th", "ko"):
+        rows += [{"question": line, "answer": "x"} for line in items(texts[code])]
+    rows.append({"question": "Too short", "answer": "to tell"})
+    (folder / "test.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8"
+    )
+    given = {"udhr": {"files": "test.jsonl", "fields": ["question", "answer"]}}
+    return Index(benchmarks_of(given, str(folder)))
+
+
+@pytest.mark.parametrize("code", ["en", "zh", "th", "ko"])
+def test_a_test_item_inside_a_text_is_found_and_other_text_is_not(code, leaked, texts):
+    text, language = texts[code], LANGUAGES[code]
+    for line in items(text):
+        inside = f"{text.all[1]}\n{line.upper()} {text.all[-2]}"
+        assert leaked.search(inside, language) == "udhr", line
+    clean = [line for line in text.all if line not in items(text)]
+    hits = [line for line in clean if leaked.search(line, language)]
+    assert len(hits) <= 0.1 * len(clean), "the declaration repeats itself, but not this much"
+
+
+def test_what_is_too_short_to_tell_is_counted(leaked):
+    assert leaked.skipped == {"udhr": 1} and leaked.items == {"udhr": 81}
+    assert leaked.search("Too short to tell", LANGUAGES["en"]) is None
+
+
+def test_a_benchmark_without_its_field_is_refused(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"a": "b"}\n')
+    with pytest.raises(InputError, match=r"record 1 of a.jsonl lacks a field of \('q',\)"):
+        Index(benchmarks_of({"x": {"files": "a.jsonl", "fields": ["q"]}}, str(tmp_path)))

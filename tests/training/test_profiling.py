@@ -1,0 +1,44 @@
+"""A profile of a run: its steps, its files, and nothing where none is asked for."""
+
+import pytest
+import toy_run
+
+from polylm_jax.errors import InputError
+from polylm_jax.training.profiling import WARM, Profile
+
+pytest_plugins = ["toy_fixture"]
+
+
+def traced(folder):
+    return list((folder / "profile").rglob("*.xplane.pb"))
+
+
+def test_a_run_traces_its_steps_for_tensorboard(toy_folder, tmp_path):
+    """The trace lies where TensorBoard looks, and the log says where its steps ended."""
+    toy_run.run(toy_folder, tmp_path, {"phases": toy_run.halves(12)}, profile_steps=2)
+    (path,) = traced(tmp_path)
+    assert path.parent.parent.parts[-2:] == ("plugins", "profile")
+    assert path.stat().st_size > 0
+    (event,) = toy_run.events(tmp_path, "profile")
+    assert event["step"] == WARM + 2
+    assert event["folder"] == f"{tmp_path}/profile"
+
+
+def test_a_run_that_ends_within_a_profile_writes_it(toy_folder, tmp_path):
+    toy_run.run(toy_folder, tmp_path, {"phases": toy_run.halves(6)}, profile_steps=100)
+    assert len(traced(tmp_path)) == 1
+    (event,) = toy_run.events(tmp_path, "profile")
+    assert event["step"] == 6
+
+
+def test_no_steps_leave_no_trace(tmp_path):
+    profile = Profile(str(tmp_path / "profile"), 0, 0, lambda *_, **__: pytest.fail("traced"))
+    for step in range(10):
+        profile.before(step, ())
+    profile.close(10, ())
+    assert not (tmp_path / "profile").exists()
+
+
+def test_a_negative_number_of_steps_is_refused():
+    with pytest.raises(InputError, match="profile_steps = -1"):
+        Profile("profile", 0, -1, print)

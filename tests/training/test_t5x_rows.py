@@ -1,0 +1,69 @@
+"""The exact rows under t5x: our batches, their resume, their parts on several hosts."""
+
+import types
+
+import numpy as np
+import pytest
+import toy_run
+from toy_fixture import toy_folder  # noqa: F401
+
+from polylm_jax.data import batches as data
+from polylm_jax.errors import InputError
+from polylm_jax.model.partitioning import MeshConfig, make_mesh
+from polylm_jax.training.t5x import rows as t5x_rows
+
+
+@pytest.fixture(scope="module")
+def rows(toy_folder):  # noqa: F811
+    return toy_run.experiment(toy_folder).resolve().rows
+
+
+def test_the_batches_are_those_of_our_trainer(rows):
+    ours = data.batches(rows, make_mesh(MeshConfig()), 8, 0, 80)
+    theirs = t5x_rows.RowIterator(rows, 8)
+    for batch in ours:
+        found = next(theirs)
+        tokens = np.asarray(batch.tokens)
+        np.testing.assert_array_equal(found["decoder_input_tokens"], tokens[:, :-1])
+        np.testing.assert_array_equal(found["decoder_target_tokens"], tokens[:, 1:])
+        assert found["decoder_loss_weights"].all()
+        assert {n: x.shape for n, x in found.items()} == {
+            n: spec.shape for n, spec in theirs.element_spec.items()
+        }
+
+
+def test_hosts_share_a_batch(rows):
+    whole = next(t5x_rows.RowIterator(rows, 8))
+    parts = [next(t5x_rows.RowIterator(rows, 8, host, 4)) for host in range(4)]
+    for name, values in whole.items():
+        np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), values)
+
+
+def test_a_resume_reads_on_and_the_run_has_an_end(rows, tmp_path):
+    first = t5x_rows.RowIterator(rows, 8)
+    batches = [batch["decoder_input_tokens"] for batch in [next(first) for _ in range(7)]]
+    first.save(tmp_path / "place")
+    second = t5x_rows.RowIterator(rows, 8)
+    second.restore(tmp_path / "place")
+    np.testing.assert_array_equal(
+        next(second)["decoder_input_tokens"], next(first)["decoder_input_tokens"]
+    )
+    first.reset()
+    np.testing.assert_array_equal(next(first)["decoder_input_tokens"], batches[0])
+    assert sum(1 for _ in first) == rows.schedule.total_rows // 8 - 1
+
+
+def test_a_place_of_another_schedule_is_refused(rows, toy_folder, tmp_path):  # noqa: F811
+    t5x_rows.RowIterator(rows, 8).save(tmp_path / "place")
+    other = toy_run.experiment(toy_folder, phases=toy_run.halves(30)).resolve().rows
+    with pytest.raises(InputError, match="another schedule"):
+        t5x_rows.RowIterator(other, 8).restore(tmp_path / "place")
+
+
+@pytest.mark.parametrize(("batch", "length", "hosts", "what"), [
+    (4, 16, 1, "BATCH_SIZE = 4"), (8, 32, 1, "TASK_FEATURE_LENGTHS"), (8, 16, 3, "3 hosts"),
+])  # fmt: skip
+def test_what_does_not_fit_the_run_is_refused(toy_folder, batch, length, hosts, what):  # noqa: F811
+    config = types.SimpleNamespace(batch_size=batch, task_feature_lengths={"targets": length})
+    with pytest.raises(InputError, match=what):
+        t5x_rows.get_dataset(config, 0, hosts, experiment=toy_run.experiment(toy_folder))
