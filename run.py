@@ -5,39 +5,37 @@ function from outside, so nothing else in the house imports gin.
 """
 
 import functools
-import importlib
 import inspect
 import io
 import os
 import pathlib
-import re
 import sys
 from collections.abc import Callable, Iterable
 
 from polylm_jax.errors import InputError, nearest
-from polylm_jax.runtime import command_line, huge_pages
+from polylm_jax.runtime import command_line, huge_pages, names
 from polylm_jax.runtime.gin_errors import explained, misspelt
 from polylm_jax.runtime.stderr import imports_kept_quiet
 from polylm_jax.runtime.tensorflow_devices import leave_gpus
 
 MODES = {
-    "clean": "polylm_jax.corpus.cleaning.clean",
-    "train_tokenizer": "polylm_jax.tokenizer.train.train_tokenizer",
-    "cache": "polylm_jax.data.stores.cache.cache",
-    "train": "polylm_jax.training.run.train",
-    "finetune": "polylm_jax.training.finetuning.finetune",
-    "inspect": "polylm_jax.training.inspection.inspect",
-    "evaluate": "polylm_jax.evaluation.run.evaluate",
-    "plan": "polylm_jax.training.planning.plan.plan",
-    "ablate": "polylm_jax.ablation.run.ablate",
-    "generate": "polylm_jax.inference.generation.generate.generate",
-    "serve": "polylm_jax.inference.serving.serve.serve",
-    "self_instruct": "polylm_jax.corpus.instructions.run.self_instruct",
-    "export": "polylm_jax.checkpoints.hf.exporting.export",
-    "import_hf": "polylm_jax.checkpoints.hf.importing.import_hf",
-    "verify": "polylm_jax.checkpoints.hf.verifying.verify",
-    "import_t5x": "polylm_jax.checkpoints.t5x.import_t5x",
-    "export_t5x": "polylm_jax.checkpoints.t5x.export_t5x",
+    "clean": "polylm_jax.corpus.clean",
+    "train_tokenizer": "polylm_jax.tokenizer.train_tokenizer",
+    "cache": "polylm_jax.data.cache",
+    "train": "polylm_jax.training.train",
+    "finetune": "polylm_jax.training.finetune",
+    "inspect": "polylm_jax.training.inspect",
+    "evaluate": "polylm_jax.evaluation.evaluate",
+    "plan": "polylm_jax.training.plan",
+    "ablate": "polylm_jax.ablation.ablate",
+    "generate": "polylm_jax.inference.generate",
+    "serve": "polylm_jax.inference.serve",
+    "self_instruct": "polylm_jax.corpus.instructions.self_instruct",
+    "export": "polylm_jax.checkpoints.export",
+    "import_hf": "polylm_jax.checkpoints.import_hf",
+    "verify": "polylm_jax.checkpoints.verify",
+    "import_t5x": "polylm_jax.checkpoints.import_t5x",
+    "export_t5x": "polylm_jax.checkpoints.export_t5x",
 }
 # Modes of steps whose memory comes and goes.
 COMPUTING = {"train", "finetune", "evaluate", "generate", "serve"}
@@ -45,30 +43,40 @@ REPO = pathlib.Path(__file__).resolve().parent
 
 
 def bindings() -> dict[str, object]:
-    """Every macro and binding that gin holds, named as `config_str` writes it -> its value."""
+    """Every macro and binding that gin holds, by the name that a user gives it -> its value."""
     import gin
 
-    names = re.findall(r"^([^\s#=]+) = ", gin.config_str(), re.MULTILINE)
-    return {name: gin.query_parameter(name if "." in name else f"%{name}") for name in names}
+    found = {}
+    for (scopes, selector), values in gin.config._CONFIG.items():
+        if selector == "gin.macro":
+            found[scopes] = values.get("value")
+            continue
+        short = gin.config._REGISTRY.minimal_selector(selector)
+        place = f"{scopes}/{short}" if scopes else short
+        found |= {f"{place}.{parameter}": value for parameter, value in values.items()}
+    return found
 
 
 def vocabulary() -> set[str]:
     """What a user may have meant: macros, bindings, and all that their modules define and take."""
     import gin
 
-    files = [path for folder in ("polylm_jax", "tasks") for path in REPO.glob(f"{folder}/**/*.py")]
-    names = {name for path in files for name in (path.stem, f"{path.parent.name}.{path.stem}")}
+    files = REPO.glob("tasks/**/*.py")
+    found = {name for path in files for name in (path.stem, f"{path.parent.name}.{path.stem}")}
+    for room, handed_on in names.rooms().items():
+        found |= {room, room.rpartition(".")[2], *handed_on}
+        found |= {f"{room.rpartition('.')[2]}.{name}" for name in handed_on}
     for binding in bindings():
         selector, _, parameter = binding.rpartition(".")
-        names |= {binding, selector, parameter}
+        found |= {binding, selector, parameter}
         if selector:
             function = gin.get_configurable(selector)
-            names |= {
+            found |= {
                 *inspect.signature(function).parameters,
                 *vars(sys.modules[function.__module__]),
             }
-            names |= {function.__module__, function.__module__.rpartition(".")[2]}
-    return names
+            found |= {function.__module__, function.__module__.rpartition(".")[2]}
+    return found
 
 
 def remote_text(path: str) -> io.StringIO | None:
@@ -142,7 +150,7 @@ def demand(mode: str, function: Callable, given: Iterable[str]) -> None:
                     inner = reference.scopes or ([] if macro else scopes)
                     visit(inner, target.selector, target.wrapped, ())
 
-    visit([], MODES[mode], function, given)
+    visit([], gin.config._inverse_lookup(function).selector, function, given)
 
 
 def reconfigured(
@@ -153,9 +161,8 @@ def reconfigured(
 
     gin.clear_config()
     configure(files, [*overrides, *lines], filter(None, search_paths.split(",")))
-    module, _, name = dotted.rpartition(".")
     resolved = gin.config_str()
-    return gin.get_configurable(getattr(importlib.import_module(module), name))(), resolved
+    return gin.get_configurable(names.find(dotted))(), resolved
 
 
 def call(
@@ -165,8 +172,7 @@ def call(
     configure(files, overrides, filter(None, search_paths.split(",")))
     import gin
 
-    module, _, name = MODES[mode].rpartition(".")
-    function = getattr(importlib.import_module(module), name)
+    function = names.find(MODES[mode])
     try:
         configured = gin.get_configurable(function)
     except ValueError as error:

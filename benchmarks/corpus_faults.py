@@ -8,7 +8,7 @@ import pathlib
 import random
 import sys
 
-sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent / n) for n in ("", "tests")]
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent / n) for n in ("", "tests/toys")]
 
 import planted_documents as documents
 import planted_faults as faults

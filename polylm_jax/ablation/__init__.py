@@ -1,1 +1,27 @@
-"""Mixture ablations: named variants of one recipe, at one budget, over seeds, to one report."""
+"""Variants of one recipe at one budget over seeds, each a run of its own; the report.
+
+claims       Claims: what is compared, from which difference on it matters
+comparison   From the records of runs to what a report says
+figures      The pictures of a report, narrow enough for a phone
+launch       The runs of an ablation, each a `run.py train` or `finetune` of its own
+markdown     The report as Markdown
+page         The report as one HTML page: no network, no scripts, readable on a phone
+page_tables  The tables of the page
+plans        What each run of an ablation will be
+records      What the logs of a run say, as far as it has come: curves, scores, tokens, cost
+report       The report of an ablation, from its logs as they are
+reuse        A run whose first steps another one has done goes on from there instead of doing them
+run          `run.py ablate`: named variants of one recipe, at one budget, over seeds, to one report
+variants     The variants of an ablation
+wording      What both forms of a report say in words
+"""
+
+from polylm_jax.runtime import names
+
+names.hand_on(
+    __name__,
+    {
+        "ablate": "run",
+        "Claim": "claims",
+    },
+)

@@ -22,8 +22,8 @@ from polylm_jax.training.experiment import Resolved
 
 FILE = "ablation.json"
 EXPERIMENTS = {  # of each mode that a run may be
-    "train": "polylm_jax.training.experiment.Experiment",
-    "finetune": "polylm_jax.training.finetuning.FinetuningExperiment",
+    "train": "polylm_jax.training.Experiment",
+    "finetune": "polylm_jax.training.FinetuningExperiment",
 }
 POINTS = 40  # of the curve of planned tokens
 

@@ -1,1 +1,43 @@
-"""Corpus cleaning: from raw crawl to one JSONL.zst per language, as datatrove pipelines (paper, section 3.1)."""
+"""Text made: cleaned from raw crawl, or written by a model as instructions.
+
+characters       What each Unicode character is to the rules: a letter, a digit, invisible
+classifier       A linear classifier of gold text against crawl
+cleaning         `run.py clean`: from raw crawl to one JSONL.zst per language
+dates            Dates and times as the 18 languages write them
+decontamination  Test sets of benchmarks
+duplicates       Duplicates of a language across all its sources
+execution        Running stages: on this machine's cores
+first_look       What can be wrong with a run, found before its first stage
+instructions/    Instruction data in many languages, written by a model, as MultiAlpaca was made
+language_id      Which language a text is in, and how sure that is: fastText's lid.176 or lingua
+ngram_model      A model of a language's characters from a gold sample
+pairs            Faults of parallel text
+perplexity       KenLM perplexity of a text, and the threshold that a gold sample sets
+personal_data    E-mail addresses, telephone numbers and IP addresses
+plan             The stages of a run, and what a work folder was begun with
+publishing       The end of a run
+quality          Quality by comparison with a gold sample
+reading          Reading raw text
+registry         The languages that a user registered, brought to the processes that run the stages
+repairs          Line-level repairs: addresses, over-long words, invisible characters, white space
+repetition       How much of a text says again what it said before
+report           What a cleaning run did, in numbers
+report_page      The report as one HTML page without anything from outside
+rules            The rules of Gopher and BLOOM
+shards           Documents between two stages
+shingles         Words, characters and their n-grams as 64-bit hashes, whole texts at a time
+sources          Sources of raw text
+stages           The stages of a cleaning run
+steps            The steps that look at one document at a time, as datatrove's filters
+stop_words       The little words that any real sentence has
+tally            What each stage refused, why, and how much of it, with samples to read
+"""
+
+from polylm_jax.runtime import names
+
+names.hand_on(
+    __name__,
+    {
+        "clean": "cleaning",
+    },
+)

@@ -1,1 +1,22 @@
-"""languages: see the modules."""
+"""Who the languages are, their words, their names in tables, their shares of tokens.
+
+registry  The languages: who they are, what corpora call them
+shares    Shares of tokens that know how they were chosen, so that a look at a recipe can say it
+words     Words in any script: for metrics, for likeness, for lengths
+"""
+
+from polylm_jax.runtime import names
+
+names.hand_on(
+    __name__,
+    {
+        "LANGUAGES": "registry",
+        "Language": "registry",
+        "register": "registry",
+        "find": "registry",
+        "temperature": "registry",
+        "unimax": "registry",
+        "by_hand": "registry",
+        "average": "registry",
+    },
+)

@@ -7,6 +7,8 @@ import pathlib
 from collections.abc import Mapping
 
 from polylm_jax.errors import InputError, nearest
+from polylm_jax.runtime import names
+from polylm_jax.runtime.old_names import new_binding
 
 GIVEN = ("recipe", "reconfigured")  # parameters that run.py fills in by itself
 USAGE = """run.py MODE --gin_file=FILE [--gin_file=FILE ...] [--gin.NAME=VALUE ...] [--FLAG=VALUE ...]
@@ -22,8 +24,8 @@ USAGE = """run.py MODE --gin_file=FILE [--gin_file=FILE ...] [--gin.NAME=VALUE .
 
 
 def source(dotted: str) -> ast.FunctionDef:
-    """The function of a dotted name such as 'polylm_jax.training.run.train', parsed from its file."""
-    module, _, name = dotted.rpartition(".")
+    """The function of a dotted name such as 'polylm_jax.training.train', parsed from its file."""
+    module, name = names.defined_in(dotted)
     path = importlib.util.find_spec(module).origin
     body = ast.parse(pathlib.Path(path).read_text(encoding="utf-8")).body
     return next(node for node in body if isinstance(node, ast.FunctionDef) and node.name == name)
@@ -71,7 +73,7 @@ def parse(
     for argument in rest:
         name, equals, value = argument.removeprefix("--").partition("=")
         if argument.startswith("--gin.") and equals:
-            overrides.append(f"{name.removeprefix('gin.')} = {value}")
+            overrides.append(f"{new_binding(name.removeprefix('gin.'))} = {value}")
         elif argument.startswith("--") and name.replace("-", "_") in flags:
             given[name.replace("-", "_")] = literal(value) if equals else True
         else:

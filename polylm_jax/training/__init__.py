@@ -1,1 +1,39 @@
-"""training: see the modules."""
+"""The training run: what it consists of, its steps, what happens between them, what it reports.
+
+adapted_programs  What the devices execute where only adapters are trained
+experiment        What a run consists of, and everything that can be wrong with it
+finetuning        `run.py finetune`
+heartbeat         The other processes of a run
+inspection        What would train, told without training
+inspection_view   The report of `inspect` as tables in the terminal
+log               Where numbers go
+loop              What happens between two steps
+metrics           What a run reports
+planning/         A recipe planned without its hardware
+preemption        Leaving when told to
+profiling         A profile of a few steps of a run
+programs          What the devices execute
+run               The training run, straight down
+run_directory     MODEL_DIR: what a run leaves there, and whether it may go on
+run_summary       What a run tells before its first step
+start             Where a run begins
+step              The pure train step: loss and gradients over the whole batch, then AdamW
+t5x/              The same network, rows and curriculum under t5x's own train, eval and infer
+train_state       What training changes: step, parameters, optimizer state; born sharded
+validation        Bits per byte and per character of held-out text, per language
+"""
+
+from polylm_jax.runtime import names
+
+names.hand_on(
+    __name__,
+    {
+        "Experiment": "experiment",
+        "PhaseConfig": "experiment",
+        "train": "run",
+        "finetune": "finetuning",
+        "FinetuningExperiment": "finetuning",
+        "inspect": "inspection",
+        "plan": "planning.plan",
+    },
+)

@@ -117,7 +117,7 @@ def test_the_same_bytes_come_out_with_workers_and_after_a_kill(raw, report, tmp_
     (tmp_path / "crawl").symlink_to(raw / "crawl")
     (tmp_path / "pairs").symlink_to(raw / "pairs")
     program = (
-        "import pathlib, sys; sys.path.insert(0, 'tests'); import toy_corpus;"
+        "import pathlib, sys; sys.path.insert(0, 'tests/toys'); import toy_corpus;"
         f"toy_corpus.clean(pathlib.Path({str(tmp_path)!r}), {SOURCES!r}, shard_mb=0.02,"
         " personal_data=True, workers=2)"
     )
@@ -174,7 +174,7 @@ def test_a_full_disk_stops_the_run_with_one_sentence(raw, tmp_path):
     small = tmp_path / "small"
     small.mkdir()
     program = (
-        "import pathlib, sys; sys.path.insert(0, 'tests')\nimport toy_corpus\n"
+        "import pathlib, sys; sys.path.insert(0, 'tests/toys')\nimport toy_corpus\n"
         "from polylm_jax.errors import InputError\n"
         f"try: toy_corpus.cleaning.clean({SOURCES!r}, {str(tmp_path / 'out')!r}, {str(small / 'work')!r},"
         f" data_dir={str(raw)!r}, workers=1, languages=toy_corpus.CODES)\n"

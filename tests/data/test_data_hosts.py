@@ -73,7 +73,7 @@ def _spawn(stores: pathlib.Path, out: list[pathlib.Path]) -> list[subprocess.Pop
         "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{_free_port()}",
         "JAX_NUM_PROCESSES": str(len(out)),
         "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
-        "PYTHONPATH": str(here.parent.parent),
+        "PYTHONPATH": os.pathsep.join([str(here.parents[2]), str(here.parents[1] / "toys")]),
     }
     return [
         subprocess.Popen(

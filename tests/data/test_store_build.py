@@ -91,8 +91,9 @@ def start(folder, vocabulary, store, shard):
         "toy_tasks.register_files(folder, vocabulary, unit_bytes=100_000)\n"
         "t.build('toy.th', store, vocabulary, shard=(int(i), int(n)))\n"
     )
-    tests = pathlib.Path(__file__).parent
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tests), str(tests.parent)])}
+    here = pathlib.Path(__file__).resolve()
+    folders = (here.parent, here.parents[1] / "toys", here.parents[2])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))}
     arguments = [str(folder), vocabulary, str(store), *map(str, shard)]
     command = [sys.executable, "-c", program, *arguments]
     return subprocess.Popen(command, env=environment)

@@ -147,7 +147,7 @@ def test_a_wrong_override_is_refused_by_name(recipe, capsys, override, words):
         ("include 'models/tny.gin'", ["models/tny.gin", "line 20"]),
         (
             "from polylm_jax import languges",
-            ["polylm_jax.languges", "'polylm_jax.languages.registry'"],
+            ["polylm_jax.languges", "'polylm_jax.languages'"],
         ),
         ("STEPS = = 3", ["'STEPS = = 3'", "recipe.gin"]),
         ("toy_modes.fit.steps = [3", ["multi-line"]),

@@ -116,7 +116,9 @@ def test_the_same_text_gives_the_same_bytes(model_type):
         f"print(hashlib.sha256(toy_text.vocabulary({model_type!r})).hexdigest())"
     )
     command = [sys.executable, "-c", code]
-    again = subprocess.run(command, check=True, cwd=TESTS, env={"PYTHONPATH": ".."}, **READ)
+    again = subprocess.run(
+        command, check=True, cwd=TESTS, env={"PYTHONPATH": "../..:../toys"}, **READ
+    )
     assert again.stdout.strip() == tokenizer(model_type).fingerprint
     assert vocabulary(model_type) != vocabulary(model_type, num_threads=3)  # it's in the file
 

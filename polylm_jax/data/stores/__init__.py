@@ -1,1 +1,11 @@
-"""stores: see the modules."""
+"""A task's tokens on disk: built once, read at any place.
+
+build          From a SeqIO task to its token store, unit by unit, shared by any number of processes
+cache          `run.py cache`: tasks to token stores, once
+cache_view     What `cache` shows
+identity       What a token store is made from
+store          A task's tokens on disk or gs://
+task_identity  A SeqIO task's identity
+tokens         A task's tokens in batches, each document closed with EOS
+writer         Writing a token store
+"""

@@ -154,7 +154,7 @@ class Iterator(dataset_iterator.TfDatasetIterator):
             super().restore(filename)
 
 
-def get_dataset(*args, **kwargs) -> Iterator:
+def curriculum_dataset(*args, **kwargs) -> Iterator:
     """t5x's `train.get_dataset_fn`: what its own gives, as an `Iterator`."""
     from t5x import utils  # the rest of this module is SeqIO's
 

@@ -84,7 +84,7 @@ class RowIterator(dataset_iterator.DatasetIterator):
         self._seek(saved["next_row"])
 
 
-def get_dataset(
+def rows_dataset(
     cfg,
     shard_id: int,
     num_shards: int,
