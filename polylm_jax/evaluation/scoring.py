@@ -21,7 +21,7 @@ from jax.sharding import Mesh
 from polylm_jax.evaluation import batching
 from polylm_jax.evaluation.batching import Batch
 from polylm_jax.evaluation.requests import Request
-from polylm_jax.model import partitioning
+from polylm_jax.model import partitioning, precision
 
 IN_FLIGHT = 2  # batches handed to the devices before the first one's result is fetched
 
@@ -71,7 +71,13 @@ def label_scores(
 
 
 def _of_chunk(x_PCD, matrix_VD, labels_PC):
-    logits_PCV = jnp.einsum("PCD,VD->PCV", x_PCD, matrix_VD, preferred_element_type=jnp.float32)
+    logits_PCV = jnp.einsum(
+        "PCD,VD->PCV",
+        x_PCD,
+        matrix_VD,
+        precision=precision.of(x_PCD),
+        preferred_element_type=jnp.float32,
+    )
     logits_PCV = _constrain(logits_PCV, "batch", None, "vocab")
     label_PC = jnp.take_along_axis(logits_PCV, labels_PC[..., None], axis=-1)[..., 0]
     largest_PC = jnp.max(logits_PCV, axis=-1)

@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
+from polylm_jax.model import precision
+
 IMPLEMENTATIONS = ("auto", "reference", "splash", "cudnn")
 MASKED = -1e30  # finite, so that a row that sees nothing gives no NaN
 QUERY_AXES = ("batch", "length", "heads", "head_dim")
@@ -29,7 +31,7 @@ def attend(
     implementation: str = "auto",
 ) -> jax.Array:
     """Causal self-attention over rows of tokens -> [B, T, N, H] in the dtype of the values."""
-    name = choose(implementation, q_BTNH.shape[1])
+    name = choose(implementation, q_BTNH.shape[1], q_BTNH.dtype)
     if name == "splash":
         return splash(q_BTNH, k_BTNH, v_BTNH, segment_ids_BT)
     if name == "cudnn":
@@ -37,14 +39,15 @@ def attend(
     return _reference(q_BTNH, k_BTNH, v_BTNH, segment_ids_BT)
 
 
-def choose(implementation: str, length: int) -> str:
+def choose(implementation: str, length: int, dtype=jnp.bfloat16) -> str:
     """What 'auto' means here: splash on TPU, cuDNN on GPU, the reference elsewhere.
 
-    The TPU kernel works on tiles of 128 positions: other lengths take the reference.
+    The TPU kernel works on tiles of 128 positions, and rounds float32 operands to bfloat16: other
+    lengths and float32 take the reference.
     """
     if implementation != "auto":
         return implementation
-    if platform() == "tpu" and length % 128 == 0:
+    if platform() == "tpu" and length % 128 == 0 and dtype != jnp.float32:
         return "splash"
     return "cudnn" if platform() == "gpu" else "reference"
 
@@ -79,11 +82,15 @@ def _query_block(length: int) -> int:
 def _block(q_BTNH, k_BSNH, v_BSNH, mask_BTS):
     scale = q_BTNH.shape[-1] ** -0.5
     scores_BNTS = jnp.einsum(
-        "BTNH,BSNH->BNTS", q_BTNH * scale, k_BSNH, preferred_element_type=jnp.float32
+        "BTNH,BSNH->BNTS",
+        q_BTNH * scale,
+        k_BSNH,
+        precision=precision.of(q_BTNH),
+        preferred_element_type=jnp.float32,
     )
     scores_BNTS = jnp.where(mask_BTS[:, None], scores_BNTS, MASKED)
     weights_BNTS = jax.nn.softmax(scores_BNTS, axis=-1).astype(v_BSNH.dtype)
-    return jnp.einsum("BNTS,BSNH->BTNH", weights_BNTS, v_BSNH)
+    return jnp.einsum("BNTS,BSNH->BTNH", weights_BNTS, v_BSNH, precision=precision.of(v_BSNH))
 
 
 def attend_cached(
@@ -96,14 +103,20 @@ def attend_cached(
     """
     scale = q_BTNH.shape[-1] ** -0.5
     scores_BNTS = jnp.einsum(
-        "BTNH,BNHS->BNTS", q_BTNH * scale, key_BNHS, preferred_element_type=jnp.float32
+        "BTNH,BNHS->BNTS",
+        q_BTNH * scale,
+        key_BNHS,
+        precision=precision.of(q_BTNH),
+        preferred_element_type=jnp.float32,
     )
     columns_S = jnp.arange(key_BNHS.shape[-1])
     last_BT = index_B[:, None] + jnp.arange(q_BTNH.shape[1])
     seen_BTS = columns_S <= last_BT[:, :, None]
     scores_BNTS = jnp.where(seen_BTS[:, None], scores_BNTS, MASKED)
     weights_BNTS = jax.nn.softmax(scores_BNTS, axis=-1).astype(value_BNHS.dtype)
-    return jnp.einsum("BNTS,BNHS->BTNH", weights_BNTS, value_BNHS)
+    return jnp.einsum(
+        "BNTS,BNHS->BTNH", weights_BNTS, value_BNHS, precision=precision.of(value_BNHS)
+    )
 
 
 def write(cache_BNHS: jax.Array, new_BNHT: jax.Array, index_B: jax.Array) -> jax.Array:

@@ -20,6 +20,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from polylm_jax.model import precision
+
 
 def cross_entropy(
     x_BTD: jax.Array,
@@ -101,9 +103,15 @@ def _by_chunks(x_BTD, wte_VD, labels_BT, weights_BT, chunks, z_loss, differentia
         hit_PRCV = labels_PRC[..., None] == jnp.arange(logits_PRCV.shape[-1])
         slope_PRCV = _slope(logits_PRCV, log_z_PRC, hit_PRCV, weights_PRC, z_loss)
         slope_PRCV = jax.lax.optimization_barrier(slope_PRCV.astype(x_PRCD.dtype))
-        dx_PRCD = jnp.einsum("PRCV,VD->PRCD", slope_PRCV, matrix_VD)
+        dx_PRCD = jnp.einsum(
+            "PRCV,VD->PRCD", slope_PRCV, matrix_VD, precision=precision.of(matrix_VD)
+        )
         dwte_PDV += jnp.einsum(
-            "PRCD,PRCV->PDV", x_PRCD, slope_PRCV, preferred_element_type=jnp.float32
+            "PRCD,PRCV->PDV",
+            x_PRCD,
+            slope_PRCV,
+            precision=precision.of(x_PRCD),
+            preferred_element_type=jnp.float32,
         )
         return _constrain(dwte_PDV, "batch", None, "vocab"), (log_z_PRC, nll_PRC, dx_PRCD)
 
@@ -154,9 +162,19 @@ def _by_blocks(x_BTD, wte_VD, labels_BT, weights_BT, blocks, z_loss, differentia
         logits_BTU, hit_BTU, matrix_UD = block_logits(*x)
         slope_BTU = _slope(logits_BTU, log_z_BT, hit_BTU, weights_BT, z_loss).astype(x_BTD.dtype)
         dx_BTD += jnp.einsum(
-            "BTU,UD->BTD", slope_BTU, matrix_UD, preferred_element_type=jnp.float32
+            "BTU,UD->BTD",
+            slope_BTU,
+            matrix_UD,
+            precision=precision.of(matrix_UD),
+            preferred_element_type=jnp.float32,
         )
-        dwte_UD = jnp.einsum("BTU,BTD->UD", slope_BTU, x_BTD, preferred_element_type=jnp.float32)
+        dwte_UD = jnp.einsum(
+            "BTU,BTD->UD",
+            slope_BTU,
+            x_BTD,
+            precision=precision.of(x_BTD),
+            preferred_element_type=jnp.float32,
+        )
         return dx_BTD, _constrain(dwte_UD, "vocab_rows", None)
 
     dx_BTD, dwte_KUD = jax.lax.scan(differential, jnp.zeros(x_BTD.shape, jnp.float32), xs)
@@ -173,7 +191,9 @@ def _slope(logits, log_z, hit, weights, z_loss):
 
 
 def _logits(einsum, x, matrix):
-    logits = jnp.einsum(einsum, x, matrix, preferred_element_type=jnp.float32)
+    logits = jnp.einsum(
+        einsum, x, matrix, precision=precision.of(x), preferred_element_type=jnp.float32
+    )
     return _constrain(logits, "batch", *[None] * (logits.ndim - 2), "vocab")
 
 

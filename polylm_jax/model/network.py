@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
 from polylm_jax.errors import InputError, nearest
+from polylm_jax.model import precision
 from polylm_jax.model.attention import IMPLEMENTATIONS, attend, attend_cached, write
 from polylm_jax.model.projection import Projection
 
@@ -269,7 +270,13 @@ class PolyLM(nn.Module):
     def logits(self, x_BTD: jax.Array) -> jax.Array:
         """Hidden states -> float32 logits [B, T, V] by the tied embedding."""
         wte_VD = self.wte.embedding.astype(x_BTD.dtype)
-        logits_BTV = jnp.einsum("BTD,VD->BTV", x_BTD, wte_VD, preferred_element_type=jnp.float32)
+        logits_BTV = jnp.einsum(
+            "BTD,VD->BTV",
+            x_BTD,
+            wte_VD,
+            precision=precision.of(x_BTD),
+            preferred_element_type=jnp.float32,
+        )
         return _constrain(logits_BTV, "batch", "length", "vocab")
 
 

@@ -6,6 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from polylm_jax.model import precision
+
 
 class Projection(nn.Module):
     """x times a kernel over its last axes, plus a bias, computed in `dtype`.
@@ -63,7 +65,7 @@ def _affine(x, kernel, bias, contracted, dtype):
 def _affine_forward(x, kernel, bias, contracted, dtype):
     x, kernel = x.astype(dtype), kernel.astype(dtype)
     dimensions = (range(x.ndim - contracted, x.ndim), range(contracted))
-    y = jax.lax.dot_general(x, kernel, (dimensions, ((), ())))
+    y = jax.lax.dot_general(x, kernel, (dimensions, ((), ())), precision=precision.of(x, kernel))
     return y + bias.astype(dtype), (x, kernel)
 
 
@@ -72,9 +74,18 @@ def _affine_backward(contracted, dtype, operands, dy):
     x, kernel = operands
     rows = range(x.ndim - contracted)
     columns = range(len(rows), dy.ndim)
-    dx = jax.lax.dot_general(dy, kernel, ((columns, range(contracted, kernel.ndim)), ((), ())))
+    dx = jax.lax.dot_general(
+        dy,
+        kernel,
+        ((columns, range(contracted, kernel.ndim)), ((), ())),
+        precision=precision.of(dy, kernel),
+    )
     dkernel = jax.lax.dot_general(
-        x, dy, ((rows, rows), ((), ())), preferred_element_type=jnp.float32
+        x,
+        dy,
+        ((rows, rows), ((), ())),
+        precision=precision.of(x, dy),
+        preferred_element_type=jnp.float32,
     )
     return dx, dkernel, jnp.sum(dy, axis=rows, dtype=jnp.float32)
 

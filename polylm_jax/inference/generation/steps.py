@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from polylm_jax.inference.generation import sampling
 from polylm_jax.inference.generation.beam_search import Beams, Search, begin, extend
+from polylm_jax.model import precision
 from polylm_jax.model.network import PolyLM, PolyLMConfig
 
 CHUNK = 64  # tokens that one call can make
@@ -68,7 +69,13 @@ def hidden(static: Static, params, tokens_BT, *, cache=None, **options):
 
 def logits(static: Static, params, x_BD) -> jax.Array:
     """Hidden states -> float32 logits [B, V], -inf for rows of the embedding without a piece."""
-    logits_BV = jnp.einsum("BD,DV->BV", x_BD, params["head"], preferred_element_type=jnp.float32)
+    logits_BV = jnp.einsum(
+        "BD,DV->BV",
+        x_BD,
+        params["head"],
+        precision=precision.of(x_BD, params["head"]),
+        preferred_element_type=jnp.float32,
+    )
     logits_BV = nn.with_logical_constraint(logits_BV, ("batch", "vocab"))
     if static.pieces < static.config.vocab_size:
         real_V = jnp.arange(static.config.vocab_size) < static.pieces
