@@ -96,6 +96,7 @@ class Experiment:
     max_epochs: a component that is read more often than this is told of.
     num_chunks: pieces of a row that the loss takes one after another. vocab_blocks: above 1, it
     goes by so many blocks of the vocabulary in their place: less memory, a third more products.
+    compiler_options: XLA's, over those of `programs` for the kind of chip; None takes one away.
     """
 
     model: PolyLMConfig
@@ -113,6 +114,7 @@ class Experiment:
     num_chunks: int = 8
     vocab_blocks: int = 1
     z_loss: float = 0.0
+    compiler_options: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
     rows: ClassVar[type[Rows]] = Rows  # what its stores are read as
 

@@ -2,7 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ import optax
 from jax.sharding import Mesh
 
 from polylm_jax.checkpoints import checkpoint
+from polylm_jax.errors import InputError
 from polylm_jax.model import partitioning
 from polylm_jax.model.network import PolyLM
 from polylm_jax.model.optimizer import make_optimizer
@@ -17,6 +19,8 @@ from polylm_jax.training import train_state
 from polylm_jax.training.experiment import Resolved
 from polylm_jax.training.step import make_train_step
 from polylm_jax.training.train_state import TrainState
+
+_REFUSED = re.compile(r"No such compile option: .*|While setting option .*")
 
 # For TPUs: gathers and sums of weights run beside the products that don't need them. By default
 # libtpu waits for each of them, or, where one axis has all chips, cuts products into pieces that
@@ -39,11 +43,53 @@ TPU_SUMS = {"xla_enable_async_reduce_scatter_fusion": "true"}
 TPU_SUMS_KINDS = ("TPU v6 lite", "TPU v6e")  # JAX has said both
 
 
-def compiler_options(device: jax.Device) -> dict[str, str]:
-    """What XLA is told beyond its defaults for a device like this one."""
-    if device.platform != "tpu":
-        return {}
-    return TPU_OPTIONS | (TPU_SUMS if device.device_kind in TPU_SUMS_KINDS else {})
+# How much of VMEM (KiB) one fusion may take. libtpu's default is 16 MiB, and its products then wait
+# for their operands: 13B's step on 128 chips takes 1.32 (v5p) and 1.68 times (v6e) as long by
+# libtpu's own cycles (docs/speed.md). v4's cores have 16 MiB in all.
+TPU_VMEM = "xla_tpu_scoped_vmem_limit_kib"
+TPU_VMEM_KIB = {
+    "TPU v5": 65536,
+    "TPU v5p": 65536,
+    "TPU v5 lite": 65536,
+    "TPU v5e": 65536,
+    "TPU v6 lite": 98304,
+    "TPU v6e": 98304,
+}
+
+
+def compiler_options(device: jax.Device, own: Mapping | None = None) -> dict[str, object]:
+    """What XLA is told beyond its defaults for a device like this one.
+
+    own: the recipe's, which come first; None in place of a value leaves one to XLA's default.
+    """
+    options: dict[str, object] = {}
+    if device.platform == "tpu":
+        options |= TPU_OPTIONS
+        options |= TPU_SUMS if device.device_kind in TPU_SUMS_KINDS else {}
+        if kib := TPU_VMEM_KIB.get(device.device_kind):
+            options[TPU_VMEM] = str(kib)
+    options |= _checked(own or {})
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _checked(options: Mapping) -> Mapping:
+    for name, value in options.items():
+        if not isinstance(value, str | bool | int | float | None):
+            raise InputError(
+                f"COMPILER_OPTIONS has {name!r} = {value!r}: give text, a number, True, False, or "
+                "None for XLA's own default."
+            )
+    return options
+
+
+def compiled(lowered: jax.stages.Lowered, options: Mapping[str, object]) -> jax.stages.Compiled:
+    """A program, compiled; InputError for an option that the compiler doesn't know or can't take."""
+    try:
+        return lowered.compile(**{"compiler_options": dict(options)} if options else {})
+    except jax.errors.JaxRuntimeError as error:
+        if not (said := _REFUSED.search(str(error))):
+            raise
+        raise InputError(f"COMPILER_OPTIONS: the compiler says {said[0]!r}: mend it.") from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +106,12 @@ class Programs:
     @functools.cached_property
     def mesh(self) -> Mesh:
         return partitioning.make_mesh(self.resolved.experiment.mesh, self.devices)
+
+    @property
+    def options(self) -> dict[str, object]:
+        """What the compiler is told of each of the run's programs."""
+        own = self.resolved.experiment.compiler_options
+        return compiler_options(self.mesh.devices.flat[0], own)
 
     @functools.cached_property
     def model(self) -> PolyLM:
@@ -112,8 +164,7 @@ class Programs:
 
     def compile_step(self) -> jax.stages.Compiled:
         """The train step, ready to run."""
-        options = compiler_options(self.mesh.devices.flat[0])
-        return self.lower_step().compile(**{"compiler_options": options} if options else {})
+        return compiled(self.lower_step(), self.options)
 
     def fresh_state(self) -> TrainState:
         """Before the first step, from the seed."""
