@@ -98,5 +98,12 @@ def thumb(experiment: Experiment, topology: Topology, peak_flops: float) -> floa
 
 
 def ranked(plans: Sequence[dict]) -> list[dict]:
-    """What fits before what doesn't, then the shorter estimate first."""
-    return sorted(plans, key=lambda p: (not p["fits"], p.get("roofline", {}).get("seconds", 0)))
+    """What fits before what doesn't, then the step that is expected to be the shorter one.
+
+    By the bound where the compiler's program says no cycles.
+    """
+
+    def seconds(plan: dict) -> float:
+        return (plan.get("expected") or plan.get("roofline") or {}).get("seconds", 0)
+
+    return sorted(plans, key=lambda plan: (not plan["fits"], seconds(plan)))

@@ -16,8 +16,9 @@ class Chip:
     """One chip, which JAX calls one device (v4 as 'megacore').
 
     hbm_bytes: for a program. hbm_rate, link_rate (one way, of one link), dcn_rate (a chip's share
-    of its host's network): bytes a second. dims: of the torus. wrap: an axis of the torus closes
-    where its size is a multiple of this. host: chips of a host in a slice of several.
+    of its host's network): bytes a second. clock: of the core, in Hz, as the peak of its matrix units
+    follows from it. dims: of the torus. wrap: an axis of the torus closes where its size is a
+    multiple of this. host: chips of a host in a slice of several.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Chip:
     hbm_rate: float
     link_rate: float
     dcn_rate: float
+    clock: float
     dims: int
     wrap: int
     host: int
@@ -33,10 +35,10 @@ class Chip:
 CHIPS = {
     chip.name: chip
     for chip in (
-        Chip("v4", 30.75 * 2**30, 1.2e12, 50e9, 6.25e9, dims=3, wrap=4, host=4),
-        Chip("v5e", 15.75 * 2**30, 0.819e12, 50e9, 3.125e9, dims=2, wrap=16, host=4),
-        Chip("v5p", 95.74 * 2**30, 2.765e12, 100e9, 6.25e9, dims=3, wrap=4, host=4),
-        Chip("v6e", 31.25 * 2**30, 1.6e12, 100e9, 12.5e9, dims=2, wrap=16, host=4),
+        Chip("v4", 30.75 * 2**30, 1.2e12, 50e9, 6.25e9, clock=1.05e9, dims=3, wrap=4, host=4),
+        Chip("v5e", 15.75 * 2**30, 0.819e12, 50e9, 3.125e9, clock=1.5e9, dims=2, wrap=16, host=4),
+        Chip("v5p", 95.74 * 2**30, 2.765e12, 100e9, 6.25e9, clock=1.75e9, dims=3, wrap=4, host=4),
+        Chip("v6e", 31.25 * 2**30, 1.6e12, 100e9, 12.5e9, clock=1.75e9, dims=2, wrap=16, host=4),
     )
 }
 

@@ -30,7 +30,8 @@ def plan(
     own, at most `search_limit` of them.
     recipe: the resolved config; goes into the JSON.
 
-    Times are estimates from the chip's published peaks. Raises InputError for bad input, and where
+    Times are a bound, from the chip's published peaks, and what is expected, from libtpu's own cycles
+    and how published runs kept to them; a search ranks by that. Raises InputError for bad input, and where
     libtpu isn't installed.
     """
     slice_ = chips.parse(topology, experiment.mesh.num_slices)

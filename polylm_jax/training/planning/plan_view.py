@@ -32,12 +32,14 @@ def show(plan: Mapping) -> None:
     """The whole plan of one step."""
     slices = f"{plan['slices']} x " if plan["slices"] > 1 else ""
     line(f"{slices}{plan['topology']}, {plan['chips']} chips: {_setting(plan['setting'])}")
-    line(f"compiled in {plan['compile_seconds']:.0f} s; times below are estimates from peaks")
+    line(f"compiled in {plan['compile_seconds']:.0f} s; nothing below was measured")
     console = _console()
     console.print(_memory(plan))
     if plan["fits"]:
         for table in (_work(plan), _collectives(plan), _roofline(plan)):
             console.print(table)
+        if plan["expected"]:
+            console.print(_expected(plan))
     elif plan["refusal"]:
         line(f"the compiler says: {plan['refusal']}")
     console.print(_run(plan))
@@ -46,7 +48,7 @@ def show(plan: Mapping) -> None:
 def show_search(plans: Sequence[Mapping]) -> None:
     """What fits, best first, then what doesn't; what all of them share stands above the table."""
     columns = ("micro-\nbatches", "rows\nat once", "remat", "\nGiB", "of\nHBM", "FLOPs\n/ model")
-    columns += ("step, s\nat least", "MFU\nat most", "binds")
+    columns += ("step, s\nat least", "expected", "MFU\nat most", "expected", "binds")
     setting = plans[0]["setting"]
     title = f"Search: {_rows(setting)}, loss in {_loss(setting)}; best first"
     table = _table(title, " x ".join(setting["mesh"]), *columns)
@@ -66,13 +68,15 @@ def _searched(plan: Mapping) -> list[str]:
         "" if memory["total"] is None else f"{memory['total'] / memory['hbm']:.0%}",
     ]
     if not plan["fits"]:
-        return [*cells, "", "", "", "does not fit"]
-    work, time = plan["work"], plan["roofline"]
+        return [*cells, "", "", "", "", "", "does not fit"]
+    work, time, expected = plan["work"], plan["roofline"], plan["expected"]
     return [
         *cells,
         f"{work['hardware_flops'] / work['model_flops']:.2f}",
         f"{time['seconds']:.3g}",
+        f"{expected['seconds']:.3g}" if expected else "",
         f"{time['mfu_bound']:.1%}",
+        f"{expected['mfu']:.1%}" if expected else "",
         time["binds"],
     ]
 
@@ -170,7 +174,7 @@ def _collectives(plan: Mapping) -> rich.table.Table:
 
 def _roofline(plan: Mapping) -> rich.table.Table:
     time = plan["roofline"]
-    table = _table("Roofline (an estimate)", "part", "seconds")
+    table = _table("Bound: each part at the chip's peak", "part", "seconds")
     names = {"matrix_units": "matrix units", "hbm": "HBM", "interconnect": "interconnect"}
     if plan["slices"] > 1:
         names["between_slices"] = "of it, between slices"
@@ -183,15 +187,31 @@ def _roofline(plan: Mapping) -> rich.table.Table:
     return table
 
 
+def _expected(plan: Mapping) -> rich.table.Table:
+    expected = plan["expected"]
+    counted, (best, worst) = expected["cycles"], expected["seconds_range"]
+    table = _table("Expected: libtpu's cycles, as published runs kept to them", "part", "seconds")
+    table.add_row("what libtpu gives cycles for", f"{counted['noted']:.3g}")
+    table.add_row("the rest, at peak", f"{counted['unnoted']:.3g}")
+    table.add_row("links that nothing runs beside", f"{counted['waited']:.3g}")
+    table.add_row("[bold]step, expected", f"[bold]{expected['seconds']:.3g}")
+    table.add_row("between", f"{best:.3g} and {worst:.3g}")
+    low, high = expected["mfu_range"]
+    table.add_row("MFU, expected", f"{expected['mfu']:.1%}")
+    table.add_row("between", f"{low:.1%} and {high:.1%}")
+    return table
+
+
 def _run(plan: Mapping) -> rich.table.Table:
     price = plan["price_per_chip_hour"]
     paid = "" if price is None else f", {price:g} a chip-hour"
     title = f"The whole run, {count(plan['run_tokens'])} tokens{paid}"
     money = ["money"] if "money" in plan["run"][0] else []
     table = _table(title, "MFU", "tokens/s", "days", "chip-hours", *money)
-    for row in plan["run"]:
+    expected = (plan.get("expected") or {}).get("run")
+    for row in [expected, *plan["run"]] if expected else plan["run"]:
         cells = [
-            f"{row['mfu']:.0%}",
+            f"expected {row['mfu']:.0%}" if row is expected else f"{row['mfu']:.0%}",
             f"{row['tokens_per_second']:,.0f}",
             f"{row['days']:,.1f}",
             f"{row['chip_hours']:,.0f}",

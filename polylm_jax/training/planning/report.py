@@ -1,6 +1,7 @@
 """The plan of one step as nested names and numbers, from what the compiler made of it."""
 
 import dataclasses
+import functools
 
 import jax
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from polylm_jax.model import partitioning
 from polylm_jax.training import metrics
 from polylm_jax.training.experiment import Resolved
-from polylm_jax.training.planning import collectives, hlo, money, roofline, work
+from polylm_jax.training.planning import collectives, cycles, hlo, money, roofline, work
 from polylm_jax.training.planning.chips import Topology
 from polylm_jax.training.planning.compilation import Compiled
 
@@ -20,11 +21,20 @@ def report(
     compiled: Compiled,
     price_per_chip_hour: float | None = None,
 ) -> dict:
-    """What `plan` prints and saves; 'work', 'collectives' and 'roofline' only where the step fits."""
+    """What `plan` prints and saves; 'work', 'collectives', 'roofline' and 'expected' only where the
+    step fits."""
     experiment = resolved.experiment
     tokens_per_step = experiment.batch_size * experiment.sequence_length
     flops_per_token = metrics.flops_per_token(experiment.model, experiment.sequence_length)
     peak = metrics.peak_flops(devices[0].device_kind)
+    run = functools.partial(
+        money.at_utilisation,
+        tokens=resolved.total_steps * tokens_per_step,
+        flops_per_token=flops_per_token,
+        chips=topology.num_chips,
+        peak_flops=peak,
+        price_per_chip_hour=price_per_chip_hour,
+    )
     plan = {
         "topology": topology.name,
         "slices": topology.slices,
@@ -35,23 +45,15 @@ def report(
         # libtpu also compiles steps whose sum is more than there is, where what is alive at once fits.
         "fits": compiled.fits and compiled.memory.total <= topology.chip.hbm_bytes,
         "refusal": compiled.refusal,
-        "run": [
-            money.at_utilisation(
-                mfu,
-                tokens=resolved.total_steps * tokens_per_step,
-                flops_per_token=flops_per_token,
-                chips=topology.num_chips,
-                peak_flops=peak,
-                price_per_chip_hour=price_per_chip_hour,
-            )
-            for mfu in money.UTILISATIONS
-        ],
+        "run": [run(mfu) for mfu in money.UTILISATIONS],
         "run_tokens": resolved.total_steps * tokens_per_step,
         "price_per_chip_hour": price_per_chip_hour,
     }
     if plan["fits"]:
         model_flops = flops_per_token * tokens_per_step
         plan |= _step(resolved, topology, devices, compiled, model_flops, peak)
+        if plan["expected"]:
+            plan["expected"]["run"] = run(plan["expected"]["mfu"])
     return plan
 
 
@@ -87,7 +89,9 @@ def _step(resolved, topology, devices, compiled, model_flops, peak) -> dict:
         hbm_bytes=hbm_bytes,
     )
     chips = topology.num_chips
+    counted = cycles.estimate(module, topology.chip, peak_flops=peak, waited=line.waited)
     return {
+        "expected": _expected(counted, model_flops / (chips * peak)),
         "work": {
             "model_flops": model_flops,
             "hardware_flops": flops * chips,
@@ -103,6 +107,21 @@ def _step(resolved, topology, devices, compiled, model_flops, peak) -> dict:
             "mfu_bound": model_flops / (chips * peak * line.seconds),
             "peak_flops": peak,
         },
+    }
+
+
+def _expected(counted: cycles.Cycles | None, at_peak: float) -> dict | None:
+    """From libtpu's cycles, as published runs were; at_peak: seconds of the model's FLOPs at peak."""
+    if counted is None:
+        return None
+    seconds, best, worst = counted.expected()
+    return {
+        "seconds": seconds,
+        "seconds_range": [best, worst],
+        "mfu": at_peak / seconds,
+        "mfu_range": [at_peak / worst, at_peak / best],
+        "cycles": dataclasses.asdict(counted) | {"seconds": counted.seconds},
+        "factor": cycles.factor()[0],
     }
 
 

@@ -147,6 +147,16 @@ def instruction_bytes(
     return _slow([array for arrays in operands for array in arrays]) + _slow(made)
 
 
+def communicates(instruction: Instruction, module: Module) -> bool:
+    """Whether it is a collective, or a fusion of one and what goes with it."""
+    if instruction.opcode.removesuffix("-start") in _COLLECTIVES:
+        return True
+    bodies = instruction.called if instruction.opcode == "fusion" else ()
+    return any(
+        i.opcode in _COLLECTIVES for name in bodies for i in module.computations[name].values()
+    )
+
+
 def _target(instruction: Instruction) -> str:
     return (instruction.attribute("custom_call_target") or "").strip('"')
 
