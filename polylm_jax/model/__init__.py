@@ -7,6 +7,7 @@ loss          Cross entropy over a large vocabulary that never holds the logits 
 network       PolyLM's GPT-2: learned positions, pre-LN, tanh GELU, tied embedding, scanned layers
 optimizer     AdamW as PolyLM was trained with it, and the learning rate as a function of the step
 partitioning  The mesh, and the one table that maps the model's axis names to it
+precision     How precisely a product is computed
 projection    A matrix with a bias: its start, its precision and the precision of its gradient
 """
 

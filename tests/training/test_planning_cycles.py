@@ -3,9 +3,12 @@
 import json
 import types
 
+import gin
 import pytest
 
+import run
 from polylm_jax.errors import InputError
+from polylm_jax.training.experiment import Experiment
 from polylm_jax.training.planning import candidates, chips, cycles, hlo
 from polylm_jax.training.programs import TPU_VMEM, compiler_options
 
@@ -91,6 +94,18 @@ def test_what_is_expected_lies_in_what_published_runs_did():
     seconds, best, worst = cycles.Cycles(1.0, 0.5, 0.25).expected()
     assert best <= seconds <= worst
     assert seconds == pytest.approx(1.75 / mean)
+
+
+@pytest.mark.parametrize("name", ["32b_v5p_64", "16b_v5e_256", "22b_v4_64"])
+def test_published_runs_can_be_compiled_again(name):
+    gin.clear_config()
+    path = run.REPO / f"benchmarks/calibration/{name}.gin"
+    run.configure([str(path)], [], [])
+    experiment, topology = gin.get_configurable(Experiment)(), gin.query_parameter("%TOPOLOGY")
+    gin.clear_config()
+    experiment.check_shapes(chips.parse(topology).num_chips)
+    billions = experiment.model.num_params / 1e9
+    assert billions == pytest.approx(float(name.partition("b")[0]), rel=0.03)
 
 
 def test_a_search_ranks_by_what_is_expected():
