@@ -30,11 +30,14 @@ class Tokenizer:
       path: where it was loaded from.
       fingerprint: SHA-256 of the model file, in hex: two vocabularies are the same when this is.
       processor: SentencePiece's own object.
+      content: the model file's bytes. SentencePiece writes the same model in other bytes where
+        another version or tool wrote the file, and those have another fingerprint.
     """
 
     path: str
     fingerprint: str
     processor: sentencepiece.SentencePieceProcessor = dataclasses.field(repr=False)
+    content: bytes = dataclasses.field(repr=False)
 
     @classmethod
     def load(cls, path: str) -> "Tokenizer":
@@ -61,7 +64,7 @@ class Tokenizer:
                 f"vocabulary = {path!r} has no end-of-text piece, which closes each document: "
                 "name a SentencePiece model that was trained with one."
             )
-        return cls(path, hashlib.sha256(content).hexdigest(), processor)
+        return cls(path, hashlib.sha256(content).hexdigest(), processor, content)
 
     @property
     def vocab_size(self) -> int:
