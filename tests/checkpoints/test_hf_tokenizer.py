@@ -31,11 +31,11 @@ HOSTILE = [
 
 
 def train(folder, kind: str, **options) -> Tokenizer:
-    options = {"add_dummy_prefix": False, "normalization_rule_name": "identity"} | options
+    plain = {"add_dummy_prefix": False, "normalization_rule_name": "identity"}
+    options = plain | {"byte_fallback": True, "remove_extra_whitespaces": False} | options
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(TEXTS * 20), model_prefix=str(folder / kind), model_type=kind,
         vocab_size=600, unk_id=0, bos_id=1, eos_id=2, pad_id=-1, hard_vocab_limit=False,
-        byte_fallback=True, remove_extra_whitespaces=False,
         split_digits=True, num_threads=1, minloglevel=2, **options,
     )  # fmt: skip
     return Tokenizer.load(str(folder / f"{kind}.model"))

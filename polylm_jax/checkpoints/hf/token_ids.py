@@ -3,8 +3,9 @@
 import pathlib
 from collections.abc import Iterable
 
+from polylm_jax.checkpoints.hf import literals
 from polylm_jax.checkpoints.hf.tokenizer_files import BPE, model_proto
-from polylm_jax.tokenizer.tokenizer import Tokenizer
+from polylm_jax.tokenizer.tokenizer import SPACE_MARK, Tokenizer
 
 TEXTS = {
     "en": "The ferry leaves at 7:45, so bring bread and a warm coat.",
@@ -34,6 +35,15 @@ HARD = [
 ]  # fmt: skip
 
 
+MOST_PIECES = 1000  # user-defined ones that are tried
+
+
+def _of_pieces(pieces: Iterable[str]) -> list[str]:
+    """Texts that spell user-defined pieces: alone, within a word, again and again."""
+    spelt = [piece.replace(SPACE_MARK, " ") for piece in pieces]
+    return [text for p in spelt for text in (p, f"x{p}y", f"{p}{p}{p} {p}\n {p}{p}7", f" {p} ")]
+
+
 def differing_ids(tokenizer: Tokenizer, folder: pathlib.Path, texts: Iterable[str]) -> list[str]:
     """The texts whose ids from `folder`'s tokenizer.json differ from SentencePiece's.
 
@@ -51,11 +61,14 @@ def differing_ids(tokenizer: Tokenizer, folder: pathlib.Path, texts: Iterable[st
 
 def compare(tokenizer: Tokenizer, folder: pathlib.Path) -> tuple[bool, str]:
     """(False where ids differ that must not, what to tell); a unigram vocabulary's are only told."""
-    texts = [*TEXTS.values(), *HARD]
-    differing = len(differing_ids(tokenizer, folder, texts))
-    told = f"{differing} of {len(texts)} texts in {len(TEXTS)} languages get other token ids from "
+    proto = model_proto(tokenizer)
+    texts = [*TEXTS.values(), *HARD, *_of_pieces(literals.user_defined(proto)[:MOST_PIECES])]
+    differing = differing_ids(tokenizer, folder, texts)
+    told = f"{len(differing)} of {len(texts)} texts in {len(TEXTS)} languages get other token ids from "
     told += "tokenizer.json than from SentencePiece"
-    if model_proto(tokenizer).trainer_spec.model_type == BPE:
+    if differing:
+        told += f", the first is {differing[0]!r}"
+    if proto.trainer_spec.model_type == BPE:
         return not differing, told
     return (
         True,

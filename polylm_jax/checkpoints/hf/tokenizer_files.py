@@ -2,10 +2,11 @@
 
 transformers 5 has no slow Llama tokenizer, so the ids must come out of a `tokenizers` pipeline. A
 BPE vocabulary goes through exactly: its merges are the pairs of pieces whose join is a piece, in
-the order of the join's score. A unigram vocabulary goes through the library's Unigram model, whose
-Viterbi breaks ties its own way; `token_ids` measures how often, and nobody is told 'equal'. So it is
-with a normalizer of the vocabulary's own and decomposed letters (ours have none): the library looks
-a letter and its marks up as one and drops what the first match leaves.
+the order of the join's score. A unigram vocabulary goes through the library's Unigram model, which
+sums scores in float64 where SentencePiece has float32, so two paths that are as likely may end the
+other way; `token_ids` measures how often, and nobody is told 'equal'. So it is with a normalizer of
+the vocabulary's own and decomposed letters (ours have none): the library looks a letter and its
+marks up as one and drops what the first match leaves.
 """
 
 import base64
@@ -14,18 +15,59 @@ import pathlib
 
 from sentencepiece import sentencepiece_model_pb2
 
+from polylm_jax.checkpoints.hf import literals
+from polylm_jax.checkpoints.hf.literals import CONTROL, NORMAL, UNKNOWN, UNUSED, USER_DEFINED
 from polylm_jax.errors import InputError
 from polylm_jax.tokenizer.tokenizer import SPACE_MARK, Tokenizer
 
 UNIGRAM, BPE = 1, 2  # sentencepiece_model.proto, TrainerSpec.ModelType
-NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6  # SentencePiece.Type
 
 
 def model_proto(tokenizer: Tokenizer) -> sentencepiece_model_pb2.ModelProto:
     """The parsed model file: its pieces with scores, and the specs it was trained with."""
     proto = sentencepiece_model_pb2.ModelProto()
-    proto.ParseFromString(tokenizer.processor.serialized_model_proto())
+    proto.ParseFromString(tokenizer.content)
     return proto
+
+
+def check(tokenizer: Tokenizer) -> sentencepiece_model_pb2.ModelProto:
+    """The parsed model file; InputError for a vocabulary that no tokenizer.json can stand for."""
+    proto = model_proto(tokenizer)
+    kind = proto.trainer_spec.model_type
+    if kind not in (UNIGRAM, BPE):
+        raise InputError(
+            f"vocabulary of SentencePiece model_type {kind} can't be written for transformers: "
+            "train a BPE vocabulary (model_type = 'bpe')."
+        )
+    _check_user_defined(proto)
+    if proto.trainer_spec.treat_whitespace_as_suffix:
+        raise InputError(
+            "vocabulary was trained with treat_whitespace_as_suffix = true, which can't be written "
+            "for transformers: train it with false, where a blank belongs to the word after it."
+        )
+    return proto
+
+
+def _check_user_defined(proto: sentencepiece_model_pb2.ModelProto) -> None:
+    """InputError for a piece that the normalizer would change: SentencePiece keeps it as it is."""
+    spec = proto.normalizer_spec
+    pieces = [piece.piece for piece in proto.pieces if piece.type == USER_DEFINED]
+    if not pieces:
+        return
+    import tokenizers
+
+    charsmap = spec.precompiled_charsmap
+    of_charsmap = tokenizers.normalizers.Precompiled(charsmap).normalize_str if charsmap else str
+    for piece in pieces:
+        text = piece.replace(SPACE_MARK, "")  # of a text's blanks, made after this
+        kept = of_charsmap(text)
+        if spec.remove_extra_whitespaces:
+            kept = " ".join(part for part in kept.split(" ") if part)
+        if kept != text:
+            raise InputError(
+                f"vocabulary has the user-defined piece {piece!r}, which its normalizer would make "
+                f"{kept!r} of: transformers can't keep it, so train it without a normalizer."
+            )
 
 
 def write_tokenizer(
@@ -40,10 +82,10 @@ def write_tokenizer(
       chat_template: a Jinja template that puts markers round the turns, or "" for none.
 
     Raises:
-      InputError: the vocabulary is neither BPE nor unigram.
+      InputError: as `check`.
     """
-    proto = model_proto(tokenizer)
-    (folder / "tokenizer.model").write_bytes(tokenizer.processor.serialized_model_proto())
+    proto = check(tokenizer)
+    (folder / "tokenizer.model").write_bytes(tokenizer.content)
     _write_json(folder / "tokenizer.json", _pipeline(proto, _carriage_return(tokenizer)))
     special = _special_tokens(tokenizer)
     config = {
@@ -84,32 +126,66 @@ def _carriage_return(tokenizer: Tokenizer) -> str:
 
 def _pipeline(proto: sentencepiece_model_pb2.ModelProto, carriage_return: str) -> dict:
     """tokenizer.json: normalizer -> model -> decoder; special pieces listed as added tokens."""
-    kind = proto.trainer_spec.model_type
-    if kind not in (UNIGRAM, BPE):
-        raise InputError(
-            f"vocabulary of SentencePiece model_type {kind} can't be written for transformers: "
-            "train a BPE vocabulary (model_type = 'bpe')."
-        )
+    is_bpe = proto.trainer_spec.model_type == BPE
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
         "added_tokens": _added_tokens(proto),
         "normalizer": _normalizer(proto.normalizer_spec, carriage_return),
-        "pre_tokenizer": None,
+        "pre_tokenizer": _pre_tokenizer(proto),
         "post_processor": None,
         "decoder": _decoder(proto.normalizer_spec.add_dummy_prefix),
-        "model": _bpe(proto) if kind == BPE else _unigram(proto),
+        "model": _bpe(proto) if is_bpe else _unigram(proto),
     }
 
 
 def _added_tokens(proto: sentencepiece_model_pb2.ModelProto) -> list[dict]:
+    """The control pieces. User-defined ones are the model's own: as added tokens they would be cut
+    out of a text before it is normalized, blanks not yet U+2581 and each part with a prefix anew.
+    """
     flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
     return [
-        {"id": index, "content": piece.piece, "special": piece.type != USER_DEFINED, **flags}
+        {"id": index, "content": piece.piece, "special": True, **flags}
         for index, piece in enumerate(proto.pieces)
-        if piece.type in (UNKNOWN, CONTROL, USER_DEFINED)
+        if piece.type in (UNKNOWN, CONTROL)
     ]
+
+
+def _names(proto: sentencepiece_model_pb2.ModelProto) -> list[str]:
+    """The pieces as the model knows them; one that SentencePiece never makes has a blank before it.
+
+    No blank is left in a text that was normalized, so nothing is found under such a name.
+    """
+    taken = {piece.piece for piece in proto.pieces if piece.type != UNUSED}
+    names = []
+    for piece in proto.pieces:
+        name = piece.piece
+        while piece.type == UNUSED and (name == piece.piece or name in taken):
+            name = f" {name}"
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def _pre_tokenizer(proto: sentencepiece_model_pb2.ModelProto) -> dict | None:
+    """What is cut before the model: user-defined pieces of BPE, and control pieces in a text.
+
+    SentencePiece's BPE takes user-defined pieces out first, the longest at each place; its unigram
+    model scores them like others, 0.0, better than any.
+    """
+    splits = []
+    own = literals.user_defined(proto)
+    is_bpe = proto.trainer_spec.model_type == BPE
+    if own and is_bpe:
+        splits.append(_split(literals.longest_first(own), "Isolated"))
+    if (own or not is_bpe) and (pattern := literals.cut_pattern(proto)):
+        splits.append(_split(pattern, "MergedWithPrevious"))
+    return {"type": "Sequence", "pretokenizers": splits} if splits else None
+
+
+def _split(pattern: str, behavior: str) -> dict:
+    return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": behavior, "invert": False}
 
 
 def _normalizer(spec: sentencepiece_model_pb2.NormalizerSpec, carriage_return: str) -> dict:
@@ -150,8 +226,9 @@ def _bpe(proto: sentencepiece_model_pb2.ModelProto) -> dict:
         "end_of_word_suffix": None,
         "fuse_unk": True,
         "byte_fallback": proto.trainer_spec.byte_fallback,
-        "ignore_merges": False,
-        "vocab": {piece.piece: index for index, piece in enumerate(proto.pieces)},
+        # A user-defined piece has no merges; cut out before, it is a piece as a whole.
+        "ignore_merges": bool(literals.user_defined(proto)),
+        "vocab": {name: index for index, name in enumerate(_names(proto))},
         "merges": _merges(proto),
     }
 
@@ -176,14 +253,20 @@ def _merges(proto: sentencepiece_model_pb2.ModelProto) -> list[list[str]]:
 
 
 def _unigram(proto: sentencepiece_model_pb2.ModelProto) -> dict:
+    worst = min((piece.score for piece in proto.pieces if piece.type == NORMAL), default=0.0)
+    pairs = zip(_names(proto), proto.pieces, strict=True)
     return {
         "type": "Unigram",
         "unk_id": proto.trainer_spec.unk_id,
         "byte_fallback": proto.trainer_spec.byte_fallback,
-        "vocab": [[piece.piece, _unigram_score(piece)] for piece in proto.pieces],
+        "vocab": [[name, _unigram_score(piece, worst)] for name, piece in pairs],
     }
 
 
-def _unigram_score(piece: sentencepiece_model_pb2.ModelProto.SentencePiece) -> float:
-    """Its own score, or one that no path takes: a user's "</s>" or "<0x0A>" is plain text."""
-    return piece.score if piece.type in (NORMAL, USER_DEFINED) else -1e6
+def _unigram_score(piece: sentencepiece_model_pb2.ModelProto.SentencePiece, worst: float) -> float:
+    """Its own score; of what no text may become, the worst of the normal pieces.
+
+    An unknown character costs 10 more than the worst piece there is: a lower score for control
+    pieces would make '</s>' as a whole cheaper than its '<' alone. `_pre_tokenizer` cuts those.
+    """
+    return piece.score if piece.type in (NORMAL, USER_DEFINED) else worst
