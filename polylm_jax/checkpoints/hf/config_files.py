@@ -77,12 +77,16 @@ def read_config(folder: pathlib.Path, scan_layers: bool) -> PolyLMConfig:
 
 
 def _check(path: pathlib.Path, values: Mapping) -> None:
-    kinds = values.get("architectures") or [f"model_type {values.get('model_type')!r}"]
-    if values.get("model_type", "gpt2") != "gpt2" or kinds[0] not in ARCHITECTURES:
-        raise InputError(
-            f"{path} is of a {kinds[0]}: only {', '.join(ARCHITECTURES)} can be imported."
-        )
-    if kinds[0] == OWN_CLASS:
+    model_type, kinds = values.get("model_type"), values.get("architectures") or []
+    good = (
+        model_type in ("gpt2", None) and kinds[0] in ARCHITECTURES
+        if kinds
+        else model_type == "gpt2"
+    )
+    if not good:
+        kind = kinds[0] if kinds else f"model_type {model_type!r}"
+        raise InputError(f"{path} is of a {kind}: only {', '.join(ARCHITECTURES)} can be imported.")
+    if OWN_CLASS in kinds[:1]:
         print(f"{path} names {OWN_CLASS}: read as GPT-2; code that came with it isn't run")
     activation = values.get("activation_function", ACTIVATIONS[0])
     if activation not in ACTIVATIONS:

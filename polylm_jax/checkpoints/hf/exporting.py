@@ -19,9 +19,10 @@ from polylm_jax.checkpoints.hf import (
     peft_files,
     token_ids,
     tokenizer_files,
+    weights,
 )
 from polylm_jax.checkpoints.hf import safetensors_stream as stream
-from polylm_jax.checkpoints.param_store import Reader, open_params, runs
+from polylm_jax.checkpoints.param_store import Reader, open_params
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.model.network import PolyLMConfig
 from polylm_jax.runtime import output_folder
@@ -109,8 +110,9 @@ def _check_names(dtype: str, file_format: str, max_shard_gb: float) -> None:
 
 
 def _tokenizer(vocabulary: str, progress: Progress, config: PolyLMConfig) -> Tokenizer:
-    """The vocabulary; InputError unless it is the one that the checkpoint was trained with."""
+    """The vocabulary; InputError unless it is the checkpoint's and transformers can have it."""
     tokenizer = Tokenizer.load(vocabulary)
+    tokenizer_files.check(tokenizer)
     trained = progress.fingerprint["vocabulary"]
     if tokenizer.fingerprint != trained or tokenizer.vocab_size > config.vocab_size:
         raise InputError(
@@ -129,30 +131,17 @@ def write_weights(
     max_shard_bytes: int,
 ) -> None:
     """The weights as safetensors shards with an index; each chunk of a parameter is read once."""
-    tensors = param_table.tensors(config)
-    shapes = {tensor.theirs: tensor.shape for tensor in tensors}
-    theirs = {(tensor.ours, tensor.layer): tensor.theirs for tensor in tensors}
+    shapes = {tensor.theirs: tensor.shape for tensor in param_table.tensors(config)}
     with stream.Writer(stream.create(folder, shapes, dtype, max_shard_bytes)) as writer:
-        for ours, shape in reader.shapes.items():
-            for start, values in reader.blocks(ours):
-                if (ours, None) in theirs:
-                    _write_block(writer, theirs[ours, None], start, values, shape, dtype)
-                    continue
-                for number, of_layer in enumerate(values, start[0]):
-                    name = theirs[ours, number]
-                    _write_block(writer, name, start[1:], of_layer, shape[1:], dtype)
+        for name, element, values in weights.pieces(reader, config):
+            with np.errstate(over="ignore"):
+                cast = values.astype(dtype, copy=False)
+            if dtype == np.float16 and not np.array_equal(np.isfinite(cast), np.isfinite(values)):
+                raise InputError(
+                    f"{name} has values beyond float16's 65,504: export in bfloat16 or float32."
+                )
+            writer.write(name, element, cast)
         writer.sync()
-
-
-def _write_block(writer, name, start, values, shape, dtype) -> None:
-    with np.errstate(over="ignore"):
-        cast = values.astype(dtype, copy=False)
-    if dtype == np.float16 and not np.array_equal(np.isfinite(cast), np.isfinite(values)):
-        raise InputError(
-            f"{name} has values beyond float16's 65,504: export in bfloat16 or float32."
-        )
-    for element, run in runs(start, cast, shape):
-        writer.write(name, element, run)
 
 
 def _as_pytorch(folder: pathlib.Path) -> None:

@@ -12,8 +12,8 @@ import time
 import numpy as np
 
 from polylm_jax.checkpoints.checkpoint import Progress
-from polylm_jax.checkpoints.hf import config_files, param_table, torch_files
-from polylm_jax.checkpoints.hf import safetensors_stream as stream
+from polylm_jax.checkpoints.hf import config_files, param_table
+from polylm_jax.checkpoints.hf.weights import Places, named_places
 from polylm_jax.checkpoints.param_store import Writer
 from polylm_jax.errors import InputError
 from polylm_jax.model.network import PolyLMConfig
@@ -22,8 +22,6 @@ from polylm_jax.tokenizer.tokenizer import Tokenizer
 
 VOCABULARY = "tokenizer.model"
 PIECE = 16 << 20  # elements compared at once
-
-Places = dict[str, stream.Place | torch_files.TorchPlace]
 
 
 def import_hf(
@@ -51,18 +49,14 @@ def import_hf(
         raise InputError(f"HF_DIR = {hf_dir!r} is not a local folder: download the model first.")
     config = config_files.read_config(source, scan_layers=model is None or model.scan_layers)
     _check_model(source, config, model)
-    places = _places(source)
-    shapes = {name: place.shape for name, place in places.items()}
-    named = param_table.check_theirs(config, shapes, f"HF_DIR = {hf_dir!r}")
+    places, params = named_places(config, source)
     tokenizer = _tokenizer(source, vocabulary, config)
-    _check_tied(places, named)
+    _check_tied(places, params)
     progress = _progress(source, config, tokenizer)
     size, began = 4 * config.num_params, time.monotonic()
     with output_folder.building(output, size, overwrite) as folder:
-        write_checkpoint(
-            config, {key: places[name] for key, name in named.items()}, folder, progress
-        )
-        (folder / VOCABULARY).write_bytes(tokenizer.processor.serialized_model_proto())
+        write_checkpoint(config, params, folder, progress)
+        (folder / VOCABULARY).write_bytes(tokenizer.content)
     seconds = time.monotonic() - began
     print(f"{hf_dir} -> {output}: {size / 1e9:.2f} GB of float32 in {seconds:.1f} s")
     if verify:
@@ -80,20 +74,6 @@ def _check_model(source: pathlib.Path, config: PolyLMConfig, model: PolyLMConfig
             )
 
 
-def _places(source: pathlib.Path) -> Places:
-    """Every tensor of the folder; safetensors first, which can't hold code."""
-    for reader in (stream, torch_files):
-        if (source / reader.INDEX).exists():
-            files = stream.indexed_files(source, source / reader.INDEX)
-            return reader.read_places(files)
-        if (source / reader.SINGLE).exists():
-            return reader.read_places([source / reader.SINGLE])
-    raise InputError(
-        f"HF_DIR = {str(source)!r} has neither {stream.SINGLE} nor {torch_files.SINGLE}, nor an "
-        "index of shards: name the folder of a model."
-    )
-
-
 def _tokenizer(source: pathlib.Path, vocabulary: str, config: PolyLMConfig) -> Tokenizer:
     """The vocabulary that comes with the weights; InputError where it has more pieces than they."""
     path = vocabulary or str(source / VOCABULARY)
@@ -109,11 +89,13 @@ def _tokenizer(source: pathlib.Path, vocabulary: str, config: PolyLMConfig) -> T
     return tokenizer
 
 
-def _check_tied(places: Places, named: dict[str, str]) -> None:
+def _check_tied(places: Places, params: Places) -> None:
     """InputError where the file has an output embedding that is not the input's, bit by bit."""
     if param_table.TIED not in places:
         return
-    wte, head = places[named[f"{param_table.PREFIX}wte.weight"]], places[param_table.TIED]
+    wte, head = params[param_table.WTE], places[param_table.TIED]
+    if wte is head:
+        return
     size = int(np.prod(wte.shape))
     for start in range(0, size, PIECE):
         count = min(PIECE, size - start)

@@ -17,6 +17,7 @@ from polylm_jax.errors import InputError, nearest
 from polylm_jax.model.network import PolyLMConfig
 
 PREFIX = "transformer."
+WTE = f"{PREFIX}wte.weight"
 TIED = "lm_head.weight"  # wte again, where a file has it at all
 BUFFERS = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)")  # causal masks that old versions saved
 
@@ -156,16 +157,21 @@ def check_theirs(config: PolyLMConfig, shapes: Mapping[str, Shape], where: str) 
     """Our table's tensor name -> its name in a file; InputError names what lacks or doesn't fit.
 
     shapes: of the file's tensors, by the file's names: with `transformer.` before them
-    (GPT2LMHeadModel) or without (GPT2Model), with saved causal masks and the tied lm_head or not.
+    (GPT2LMHeadModel) or without (GPT2Model), with saved causal masks or not, the embedding under its
+    own name, as the tied lm_head, or both.
     """
     named = {PREFIX + name.removeprefix(PREFIX): name for name in shapes if name != TIED}
+    if (
+        TIED in shapes and WTE not in named
+    ):  # safetensors' save_model keeps one name of a shared tensor
+        named[WTE] = TIED
     named = {key: name for key, name in named.items() if not BUFFERS.fullmatch(key[len(PREFIX) :])}
     wanted = {tensor.theirs: tensor.shape for tensor in tensors(config)}
     _check(wanted, {key: shapes[name] for key, name in named.items()}, "tensor", where)
-    if TIED in shapes and tuple(shapes[TIED]) != wanted[f"{PREFIX}wte.weight"]:
+    if TIED in shapes and tuple(shapes[TIED]) != wanted[WTE]:
         raise InputError(
             f"{where} has {TIED} of shape {tuple(shapes[TIED])}, which can't be tied to the "
-            f"embedding {wanted[f'{PREFIX}wte.weight']}: give a GPT-2 with tied embeddings."
+            f"embedding {wanted[WTE]}: give a GPT-2 with tied embeddings."
         )
     return named
 

@@ -25,6 +25,13 @@ DTYPES = {
     "F16": np.dtype(np.float16),
     "BF16": np.dtype(ml_dtypes.bfloat16),
 }
+# What masks and other buffers are saved as; no parameter is.
+OTHERS = {
+    "F64": np.dtype(np.float64),
+    "BOOL": np.dtype(np.bool_),
+    **{f"U{8 * size}": np.dtype(f"<u{size}") for size in (1, 2, 4, 8)},
+    **{f"I{8 * size}": np.dtype(f"<i{size}") for size in (1, 2, 4, 8)},
+}
 CODES = {dtype.name: code for code, dtype in DTYPES.items()}
 MAX_HEADER = 100_000_000  # bytes; the format's own limit
 
@@ -160,12 +167,19 @@ def _read_header(path: pathlib.Path) -> dict[str, Place]:
     try:
         header = json.loads(text)
         header.pop("__metadata__", None)
-        found = {name: _place(path, 8 + length, entry) for name, entry in header.items()}
+        foreign = {n: e["dtype"] for n, e in header.items() if e["dtype"] not in DTYPES | OTHERS}
+        own = {name: entry for name, entry in header.items() if name not in foreign}
+        found = {name: _place(path, 8 + length, entry) for name, entry in own.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = error if isinstance(error, InputError) else "its header can't be read"
         raise InputError(
             f"{path}: {str(reason).rstrip('.')}: copy or download it again."
         ) from error
+    for name, dtype in foreign.items():
+        raise InputError(
+            f"{path} has {name} in dtype {dtype}, which can't be read: save the model in float32, "
+            "bfloat16 or float16."
+        )
     for name, place in found.items():
         if place.offset + place.nbytes > size:
             raise InputError(f"{path} ends within {name}: copy or download it again.")
@@ -173,10 +187,9 @@ def _read_header(path: pathlib.Path) -> dict[str, Place]:
 
 
 def _place(path: pathlib.Path, data: int, entry: Mapping) -> Place:
-    if entry["dtype"] not in DTYPES:
-        raise InputError(f"dtype {entry['dtype']} is not one of {', '.join(DTYPES)}")
     start, end = entry["data_offsets"]
-    place = Place(path, data + start, DTYPES[entry["dtype"]], tuple(entry["shape"]))
+    dtype = (DTYPES | OTHERS)[entry["dtype"]]
+    place = Place(path, data + start, dtype, tuple(entry["shape"]))
     if place.nbytes != end - start or start < 0 or min(place.shape, default=0) < 0:
         raise InputError("its header contradicts itself")
     return place

@@ -5,6 +5,7 @@ import pathlib
 import pickle
 from collections.abc import Iterable
 
+import ml_dtypes
 import numpy as np
 
 from polylm_jax.errors import InputError
@@ -62,7 +63,7 @@ class TorchFile:
     def places(self) -> dict[str, "TorchPlace"]:
         self._open()
         return {
-            name: TorchPlace(self, name, tuple(tensor.shape))
+            name: TorchPlace(self, name, tuple(tensor.shape), _dtype(tensor))
             for name, tensor in self._tensors.items()
         }
 
@@ -77,13 +78,22 @@ class TorchFile:
         return flat.to(torch.float32, copy=True).numpy()
 
 
+def _dtype(tensor) -> np.dtype:
+    """NumPy's of a tensor, float32, bfloat16 and float16 among them; `V1` where it has none."""
+    try:
+        return np.dtype(getattr(ml_dtypes, name := str(tensor.dtype).removeprefix("torch."), name))
+    except TypeError:
+        return np.dtype("V1")
+
+
 @dataclasses.dataclass(frozen=True)
 class TorchPlace:
-    """A tensor of such a file."""
+    """A tensor of such a file; dtype: as the file has it."""
 
     file: TorchFile
     name: str
     shape: tuple[int, ...]
+    dtype: np.dtype
 
     @property
     def path(self) -> pathlib.Path:

@@ -1,9 +1,11 @@
-"""What was converted against PyTorch: logits of the same ids, and token ids of the same texts.
+"""What was converted against its source: every tensor, token ids of texts, logits in PyTorch.
 
-PyTorch and transformers are needed for the logits only; without them nothing is claimed.
+PyTorch and transformers are needed for the logits (and for .bin files) only; without them nothing
+is claimed of those.
 """
 
 import dataclasses
+import math
 import os
 import pathlib
 import sys
@@ -13,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from polylm_jax.checkpoints.checkpoint import read_progress, restore_params
-from polylm_jax.checkpoints.hf import config_files, param_table, token_ids
+from polylm_jax.checkpoints.hf import config_files, param_table, token_ids, weights
 from polylm_jax.checkpoints.param_store import open_params
 from polylm_jax.errors import InputError
 from polylm_jax.model.network import PolyLM, PolyLMConfig
@@ -37,8 +39,10 @@ def verify(
     folder. vocabulary: the SentencePiece model of the checkpoint.
     dtype: what the folder's files round the checkpoint's parameters to.
 
-    Raises InputError for bad input; SystemExit(1) where logits differ by more than 1e-4, or a BPE
-    vocabulary's ids differ.
+    Every parameter is compared, bit by bit; logits are those of a few short rows.
+
+    Raises InputError for bad input; SystemExit(1) where a tensor differs, logits differ by more than
+    1e-4, or a BPE vocabulary's ids differ.
     """
     tokenizer = Tokenizer.load(vocabulary)
     folder = pathlib.Path(hf_dir).expanduser()
@@ -50,6 +54,7 @@ def verify(
             "that was exported from it or imported as it."
         )
     good = _verify_ids(tokenizer, folder)
+    good &= _verify_weights(checkpoint, step, config, folder, dtype)
     good &= _verify_logits(checkpoint, step, config, folder, sample_ids(tokenizer, config), dtype)
     if not good:
         print(f"{hf_dir} is not the same model: it was kept for a look.", file=sys.stderr)
@@ -63,6 +68,52 @@ def _verify_ids(tokenizer: Tokenizer, folder: pathlib.Path) -> bool:
     good, told = token_ids.compare(tokenizer, folder)
     print(f"token ids: {told}")
     return good
+
+
+def _verify_weights(
+    checkpoint: str, step: int, config: PolyLMConfig, folder: pathlib.Path, dtype: str
+) -> bool:
+    """Whether all bits of all tensors are the checkpoint's, rounded to `dtype`, as the file has them."""
+    _, theirs = weights.named_places(config, folder, quiet=True)
+    differing: dict[str, Difference] = {}
+    for name, first, values in weights.pieces(open_params(checkpoint, step), config):
+        with np.errstate(over="ignore"):
+            ours = values.astype(dtype).astype(theirs[name].dtype).astype(np.float32)
+        found = theirs[name].read(first, ours.size).astype(np.float32)
+        if ours.tobytes() != found.tobytes():
+            here = differing.setdefault(name, Difference(theirs[name].shape))
+            here.add(first, ours, found)
+    print(
+        f"weights: {len(theirs) - len(differing)} of {len(theirs)} tensors are the same, bit by bit"
+    )
+    for name, difference in differing.items():
+        print(f"  {name} differs: {difference}")
+    return not differing
+
+
+@dataclasses.dataclass
+class Difference:
+    """Where a tensor of `shape` differs: how many elements, the first one's row, how far at most."""
+
+    shape: tuple[int, ...]
+    elements: int = 0
+    first: int = -1
+    largest: float = 0.0
+
+    def add(self, start: int, ours: np.ndarray, theirs: np.ndarray) -> None:
+        """Counts those of a piece that begins at element `start`."""
+        places = np.flatnonzero(ours.view(np.uint32) != theirs.view(np.uint32))
+        self.first = start + int(places[0]) if self.first < 0 else self.first
+        self.elements += len(places)
+        apart = np.abs(ours[places].astype(np.float64) - theirs[places])
+        self.largest = max(self.largest, float(np.max(apart)))
+
+    def __str__(self) -> str:
+        row = self.first // (math.prod(self.shape[1:]) or 1)
+        return (
+            f"{self.elements:,} of {math.prod(self.shape):,} elements, the first in row {row} of "
+            f"{self.shape[0]:,}, by up to {self.largest:.3g}"
+        )
 
 
 def _verify_logits(
