@@ -16,6 +16,7 @@ from polylm_jax.evaluation.protocol import GENERATE, RANK, Protocol
 from polylm_jax.evaluation.result import TEXT
 from polylm_jax.text import task_text
 
+USUAL = ("validation", "test")
 Example = dict[str, object]  # feature -> str, list or number
 
 
@@ -36,9 +37,9 @@ def kind_of(task: seqio.Task) -> str:
 
 
 def protocol_of(task: seqio.Task, split: str = "") -> Protocol:
-    """The task's protocol; without one, what SeqIO's own evaluator would do on its validation split.
+    """The task's protocol; without one, what SeqIO's own evaluator would do on `usual_split`.
 
-    split: in place of the protocol's own.
+    split: in place of the protocol's own, or of the usual one.
     """
     if task.name in protocol.names():
         told = protocol.find(task.name)
@@ -51,8 +52,21 @@ def protocol_of(task: seqio.Task, split: str = "") -> Protocol:
     kind = kind_of(task)
     own = "" if kind == TEXT else first_metric(task)
     return Protocol(
-        task.name, task_text.UNKNOWN, split or "validation", kind, own or "bits_per_byte", stop=()
-    )
+        task.name, task_text.UNKNOWN, split or usual_split(task), kind, own or "bits_per_byte",
+        stop=(),
+    )  # fmt: skip
+
+
+def usual_split(task: seqio.Task) -> str:
+    """The split that a task without a protocol is scored on: validation, test, or the first it has.
+
+    Said, where it isn't validation.
+    """
+    held = list(task.splits)
+    found = next((split for split in USUAL if split in held), held[0] if held else USUAL[0])
+    if found != USUAL[0]:
+        print(f"task {task.name!r} has no split 'validation': scored on its {found!r} split")
+    return found
 
 
 def first_metric(task: seqio.Task) -> str:

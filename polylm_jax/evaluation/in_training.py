@@ -24,13 +24,14 @@ class TrainingTasks:
 
     tasks: names of tasks or mixtures, as registering them returned. every_steps: also the last step
     is evaluated. limit: items of each task at most, the first ones. split: of tasks without a
-    protocol. max_new_tokens: in place of each task's own.
+    protocol, by default their validation, else test, else the first they have. max_new_tokens: in
+    place of each task's own.
     """
 
     tasks: str | Sequence[str]
     every_steps: int = 1000
     limit: int | None = 200
-    split: str = "validation"
+    split: str = ""
     max_new_tokens: int | None = None
     batching: Batching | None = None
 

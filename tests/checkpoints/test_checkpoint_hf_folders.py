@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -12,6 +13,7 @@ from test_hf_import import configure, folder, imported, refused, same_bits, save
 from polylm_jax.checkpoints.hf import param_table, verifying
 from polylm_jax.checkpoints.hf.exporting import export
 from polylm_jax.checkpoints.hf.importing import import_hf
+from polylm_jax.evaluation import language_model
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 
 WTE, HEAD = param_table.WTE, param_table.TIED
@@ -153,3 +155,27 @@ def test_a_vocabulary_written_by_another_tool_keeps_its_bytes(folder):  # noqa: 
     assert (out / "tokenizer.model").read_bytes() == other
     fingerprint = Tokenizer.load(str(path)).fingerprint
     assert Tokenizer.load(str(ours / "tokenizer.model")).fingerprint == fingerprint
+
+
+@pytest.mark.parametrize(
+    ("files", "recipe", "products"),
+    [
+        (np.float32, None, "float32"),
+        (ml_dtypes.bfloat16, None, "bfloat16"),
+        (np.float16, None, "float32"),
+        (np.float32, "bfloat16", "bfloat16"),
+        (ml_dtypes.bfloat16, "float32", "float32"),
+    ],
+)
+def test_an_imported_model_is_evaluated_in_the_precision_of_its_files_or_recipe(
+    files,
+    recipe,
+    products,
+    folder,  # noqa: F811
+):
+    save(folder, {name: v.astype(files) for name, v in toy_hf.values(toy_hf.MODEL).items()})
+    model = dataclasses.replace(toy_hf.MODEL, dtype=recipe) if recipe else None
+    imported(folder, model=model)
+    found, progress = language_model.identify(str(folder.parent / "ours"))
+    lm = language_model.load(found, progress, str(folder / "tokenizer.model"))
+    assert lm.config.dtype == products

@@ -72,6 +72,26 @@ def test_a_task_without_a_protocol_gets_what_seqio_would_give(folder, model):
     assert result.metrics["mean_score"] == pytest.approx(sum(sums) / len(sums), abs=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("splits", "wanted"),
+    [(("train", "test"), "test"), (("train",), "train"), (("test", "validation"), "validation")],
+)
+def test_a_task_without_a_protocol_is_scored_on_the_split_that_it_has(
+    splits, wanted, folder, model, capsys
+):
+    name = f"toy.splits_{'_'.join(splits)}"
+    toy_evaluation.add(
+        name, toy_evaluation.ranked(), str(folder / "bpe.model"), toy_evaluation.rank_target,
+        [toy_evaluation.mean_score], splits=splits,
+    )  # fmt: skip
+    asked = runner.ask(name, model)
+    assert asked.protocol.split == wanted and len(asked.examples) == 8
+    told = f"has no split 'validation': scored on its '{wanted}' split"
+    assert (told in capsys.readouterr().out) == (wanted != "validation")
+    with pytest.raises(InputError, match="no split 'dev'"):
+        runner.ask(name, model, split="dev")
+
+
 def test_answers_are_greedy_and_cut(folder, model):
     result = runner.run(runner.ask("toy.text", model), model)
     assert result.items == 3 and result.metrics["longest"] > 0
@@ -186,12 +206,10 @@ def test_bad_tasks_get_one_sentence(folder, model):
     good = toy_evaluation.ranked()
     empty = bad("bad.empty", folder, [{**good[0], "targets": ""}])
     uncut = bad("bad.uncut", folder, good, steps=[])
-    split = bad("bad.split", folder, good, splits=("test",))
     silent = bad("bad.silent", folder, good, metrics=[])
     for name, sentence in (
         (empty, "has an empty choice"),
         (uncut, "don't end in"),
-        (split, "no split 'validation'.*It has test"),
         (silent, "give it metric_fns"),
         ("toy.rnk", "Did you mean 'toy.rank'"),
     ):

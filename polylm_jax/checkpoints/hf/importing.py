@@ -38,7 +38,8 @@ def import_hf(
     hf_dir: a local folder with config.json, weights (safetensors or .bin, in shards or not) and
     tokenizer.model. output: the folder to make, a MODEL_DIR that INIT_FROM takes.
     vocabulary: a SentencePiece model, where the folder lacks tokenizer.model.
-    model: the recipe's, which the folder's must equal in size; layers are scanned as it says.
+    model: the recipe's, which the folder's must equal in size; layers are scanned and products
+    computed as it says. Without it, products are of the files' own precision.
     overwrite: replaces an output that exists. verify: compares with PyTorch where it is installed.
 
     Raises InputError for bad input, with nothing written; SystemExit(1) if the comparison fails.
@@ -52,6 +53,7 @@ def import_hf(
     places, params = named_places(config, source)
     tokenizer = _tokenizer(source, vocabulary, config)
     _check_tied(places, params)
+    config = dataclasses.replace(config, dtype=model.dtype if model else _precision(params))
     progress = _progress(source, config, tokenizer)
     size, began = 4 * config.num_params, time.monotonic()
     with output_folder.building(output, size, overwrite) as folder:
@@ -87,6 +89,12 @@ def _tokenizer(source: pathlib.Path, vocabulary: str, config: PolyLMConfig) -> T
     if said != tokenizer.eos_id:
         print(f"config.json says that {said} ends a text; here it is {tokenizer.eos_id}, </s>")
     return tokenizer
+
+
+def _precision(params: Places) -> str:
+    """What later evaluations compute products in: bfloat16 where all files have it, else float32."""
+    kinds = {place.dtype.name for place in params.values()}
+    return "bfloat16" if kinds == {"bfloat16"} else "float32"
 
 
 def _check_tied(places: Places, params: Places) -> None:
