@@ -6,38 +6,14 @@ A record is left out for a reason or kept as it is: nothing is edited.
 import re
 from collections.abc import Callable, Mapping
 
-from polylm_jax.text.held_out import normalise
+from polylm_jax.text.instruction_words import FIELD_OF, FIELDS, NONE, bare
 
 OPENING, CLOSING = "\"'「『“”„«‹‘《〈＂", "\"'」』”“»›’》〉＂"
 PAIRS = dict(zip("「『“«‹‘《〈„", "」』”»›’》〉”", strict=True))
+_WORDS = "|".join(re.escape(word) for word in sorted(FIELD_OF, key=len, reverse=True))
 NUMBERING = re.compile(
-    r"^\s*\d+\s*[.)．。、]\s*(?:instruction|input|output|instrucción|entrada|salida|instrução|saída"
-    r"|指示|入力|出力)\s*[:：]",
-    re.IGNORECASE | re.MULTILINE,
+    rf"^\s*\d+\s*[.)．。、]\s*(?:{_WORDS})\s*[:：]", re.IGNORECASE | re.MULTILINE
 )
-NONE = ("none", "null", "nan", "n/a")
-# An input that is a word for nothing.
-NOTHING = frozenset(
-    normalise(word)
-    for word in (
-        *NONE, "nothing", "empty", "not applicable",
-        "ninguno", "ninguna", "no aplica", "nada", "vacío", "nenhum", "nenhuma", "não se aplica",
-        "não aplicável", "vazio", "なし", "無し", "無", "ない", "無い", "特になし", "該当なし",
-        "ありません", "不要", "必要なし", "aucun", "aucune", "sans objet", "keine", "keiner", "keins",
-        "tidak ada", "нет", "không có", "无", "無", "没有", "없음", "해당 없음", "لا يوجد", "لا شيء",
-        "ไม่มี", "yok", "geen", "brak", "אין", "nessuno", "nessuna",
-    )
-)  # fmt: skip
-# A short input that says so in a phrase, as `normalise` writes it (without spaces): "No se requiere
-# ninguna entrada.", "Nenhum input é necessário.", "入力は必要ありません".
-PHRASE = re.compile(
-    r"(?:no_?input|n/a)|nospecific\w*needed"
-    r"|(?:no(?:hay|serequiere|senecesita|esnecesario)|sin|ningun[oa]?)\w*(?:entrada|input)"
-    r"|(?:nenhuma?|sem|nãohá|nãoé|nãose)\w*(?:entrada|input|necessári[oa]|especificad[oa])"
-    r"|ningun[oa]\(noinput|入力\w*(?:なし|無し|不要|ありません)"
-)
-PHRASE_LENGTH = 70
-_ENDS = ".。…!！()（）[]<>「」\"'*-–—_ "
 
 
 def reason(record: Mapping) -> str:
@@ -80,20 +56,15 @@ def _text(record: Mapping, field: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _says_none(record: Mapping) -> bool:
-    said = normalise(_text(record, "input"))
-    if said == "<noinput>" or not said:
-        return False
-    bare = said.strip(_ENDS)
-    return bare in NOTHING or (len(bare) < PHRASE_LENGTH and bool(PHRASE.match(bare)))
+def _is_blank(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 RULES: dict[str, Callable[[Mapping], bool]] = {
-    "the output is 'None'": lambda r: normalise(_text(r, "output")).strip(_ENDS) in NONE,
-    "the output is empty": lambda r: "output" in r and not _text(r, "output").strip(),
+    "the output is 'None'": lambda r: bare(_text(r, "output")) in NONE,
+    "the output is empty": lambda r: _is_blank(r.get("output", "?")),
     "the instruction stands in quotes": lambda r: wrapped(_text(r, "instruction")),
     "numbering of the prompt is left over": lambda r: any(
-        NUMBERING.search(_text(r, field)) for field in ("instruction", "input", "output")
+        NUMBERING.search(_text(r, field)) for field in FIELDS
     ),
-    "the input says in words that there is none": _says_none,
 }

@@ -16,12 +16,12 @@ from polylm_jax.runtime.text_files import MARK
 from polylm_jax.runtime.text_lines import NOT_UTF8, parse_json
 from polylm_jax.text import instruction_defects
 from polylm_jax.text.held_out import normalise
+from polylm_jax.text.instruction_words import is_no_input
 from tasks.sources import files, lines
 from tasks.sources.text_formats import BadLine, Columns, Reader, Record
 
 SYSTEM, USER, ASSISTANT = "system", "user", "assistant"
 ROLES = {"human": USER, "gpt": ASSISTANT, "bot": ASSISTANT, "model": ASSISTANT}
-NO_INPUT = ("", "<noinput>")  # what stands for no input, beside null
 CONVERSATION = "conversation"
 
 Message = tuple[str, str]  # role, content
@@ -73,7 +73,7 @@ def from_alpaca(record: Mapping, joint: str = "\n") -> list[Message] | str:
     if given is not None and not isinstance(given, str):
         return "field 'input' is neither text nor null"
     question = record["instruction"]
-    if given is not None and given.strip() not in NO_INPUT:
+    if given is not None and not is_no_input(given):
         question += joint + given
     return [(USER, question), (ASSISTANT, record["output"])]
 

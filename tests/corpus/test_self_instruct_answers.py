@@ -5,7 +5,13 @@ import json
 import pytest
 
 from polylm_jax.corpus.instructions import parsing, prompts, refusals, screening
-from polylm_jax.corpus.instructions.checks import LIKE_POOL, LIKE_SEED, REPEATS_INPUT, Checker
+from polylm_jax.corpus.instructions.checks import (
+    LIKE_POOL,
+    LIKE_SEED,
+    REPEATS_INPUT,
+    WRONG_OUTPUT,
+    Checker,
+)
 from polylm_jax.corpus.instructions.rounds import KEY_CAME_BACK, judged
 from polylm_jax.corpus.instructions.task import Task, load_seeds
 from polylm_jax.errors import InputError
@@ -98,16 +104,23 @@ HOSTILE = {
     "a placeholder": (with_(input="[insert the text here]"), "stop", "a placeholder for an input"),
     "None": (with_(output="None"), "stop", "the output is 'None'"),
     "quotes": (with_(instruction='"Describe a boat."'), "stop", "the instruction stands in quotes"),
-    "no input in words": (
-        with_(input="N/A"), "stop", "the input says in words that there is none",
-    ),
-    "leftover numbering": (
-        with_(output="3\n11. Entrada: x"), "stop", "numbering of the prompt is left over",
+    "another task begun": (
+        with_(output="") + "\n5. Entrada: x", "stop", "a part of the task is missing",
     ),
     "Spanish": (
         with_(instruction="Escribe una oración sobre la lluvia y explica por qué cae."), "stop",
         "wrong language",
     ),
+    "an answer in Spanish": (
+        with_(output="Va en zigzag: la vela dobla el viento y la quilla no deja que el barco se vaya de lado."),
+        "stop", WRONG_OUTPUT,
+    ),
+    "an answer in Thai": (
+        with_(output="เรือแล่นซิกแซกไปมา ใบเรือรับลม และกระดูกงูช่วยไม่ให้เรือไหลไปด้านข้าง"), "stop",
+        WRONG_OUTPUT,
+    ),
+    "a draft": (f"<think>{said(GOOD)}", "stop", parsing.THOUGHT),
+    "a draft within": (with_(output="A boat.</think> It zigzags."), "stop", "no task in the template"),
     "Russian": (
         with_(instruction="Опиши в двух предложениях, как лодка идёт против ветра."), "stop",
         "wrong language",
@@ -245,18 +258,9 @@ def test_the_projects_seeds_are_varied_and_sound():
 
 def test_seeds_of_ones_own_in_alpacas_formats(tmp_path):
     plain = [{"instruction": f"Do {n}.", "input": "", "output": "x"} for n in range(3)]
-    alpaca = [
-        {
-            "id": f"s{n}",
-            "instruction": f"Do {n}.",
-            "instances": [{"input": "<noinput>", "output": "x"}],
-        }
-        for n in range(3)
-    ]
-    for name, text in (
-        ("a.json", json.dumps(plain)),
-        ("b.jsonl", "\n".join(map(json.dumps, alpaca))),
-    ):
+    instances = [{"input": "<noinput>", "output": "x"}]
+    alpaca = [{"id": f"s{n}", "instruction": f"Do {n}.", "instances": instances} for n in range(3)]
+    for name, text in (("a.json", json.dumps(plain)), ("b.jsonl", "\n".join(map(json.dumps, alpaca)))):  # fmt: skip
         (tmp_path / name).write_text(text, encoding="utf-8")
         found = [seed.task for seed in load_seeds(str(tmp_path / name))]
         assert found == [Task(f"Do {n}.", "", "x") for n in range(3)]
@@ -283,11 +287,7 @@ def test_bad_seeds_are_refused_by_line(tmp_path, text, said):
 @pytest.mark.parametrize("keep", [True, False])
 def test_a_translation_is_read_and_keeps_what_stays(keep):
     original = Task("Choose.", "a or b?", "b")
-    text = (
-        "1. Instruction: Wähle.\n"
-        if keep
-        else "1. Instruction: Wähle.\n1. Input:\nx?\n1. Output:\ny"
-    )
+    text = "1. Instruction: Wähle.\n" + "1. Input:\nx?\n1. Output:\ny" * (not keep)
     expected = Task("Wähle.", "a or b?", "b") if keep else Task("Wähle.", "x?", "y")
     assert parsing.parse_translation(text, keep, original) == (expected, "")
     lost = parsing.parse_translation(

@@ -73,14 +73,14 @@ def event(choice, **more):
 DONE = event({"index": 0, "delta": {}, "finish_reason": "stop"}) + b"data: [DONE]\n\n"
 MISTAKES = {
     "429": "HTTP 429", "500": "HTTP 500", "503": "HTTP 503", "half": "cut stream", "broken": "not the protocol",
-    "error": "error in the stream", "html": "cut stream",
+    "error": "error in the stream", "html": "not the protocol",
     "nothing": (raw(b""), "cut stream"),
     "content is a number": (raw(event({"index": 0, "delta": {"content": 7}}) + DONE), "not the protocol"),
     "content is a list": (raw(event({"index": 0, "delta": {"content": [1]}}) + DONE), "not the protocol"),
     "no delta": (raw(event({"index": 0}) + DONE), "not the protocol"),
     "choices are text": (raw(b'data: {"choices": "x"}\n\n' + DONE), "not the protocol"),
     "a list": (raw(b"data: [1, 2]\n\n" + DONE), "not the protocol"),
-    "another ending": (raw(event({"index": 0, "delta": {}, "finish_reason": "tool_calls"})), "not the protocol"),
+    "another ending": (raw(event({"index": 0, "delta": {}, "finish_reason": "tool_calls"})), "no text"),
     "half a surrogate": (raw(event({"index": 0, "delta": {"content": "\ud800"}}) + DONE), "not the protocol"),
     "bytes that are no text": (raw(b"data: \xff\xfe\n\n" + DONE), "not the protocol"),
     "deep JSON": (raw(b"data: " + b"[" * 100_000 + b"\n\n"), "not the protocol"),

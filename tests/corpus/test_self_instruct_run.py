@@ -221,6 +221,7 @@ def test_english_needs_no_translation(tmp_path, seeds):
     ("overrides", "said"),
     [
         (["LANGUAGES=('es', 'klingon')"], "language 'klingon' isn't known"),
+        (["NEW_LANGUAGES={'sw': 'Swahili'}"], "NEW_LANGUAGES['sw'] = 'Swahili': give its English"),
         (["LANGUAGES=()"], "LANGUAGES is empty"),
         (["ROUNDS=0"], "ROUNDS is 0"),
         (["MAX_REQUESTS=-1"], "MAX_REQUESTS is -1"),

@@ -41,7 +41,19 @@ def record(**fields):
     return json.dumps({"instruction": "Suma.", "input": None, "output": "3", **fields})
 
 
-@pytest.mark.parametrize("nothing", [None, "", " ", "<noinput>"])
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        None,
+        "",
+        " ",
+        "<noinput>",
+        "N/A",
+        "Nenhum.",
+        "入力は必要ありません。",
+        "No se requiere ninguna entrada.",
+    ],
+)
 def test_no_input_is_no_input(nothing):
     got = from_alpaca({"instruction": "Suma.", "input": nothing, "output": "3"})
     assert got == [("user", "Suma."), ("assistant", "3")]
@@ -55,12 +67,6 @@ def test_no_input_is_no_input(nothing):
         ({"instruction": "「足してください。」"}, "the instruction stands in quotes"),
         ({"instruction": '"Suma 1 y 2."'}, "the instruction stands in quotes"),
         ({"output": "3\n11. Input:\nx"}, "numbering of the prompt is left over"),
-        ({"input": "入力は必要ありません。"}, "the input says in words that there is none"),
-        (
-            {"input": "No se requiere ninguna entrada."},
-            "the input says in words that there is none",
-        ),
-        ({"input": "Nenhum."}, "the input says in words that there is none"),
     ],
 )
 def test_a_defect_is_left_out_for_its_reason(tmp_path, fields, reason):

@@ -72,6 +72,17 @@ def answer(prompt):
     return "\n".join(tasks), "length" if mood > 230 else "stop"
 
 
+def plain(text, finish):
+    """A whole answer as one JSON object, as a server gives it that doesn't stream."""
+    return {
+        "id": "x", "object": "chat.completion", "created": 1, "model": "m",
+        "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
+        ],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 31, "total_tokens": 40},
+    }  # fmt: skip
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     """One connection."""
 
@@ -82,6 +93,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         raw = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.bodies.append(json.loads(raw))
         self.server.keys.add(self.headers.get("Authorization"))
         prompt = json.loads(raw)["messages"][0]["content"]
         with self.server.guard:
@@ -107,6 +119,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.whole(int(trouble), "application/json", json.dumps(body), "0.01")
         elif trouble == "html":
             self.whole(200, "text/html", "<html>Sign in</html>")
+        elif trouble == "plain":
+            self.whole(200, "application/json", json.dumps(plain(*self.server.answer(prompt))))
         elif trouble == "hang":
             time.sleep(self.server.hang)
         else:
@@ -163,6 +177,7 @@ def serving(trouble=lambda number: "", reply=answer, hang=5.0):
     server.daemon_threads = True
     server.trouble, server.answer, server.hang = trouble, reply, hang
     server.guard, server.number, server.seen, server.keys = threading.Lock(), 0, Counter(), set()
+    server.bodies = []
     server.under_way = server.most = 0
     server.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
     thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -5,11 +5,10 @@ from dataclasses import dataclass, replace
 
 import regex
 
-from polylm_jax.corpus import language_id
 from polylm_jax.corpus.instructions import refusals, screening
 from polylm_jax.corpus.instructions.likeness import Pool, rouge_l
+from polylm_jax.corpus.instructions.spoken import Spoken
 from polylm_jax.corpus.instructions.task import Task
-from polylm_jax.languages import registry
 from polylm_jax.languages.registry import Language
 from polylm_jax.languages.words import GRAPHEMES_PER_WORD, segments
 from polylm_jax.text import instruction_defects
@@ -17,19 +16,14 @@ from polylm_jax.text import instruction_defects
 # From which F on an instruction is said to repeat its input (paper, appendix A).
 INPUT_LIKENESS = {"ko": 0.3, "vi": 0.3, "ar": 0.2}
 OTHER_INPUT_LIKENESS = 0.5
-SURE = 0.9  # how sure lingua must be that an instruction is in another language
-ENGLISH = "en"  # what models fall back to: no second look
 
-_QUOTED = regex.compile(
-    r"\"[^\"\n]*\"|“[^”\n]*”|„[^“”\n]*[“”]|«[^»\n]*»|「[^」\n]*」|『[^』\n]*』|`[^`\n]*`"
-)
 _WORD = regex.compile(r"\w")
 _PLACEHOLDER = regex.compile(  # "[insert a text here]", but not "[1, 2]" and not "{'a': 1}"
     r"""\W*(?:\[[^\[\]\n\d"',:]{1,80}\]|\{[^{}\n\d"',:]{1,80}\}|<[^<>\n\d"',:]{1,80}>)\W*"""
 )
 
 LIKE_POOL, LIKE_SEED = "like an instruction of the pool", "like a seed task's instruction"
-WRONG_LANGUAGE = "wrong language"
+WRONG_LANGUAGE, WRONG_OUTPUT = "wrong language", "the output is in another language"
 REPEATS_INPUT = "the instruction repeats its input"
 
 
@@ -54,9 +48,7 @@ class Checker:
         self.language, self.limits = language, limits or Limits()
         self.pool, self.seeds = Pool(language.code), Pool(language.code)
         self.fill(seeds, ())
-        self._identify = language_id.Identifier(
-            tuple(dict.fromkeys((*registry.PAPER_CODES, language.code)))  # one order: one model
-        )
+        self._spoken = Spoken(language)
 
     def fill(self, seeds: Sequence[str], pool: Sequence[str]) -> None:
         """More instructions that are there already."""
@@ -101,7 +93,9 @@ class Checker:
             return "a placeholder for an input"
         if reason := instruction_defects.reason(task.record()):
             return reason
-        return WRONG_LANGUAGE if self.wrong_language(task) else ""
+        if self._spoken.wrong_instruction(task):
+            return WRONG_LANGUAGE
+        return WRONG_OUTPUT if self._spoken.wrong_output(task) else ""
 
     def _too_long(self, task: Task) -> str:
         for name in ("instruction", "input", "output"):
@@ -109,27 +103,6 @@ class Checker:
             if len(text) > 40 * most or word_count(text, self.language) > most:
                 return f"the {name} is too long"
         return ""
-
-    def wrong_language(self, task: Task) -> bool:
-        """Whether the instruction is surely in another language.
-
-        A short instruction is easily taken for one in a neighbouring language ('Cite 5 capitais da
-        América do Sul.'): then the whole task is looked at. What is quoted says nothing.
-        """
-        if not language_id.known(self.language.code):
-            return False
-        text = _QUOTED.sub(" ", task.instruction)
-        code, sure = self._identify(text if _WORD.search(text) else task.instruction)
-        if code == self.language.code or sure < SURE:
-            return False
-        if code == ENGLISH or not self._same_script(code):
-            return True
-        whole = f"{task.instruction}\n{task.input}\n{task.output}"
-        return self._identify(whole)[0] != self.language.code
-
-    def _same_script(self, code: str) -> bool:
-        other = registry.LANGUAGES.get(code)
-        return (other.script if other else "Latn") == self.language.script
 
     def without_repeated_input(self, task: Task) -> Task:
         """The task, its input left out if the instruction holds it."""

@@ -1,25 +1,28 @@
 """An endpoint that speaks OpenAI's chat protocol: one question, one answer, whatever happens on the way.
 
-Answers are streamed, so that one that stops half-way is told from a whole one. The key comes from the
+Answers are streamed where the endpoint can, so that silence is told from work. The key comes from the
 environment and goes into the request's header and nowhere else.
 """
 
 import asyncio
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Self
 
 import httpx
 import openai
 import tenacity
 
+from polylm_jax.corpus.instructions.answers import Answer, Failed, Received
 from polylm_jax.corpus.instructions.spending import Spending
-from polylm_jax.corpus.instructions.transport import BoundedTransport, TooLong
-from polylm_jax.errors import InputError
+from polylm_jax.corpus.instructions.transport import SEEN, BoundedTransport, TooLong
+from polylm_jax.errors import InputError, nearest
 
 OPENAI = "https://api.openai.com/v1"
-FINISHES = ("stop", "length", "content_filter")
+# Fields of a request that some servers refuse, and that `leave_out` may name.
+OPTIONAL = ("stream", "stream_options", "top_p", "temperature")
 HIDDEN = "[key]"
 
 
@@ -32,7 +35,8 @@ class Endpoint:
     concurrency: requests under way at once. attempts: per question. timeout: seconds from the
     question to the last word of its answer. quiet: seconds without a word after which it hangs.
     first_wait, longest_wait: seconds between attempts, doubled each time, with chance.
-    length_field: 'max_completion_tokens' for OpenAI's reasoning models.
+    length_field: 'max_completion_tokens' for OpenAI's reasoning models. leave_out: fields of
+    `OPTIONAL` that are not sent, for a server that refuses them.
     """
 
     model: str
@@ -48,6 +52,7 @@ class Endpoint:
     first_wait: float = 1.0
     longest_wait: float = 60.0
     length_field: str = "max_tokens"
+    leave_out: Sequence[str] = ()
 
     def key(self) -> str:
         """The key; a word in its place for an endpoint of one's own that asks for none.
@@ -66,6 +71,12 @@ class Endpoint:
                 raise InputError(f"{name.upper()} is {getattr(self, name)}: give a number above 0.")
         if self.length_field not in ("max_tokens", "max_completion_tokens"):
             raise InputError(f"LENGTH_FIELD is {self.length_field!r}: 'max_tokens' is usual.")
+        for name in (self.leave_out,) if isinstance(self.leave_out, str) else self.leave_out:
+            if name not in OPTIONAL:
+                raise InputError(
+                    f"LEAVE_OUT names {name!r}.{nearest(name, OPTIONAL)} Give some of "
+                    f"{', '.join(OPTIONAL)}."
+                )
         if self.temperature < 0 or not 0 < self.top_p <= 1:
             raise InputError(
                 f"TEMPERATURE {self.temperature}, TOP_P {self.top_p}: give 0 or more, and 0 to 1."
@@ -76,24 +87,6 @@ class Endpoint:
         if not key.isascii() or any(c.isspace() for c in key):
             raise InputError(f"{self.key_env} holds what can't be a key: set it again.")
         return key or "none"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """finish: 'stop', 'length' or 'content_filter'. tokens: of question and answer, as billed."""
-
-    text: str
-    finish: str
-    tokens: int
-
-
-class Failed(Exception):
-    """A question that got no answer. `transient`: another try might."""
-
-    def __init__(self, outcome: str, transient: bool, detail: str = "", free: bool = False):
-        super().__init__(detail or outcome)
-        self.outcome, self.transient, self.free = outcome, transient, free
-        self.wait = 0.0
 
 
 class Client:
@@ -145,16 +138,16 @@ class Client:
         raise AssertionError("tenacity ends with an answer or an exception")
 
     async def _paid(self, prompt: str, temperature: float | None) -> Answer:
-        """One attempt, its cost counted whatever becomes of it."""
+        """One attempt, its cost counted whatever becomes of it: the endpoint's own count, if it gave one."""
         worst = self._most(prompt) + self._endpoint.max_tokens
         request = await self._spending.open(worst)
-        tokens, outcome = None, "stopped"
+        received, tokens, outcome = Received(), None, "stopped"
         try:
-            answer = await self._attempt(prompt, temperature)
+            answer = await self._attempt(prompt, temperature, received)
             tokens, outcome = answer.tokens or self._most(prompt, answer.text), "answered"
             return answer
         except Failed as failed:
-            tokens, outcome = 0 if failed.free else None, failed.outcome
+            tokens, outcome = 0 if failed.free else received.tokens or None, failed.outcome
             raise
         finally:
             self._spending.close(request, tokens, outcome)
@@ -164,10 +157,10 @@ class Client:
         """Tokens of texts that nobody has counted, at the most: no vocabulary needs more than bytes."""
         return sum(len(text.encode()) for text in texts)
 
-    async def _attempt(self, prompt: str, temperature: float | None) -> Answer:
+    async def _attempt(self, prompt: str, temperature: float | None, received: Received) -> Answer:
         try:
             async with asyncio.timeout(self._endpoint.timeout):
-                return await self._streamed(prompt, temperature)
+                return await self._answer(self._request(prompt, temperature), received)
         except openai.APIStatusError as error:
             raise self._refused(error) from None
         except (TimeoutError, openai.APITimeoutError, httpx.TimeoutException):
@@ -183,52 +176,85 @@ class Client:
             raise Failed("cut stream", True) from None
         except openai.APIError as error:  # an error inside of the stream
             raise Failed("error in the stream", True, self._shown(error.message)) from None
+        except Failed as failed:
+            failed.args = (self._shown(failed),)
+            failed.outcome = self._shown(failed.outcome)
+            raise
         except (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError):
             # What openai's client finds no protocol in: broken JSON, a number for a text.
             raise Failed("not the protocol", True) from None
 
-    async def _streamed(self, prompt: str, temperature: float | None) -> Answer:
+    def _request(self, prompt: str, temperature: float | None) -> dict:
+        """The fields of a request, without those that are to be left out."""
         endpoint = self._endpoint
-        stream = await self._client.chat.completions.create(
-            model=endpoint.model,
-            messages=[{"role": "user", "content": prompt}],
-            temperature=endpoint.temperature if temperature is None else temperature,
-            top_p=endpoint.top_p,
-            stream=True,
-            stream_options={"include_usage": True},
-            **{endpoint.length_field: endpoint.max_tokens},
+        optional = {
+            "temperature": endpoint.temperature if temperature is None else temperature,
+            "top_p": endpoint.top_p,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        left_out = (
+            {endpoint.leave_out} if isinstance(endpoint.leave_out, str) else endpoint.leave_out
         )
-        parts, size, finish, tokens = [], 0, None, 0
+        if "stream" in left_out:
+            left_out = {*left_out, "stream_options"}
+        return {
+            "model": endpoint.model,
+            "messages": [{"role": "user", "content": prompt}],
+            endpoint.length_field: endpoint.max_tokens,
+            **{name: value for name, value in optional.items() if name not in left_out},
+        }
+
+    async def _answer(self, request: dict, received: Received) -> Answer:
+        """What comes of a request, kept in `received` as it comes."""
+        create = self._client.chat.completions
+        if "stream" not in request:
+            raw = await create.with_raw_response.create(**request)
+            received.add_json(raw.http_response.content)
+            return self._without_key(received.answer(whole=True))
+        stream, events = await create.create(**request), 0
         async with stream:
             async for chunk in stream:
-                tokens = _tokens(chunk.usage) or tokens
+                events += 1
+                received.bill(chunk.usage)
                 for choice in chunk.choices or ():
                     if not hasattr(choice, "delta"):
                         raise TypeError("a choice without a delta")
                     if choice.index == 0:
-                        parts.append(_text(choice.delta.content))
-                        size += len(parts[-1])
-                        finish = choice.finish_reason or finish
-                if size > 60 * endpoint.max_tokens:
-                    raise TooLong(f"{size:,} characters")
-        if finish not in FINISHES:
-            raise Failed("cut stream" if finish is None else "not the protocol", True)
-        text = "".join(parts)
-        text.encode()  # a lone surrogate is no text
-        return Answer(
-            text.replace(self._key, HIDDEN) if self._key != "none" else text, finish, tokens
-        )
+                        received.add(choice, choice.delta.content)
+                if received.characters > 60 * self._endpoint.max_tokens:
+                    raise TooLong(f"{received.characters:,} characters")
+        seen = stream.response.extensions[SEEN]
+        if seen.plain:  # JSON though a stream was asked for
+            received.add_json(seen.plain)
+        elif seen.size and not events:
+            raise ValueError("a page, or the like")
+        return self._without_key(received.answer(whole=seen.done or bool(seen.plain)))
+
+    def _without_key(self, answer: Answer) -> Answer:
+        hidden = self._key != "none" and self._key in answer.text
+        return replace(answer, text=answer.text.replace(self._key, HIDDEN)) if hidden else answer
 
     def _refused(self, error: openai.APIStatusError) -> Failed:
         code = error.status_code
         transient = code in (408, 409, 425, 429) or code >= 500
-        detail = f"{code}: {self._shown(_message(error))}"
+        detail = f"{code}: {self._shown(_message(error))}{self._remedy(code, _message(error))}"
         failed = Failed(f"HTTP {code}", transient, detail, free=code < 500 or code in (502, 503))
         try:
             failed.wait = max(0.0, float(error.response.headers.get("retry-after", 0)))
         except ValueError:
             failed.wait = 0.0
         return failed
+
+    def _remedy(self, code: int, message: str) -> str:
+        """What to set where a server refuses a field of the request and names it."""
+        if code not in (400, 422):
+            return ""
+        if self._endpoint.length_field == "max_tokens" and "max_completion_tokens" in message:
+            return "; set LENGTH_FIELD = 'max_completion_tokens'"
+        named = [name for name in reversed(OPTIONAL) if name in message]
+        named = ["stream_options"] if "stream_options" in named else named
+        return f"; LEAVE_OUT = ({named[0]!r},) doesn't send it" if named else ""
 
     def _shown(self, message: object) -> str:
         """A server's words as one short line: the key taken out, nothing that moves a cursor."""
@@ -243,17 +269,3 @@ def _message(error: openai.APIStatusError) -> str:
     if isinstance(body, dict) and isinstance(body.get("error"), dict):
         found = body["error"].get("message")
     return found if isinstance(found, str) else json.dumps(body, default=str)[:300] if body else ""
-
-
-def _text(content: object) -> str:
-    if content is None:
-        return ""
-    if not isinstance(content, str):
-        raise TypeError(f"content is {type(content).__name__}")
-    return content
-
-
-def _tokens(usage: object) -> int:
-    """What a chunk says the question and answer cost; 0 where it says nothing sensible."""
-    total = getattr(usage, "total_tokens", None)
-    return total if isinstance(total, int) and not isinstance(total, bool) and total > 0 else 0

@@ -1,19 +1,25 @@
-"""An answer as tasks: split at the template's headings, each part a task or the reason why it is none."""
+"""An answer as tasks: each part a task or the reason why it is none; what the model thought before is left out."""
 
 import regex
 
 from polylm_jax.corpus.instructions import refusals
+from polylm_jax.corpus.instructions.answers import FILTERED, LENGTH
+from polylm_jax.corpus.instructions.headings import Part, groups
 from polylm_jax.corpus.instructions.prompts import ASKED
-from polylm_jax.corpus.instructions.task import NO_INPUT, Task
+from polylm_jax.corpus.instructions.task import Task
+from polylm_jax.text.instruction_words import FIELDS, NO_INPUT, bare, is_no_input
 
-FIELDS = ("instruction", "input", "output")
-# "4. Instruction: ...", as some models write it: "**4. Instruction:** ...".
-HEADING = regex.compile(
-    r"^[ \t*_#>]*(\d{1,3})[ \t]*[.)．。][ \t*_]*(Instruction|Input|Output)[ \t*_]*[:：][*_]*[ \t]*",
-    regex.MULTILINE | regex.IGNORECASE,
-)
 EMPTY, REFUSED, NO_TASK = "empty answer", "refusal", "no task in the template"
-LENGTH, FILTERED = "cut off at the token limit", "stopped by the endpoint's filter"
+THOUGHT = "reasoning that came to no answer"
+CUT_OFF, STOPPED = "cut off at the token limit", "stopped by the endpoint's filter"
+# Where a model's reasoning begins and ends, by whose template it is.
+_OPENS = regex.compile(r"\s*(?:<(?:think|thinking|thought|reasoning|seed:think)>|\[THINK\]|◁think▷)", regex.IGNORECASE)  # fmt: skip
+_OPENS_WITHIN = regex.compile(_OPENS.pattern.replace("\\s*", "", 1), regex.IGNORECASE)
+_CLOSES = regex.compile(
+    r"</(?:think|thinking|thought|reasoning|seed:think)>|\[/THINK\]|◁/think▷"
+    r"|<\|channel\|>final<\|message\|>|<\|END_THINKING\|>",
+    regex.IGNORECASE,
+)
 MORE, ORDER = "more tasks than asked for", "numbering out of order"
 MISSING = "a part of the task is missing"
 TWICE = "a part of the task comes twice"
@@ -26,18 +32,20 @@ def parse(text: str, finish: str = "stop") -> list[Parsed]:
 
     finish: why the model ended: 'length' costs the answer its last task (paper, appendix A).
     """
-    if finish == "content_filter":
-        return [(None, FILTERED)]
-    if not text.strip():
-        return [(None, EMPTY)]
-    groups = _grouped(text)
-    if not groups:
-        return [(None, REFUSED if refusals.is_one(text) else NO_TASK)]
+    if finish == FILTERED:
+        return [(None, STOPPED)]
+    said = _said(text)
+    if not said:
+        reason = THOUGHT if text.strip() else EMPTY
+        return [(None, CUT_OFF if finish == LENGTH else reason)]
+    tasks = groups(said)
+    if not tasks:
+        return [(None, REFUSED if refusals.is_one(said) else NO_TASK)]
     found, before = [], 0
-    for place, (number, parts) in enumerate(groups):
-        last = place == len(groups) - 1
-        if last and finish == "length":
-            found.append((None, LENGTH))
+    for place, (number, parts) in enumerate(tasks):
+        last = place == len(tasks) - 1
+        if last and finish == LENGTH:
+            found.append((None, CUT_OFF))
         elif number <= before:
             found.append((None, ORDER))
         elif place >= ASKED:
@@ -50,12 +58,13 @@ def parse(text: str, finish: str = "stop") -> list[Parsed]:
 
 def parse_translation(text: str, keep: bool, original: Task) -> Parsed:
     """The translated seed in an answer; its input and output are the original's if `keep`."""
-    groups = _grouped(text)
-    if not groups:
-        return None, REFUSED if refusals.is_one(text) else NO_TASK
-    if len(groups) > 1:
+    said = _said(text)
+    tasks = groups(said)
+    if not tasks:
+        return None, REFUSED if refusals.is_one(said) else NO_TASK
+    if len(tasks) > 1:
         return None, MORE
-    parts = groups[0][1]
+    parts = tasks[0][1]
     if keep:
         parts = [p for p in parts if p[0] == "instruction"]
         parts += [("input", original.input or NO_INPUT), ("output", original.output)]
@@ -65,21 +74,22 @@ def parse_translation(text: str, keep: bool, original: Task) -> Parsed:
     return task, reason
 
 
-def _grouped(text: str) -> list[tuple[int, list[tuple[str, str]]]]:
-    """[(number, [(field, content)])]: a new group where a number or an instruction begins."""
-    marks = [*HEADING.finditer(text)]
-    ends = [mark.start() for mark in marks[1:]] + [len(text)]
-    groups: list[tuple[int, list]] = []
-    for mark, end in zip(marks, ends):
-        number, field = int(mark[1]), mark[2].lower()
-        content = text[mark.end() : end].strip()
-        if not groups or number != groups[-1][0] or field == "instruction":
-            groups.append((number, []))
-        groups[-1][1].append((field, content))
-    return groups
+def _said(text: str) -> str:
+    """What an answer says once the model has thought, with plain line ends.
+
+    A model's reasoning stands before all else, opened by the answer or by the prompt's template.
+    """
+    text = text.replace("\r\n", "\n")
+    opened = _OPENS.match(text)
+    ends = [mark.end() for mark in _CLOSES.finditer(text)]
+    if ends and (opened or not _OPENS_WITHIN.search(text)):
+        text = text[ends[-1] :]
+    elif opened:
+        return ""
+    return text.strip()
 
 
-def _task(parts: list[tuple[str, str]]) -> Parsed:
+def _task(parts: list[Part]) -> Parsed:
     names = [name for name, _ in parts]
     if len(set(names)) != len(names):
         return None, TWICE
@@ -92,8 +102,8 @@ def _task(parts: list[tuple[str, str]]) -> Parsed:
         return None, "the input is empty"
     if not fields["output"]:
         return None, "the output is empty"
-    if fields["output"].strip(".").lower() == NO_INPUT:
+    if bare(fields["output"]) == bare(NO_INPUT):
         return None, "the output is empty"
-    if fields["input"].strip('.*"').lower() == NO_INPUT:
+    if is_no_input(fields["input"]):
         fields["input"] = ""
     return Task(**fields), ""

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from polylm_jax.corpus.instructions.task import NO_INPUT, Task
+from polylm_jax.corpus.instructions.task import Task
 from polylm_jax.languages.registry import Language
+from polylm_jax.text.instruction_words import NO_INPUT
 
 EXAMPLES = 3
 ASKED = 17  # more; the paper's 20 are counted with the examples

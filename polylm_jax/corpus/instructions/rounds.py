@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from polylm_jax.corpus.instructions import checks, parsing, prompts
-from polylm_jax.corpus.instructions.endpoint import HIDDEN, Answer, Client, Failed
+from polylm_jax.corpus.instructions.answers import FILTERED, LENGTH, Answer, Failed
+from polylm_jax.corpus.instructions.endpoint import HIDDEN, Client
 from polylm_jax.corpus.instructions.journal import Journal
 from polylm_jax.corpus.instructions.spending import CapReached
 from polylm_jax.corpus.instructions.state import LanguageState
@@ -20,6 +21,7 @@ from polylm_jax.errors import InputError
 TRANSLATIONS = (0.0, 0.7, 1.0)  # temperature of each attempt at a seed
 FATAL = ("HTTP 401", "HTTP 403", "HTTP 404")  # key, rights, name: nothing else will be answered
 GIVE_UP = 8  # questions in a row without an answer
+BARREN_ROUNDS = 2  # of a language, answered without one task for the pool: more would give no other
 KEY_CAME_BACK = "the endpoint's key in the answer"
 
 
@@ -86,6 +88,8 @@ class Rounds:
         for number in range(1, self._plan.rounds + 1):
             if not self.stopped or state.answers:
                 await self._round(state, number, examples, checker)
+            if state.barren(number) and number >= BARREN_ROUNDS:
+                return
 
     async def _round(self, state, number: int, examples: list[Task], checker) -> None:
         before = state.before(number)
@@ -211,8 +215,8 @@ def translated(answer: Answer, seed: Seed, checker: checks.Checker) -> tuple[Tas
     """The seed task in an answer, or None and the reason why there is none."""
     if HIDDEN in answer.text:
         return None, KEY_CAME_BACK
-    if answer.finish != "stop":
-        return None, parsing.LENGTH if answer.finish == "length" else parsing.FILTERED
+    if answer.finish in (LENGTH, FILTERED):
+        return None, parsing.CUT_OFF if answer.finish == LENGTH else parsing.STOPPED
     task, reason = parsing.parse_translation(answer.text, seed.keep, seed.task)
     if task and (reason := checker.defect(task)):
         return None, reason

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import httpx
@@ -38,17 +38,21 @@ def self_instruct(
     plan: Plan | None = None,
     cap: Cap | None = None,
     limits: checks.Limits | None = None,
+    new_languages: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Makes instruction data: seeds, translations, rounds of prompts, checks, a file per language.
 
     endpoint: the model. pool: the folder of all that is made; a start goes on where the last ended.
     languages: any that `polylm_jax.languages.registry` knows. seed_tasks: a file, '' for the project's own.
     plan: rounds and prompts. cap: what all starts together may cost. limits: words of a task's parts.
+    new_languages: code -> (English name, own name, script) of what the project doesn't know yet.
 
     Raises InputError for bad input, and for an endpoint that gives no answers; nothing is lost then.
     """
     plan, cap, limits = plan or Plan(), cap or Cap(), limits or checks.Limits()
     endpoint.key()
+    for code, described in (new_languages or {}).items():
+        _register(code, described)
     states = [LanguageState(language) for language in _languages(languages)]
     seeds = load_seeds(seed_tasks)
     settings = _settings(endpoint, seeds, plan.check(), limits)
@@ -165,6 +169,30 @@ class _Run:
                 f"MODEL = {self._endpoint.model!r} translated fewer than {prompts.EXAMPLES} seed "
                 f"tasks into {', '.join(poor)}: card.md says why; try another model."
             )
+        if barren := [state for state in self._states if state.barren(self._plan.rounds)]:
+            raise InputError(_barren(self._endpoint.model, barren))
+
+
+def _barren(model: str, states: Sequence[LanguageState]) -> str:
+    """The sentence about languages whose rounds gave the pool nothing, with the commonest reason."""
+    told = []
+    for state in states:
+        (reason, times), *_ = state.reasons.most_common(1) or [("no task in them", 0)]
+        answers = sum(one.answers for one in state.rounds.values())
+        told.append(f"{state.language.code}: {answers} answers, {times:,} times {reason!r}")
+    return (
+        f"MODEL = {model!r} gave no task for the pool ({'; '.join(told)}): card.md has all reasons "
+        "and journal.jsonl the answers; try another model, or more ANSWER_TOKENS where they are cut off."
+    )
+
+
+def _register(code: str, described: Sequence[str]) -> None:
+    if isinstance(described, str) or len(described) != 3:
+        raise InputError(
+            f"NEW_LANGUAGES[{code!r}] = {described!r}: give its English name, its own name and its "
+            "script by ISO 15924, as ('Swahili', 'Kiswahili', 'Latn')."
+        )
+    known_languages.register(known_languages.Language(code, *described))
 
 
 def _languages(codes: Sequence[str]) -> list[known_languages.Language]:
@@ -178,8 +206,7 @@ def _settings(endpoint: Endpoint, seeds: Sequence[Seed], plan: Plan, limits) -> 
     """What decides what is asked and what is taken. Languages, rounds, caps may change."""
     return {
         "model": endpoint.model,
-        "temperature": endpoint.temperature,
-        "top_p": endpoint.top_p,
+        **{name: _sent(endpoint, name) for name in ("temperature", "top_p")},
         "max_tokens": endpoint.max_tokens,
         "prompts": plan.prompts,
         "first": plan.first,
@@ -187,6 +214,10 @@ def _settings(endpoint: Endpoint, seeds: Sequence[Seed], plan: Plan, limits) -> 
         "limits": asdict(limits),
         "seed_tasks": [seed.id for seed in seeds],
     }
+
+
+def _sent(endpoint: Endpoint, name: str) -> object:
+    return "the endpoint's own" if name in endpoint.leave_out else getattr(endpoint, name)
 
 
 def _folder(pool: str) -> pathlib.Path:

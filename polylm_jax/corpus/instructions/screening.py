@@ -22,6 +22,7 @@ SPECIAL = regex.compile(
     r"|</?s>|<(?:pad|unk|bos|eos|mask|cls|sep|eop|eod|sop)>"
     r"|<(?:start|end)_of_\w{1,30}>|<extra_id_\d+>|<unused\d+>|<0x[0-9A-Fa-f]{2}>"
     r"|\[/?INST\]|<</?SYS>>|\[(?:CLS|SEP|PAD|MASK|UNK|BOS|EOS|gMASK)\]"
+    r"|</?think(?:ing)?>|\[/?THINK\]|◁/?think▷"  # a model's reasoning
     r"|\u2581"  # SentencePiece's own space
     r"|^\s*#{2,4}\s*(?:Instruction|Response|Input|Output|Human|Assistant|User|System)\b\s*:?"
     r"|^(?:Human|Assistant):\s",

@@ -62,6 +62,11 @@ class LanguageState:
         """The pool as a round finds it."""
         return [task for at, task in self.tasks if at < number]
 
+    def barren(self, number: int) -> bool:
+        """Whether rounds up to `number` were answered and gave the pool no task."""
+        answered = any(one.answers for at, one in self.rounds.items() if at <= number)
+        return answered and not self.tasks
+
     def usable_seeds(self, seeds: list[Seed]) -> list[Task]:
         """The seed tasks in this language, in the order of the file."""
         return [task for seed in seeds if (task := self.seeds.get(seed.id))]

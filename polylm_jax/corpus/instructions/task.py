@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from polylm_jax.corpus.instructions import screening
 from polylm_jax.errors import InputError
+from polylm_jax.text.instruction_words import is_no_input
 
-NO_INPUT = "<noinput>"  # how prompts and answers write that there is none
 SEED_TASKS = pathlib.Path(__file__).with_name("seed_tasks.jsonl")
 
 
@@ -95,6 +95,6 @@ def _seed(number: int, found: object, path: str) -> Seed:
         if reason := screening.unsafe(value):
             raise InputError(f"{where}: {name!r} has {reason}; take it out.")
         fields[name] = value.strip()
-    if fields["input"] == NO_INPUT:
+    if is_no_input(fields["input"]):
         fields["input"] = ""
     return Seed(str(found.get("id", number)), Task(**fields), bool(found.get("keep", False)))
