@@ -1,8 +1,10 @@
 """Instruction data in many languages, written by a model, as MultiAlpaca was made.
 
+answers    One answer as endpoints send it, in pieces or as plain JSON, and why it ended
 card       The card of a pool: counts per language and round, why tasks were refused, what it cost
 checks     What a task must be to come into the pool
 endpoint   An endpoint that speaks OpenAI's chat protocol
+headings   The headings of an answer, however models write them
 journal    The journal of a pool
 likeness   How alike instructions are
 parsing    An answer as tasks
@@ -12,6 +14,7 @@ refusals   How models refuse, in the languages that they are asked in
 rounds     The rounds: seeds into each language, then prompts of 2 seeds and 1 task of the pool
 run        `run.py self_instruct`
 screening  What no text may hold that a model has sent
+spoken     Which language a task and its output are in
 spending   What requests cost, in requests and tokens, and the cap that no request may break
 state      What a pool knows of one language: its seeds, its tasks, and how far its rounds have come
 task       A task: an instruction, an input that may be missing, and an output
