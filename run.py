@@ -113,7 +113,12 @@ def configure(files: list[str], overrides: list[str], search_paths: Iterable[str
     with explained("", vocabulary), imports_kept_quiet():
         gin.parse_config_files_and_bindings(files, None, finalize_config=False)
         leave_gpus()
-    statements = GinStatements(["", *map(str, folders)], ours=str(REPO / "gin_configs"))
+    statements = GinStatements(
+        gin.config_parser,
+        gin.config._FILE_READERS,
+        ["", *map(str, folders)],
+        ours=str(REPO / "gin_configs"),
+    )
     for file in files:
         statements.read(file)
     used = {"/".join(ref.scopes) for ref in gin.config.iterate_references(bindings())}

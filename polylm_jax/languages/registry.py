@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum, isfinite
 
-from polylm_jax import scripts
 from polylm_jax.errors import InputError, nearest
+from polylm_jax.languages import scripts
 from polylm_jax.languages.shares import BY_HAND, Shares, told
 
 CODE = "code"

@@ -8,7 +8,7 @@ import unicodedata
 
 import regex
 
-from polylm_jax.scripts import unspaced_characters
+from polylm_jax.languages.scripts import unspaced_characters
 
 _UNSPACED = unspaced_characters() + "ー々〆"
 # A run of letters, digits and their marks; one of an unspaced script is cut into graphemes.

@@ -2,13 +2,14 @@
 
 Gin keeps the last value of a name and takes any macro, used or not; so a typo in `SAVE_EVERY = 5`
 trains on with the recipe's value, and so does a line that stands before the `include` that sets it
-again. Gin's parser is used as it is and imported on use.
+again. Gin's own parser is handed in by who reads the files.
 """
 
 import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import NamedTuple
 
 from polylm_jax.errors import InputError, nearest
@@ -27,6 +28,8 @@ class GinStatements:
     """What the files set, in their order.
 
     Args:
+        parser: the module `gin.config_parser`.
+        readers: gin's (open, whether it is there) of each place that files may be in.
         search_paths: where gin looks for files.
         ours: a folder whose files may set macros that nothing uses, since they are pieces.
 
@@ -34,8 +37,15 @@ class GinStatements:
         lost: a sentence for each value that a later line replaces without having been asked to.
     """
 
-    def __init__(self, search_paths: Sequence[str], ours: str = ""):
+    def __init__(
+        self,
+        parser: ModuleType,
+        readers: Sequence[tuple[Callable, Callable]],
+        search_paths: Sequence[str],
+        ours: str = "",
+    ):
         self.lost: list[str] = []
+        self._parser, self._readers = parser, readers
         self._search_paths, self._ours = search_paths, ours
         self._macros: dict[str, str] = {}  # macro that has to be used -> where it is set
         self._used: set[str] = set()
@@ -49,16 +59,14 @@ class GinStatements:
 
     def read_text(self, where: str, text: str, must_use: bool = True) -> dict[str, Setting]:
         """The same for a text; `where` is what sentences call it."""
-        from gin import config_parser
-
         mine: dict[str, Setting] = {}
         all_set: dict[str, Setting] = {}
-        for statement in config_parser.ConfigParser(io.StringIO(text), self._delegate()):
-            if isinstance(statement, config_parser.IncludeStatement):
+        for statement in self._parser.ConfigParser(io.StringIO(text), _Delegate()):
+            if isinstance(statement, self._parser.IncludeStatement):
                 for name, later in (inner := self.read(statement.filename)).items():
                     self._note_lost(name, mine.pop(name, later), later)
                 all_set |= inner
-            elif isinstance(statement, config_parser.BindingStatement):
+            elif isinstance(statement, self._parser.BindingStatement):
                 name, place = _name(statement), f"{where}, line {statement.location.line_num}"
                 setting = Setting(place, statement.value)
                 self._note_lost(name, mine.get(name, setting), setting)
@@ -87,27 +95,23 @@ class GinStatements:
 
     def _open(self, file: str) -> tuple[str, str]:
         """(the path that gin finds, its text)."""
-        from gin.config import _FILE_READERS
-
         for folder in self._search_paths if not os.path.isabs(file) else [""]:
             path = os.path.join(folder, file)
-            for reader, is_there in _FILE_READERS:
+            for reader, is_there in self._readers:
                 if is_there(path):
                     with reader(path) as opened:
                         return path, opened.read()
         raise InputError(f"There is no gin file {file!r}.")
 
-    def _delegate(self):
-        from gin import config_parser
 
-        class Delegate(config_parser.ParserDelegate):
-            def configurable_reference(self, scoped_configurable_name, evaluate):
-                return _Reference(f"@{scoped_configurable_name}{'()' if evaluate else ''}")
+class _Delegate:
+    """What gin's parser makes of references: here what is written."""
 
-            def macro(self, scoped_name):
-                return _Reference(f"%{scoped_name}")
+    def configurable_reference(self, scoped_configurable_name: str, evaluate: bool) -> str:
+        return _Reference(f"@{scoped_configurable_name}{'()' if evaluate else ''}")
 
-        return Delegate()
+    def macro(self, scoped_name: str) -> str:
+        return _Reference(f"%{scoped_name}")
 
 
 class _Reference(str):

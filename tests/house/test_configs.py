@@ -109,7 +109,7 @@ def test_a_recipe_serves_its_modes(path):
 
 def demand(mode: str, whole, given) -> None:
     """Refuses what the mode reaches and nobody has set."""
-    assert [*run.reached(mode, run.MODES[mode], whole, given)]
+    assert [*run.reached(mode, whole, given)]
 
 
 def configured(dotted: str) -> bool:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polylm_jax import scripts
 from polylm_jax.errors import InputError
 from polylm_jax.languages import registry as languages
+from polylm_jax.languages import scripts
 from polylm_jax.languages.registry import (
     CODE,
     LANGUAGES,
