@@ -19,7 +19,7 @@ def array(shape, dtype=np.float32, seed=0):
 
 
 def digest(values):
-    running = digests.Running(values.shape)
+    running = digests.Running(values.shape, values.dtype)
     running.add((0,) * values.ndim, values)
     return running.text
 
@@ -29,7 +29,8 @@ def digest(values):
 def test_devices_and_numpy_agree(shape, dtype):
     values = array(shape, dtype)
     sums = np.asarray(jax.jit(digests.device_sums)(values))
-    assert digest(values) == f"{sums[0]:08x}{sums[1]:08x}"
+    assert digest(values).endswith(f" {sums[0]:08x}{sums[1]:08x}")
+    assert digests.shape_of(digest(values)) == shape
 
 
 @pytest.mark.parametrize("axes", [("a",), (None, "b"), ("b", None, "a"), (None, None, ("a", "b"))])
@@ -39,7 +40,7 @@ def test_shards_give_the_digest_of_the_whole(axes):
     placed = jax.device_put(values, NamedSharding(mesh, PartitionSpec(*axes)))
     assert digests.of({"x": [placed]}) == {"x.0": digest(values)}
     sums = np.asarray(digests._on_devices(placed))
-    assert f"{sums[0]:08x}{sums[1]:08x}" == digest(values)
+    assert digest(values) == f"float32 [8, 8, 16] {sums[0]:08x}{sums[1]:08x}"
 
 
 @settings(max_examples=40, deadline=None)
@@ -49,7 +50,7 @@ def test_blocks_in_any_order_give_the_digest_of_the_whole(data):
     chunk = tuple(data.draw(st.integers(1, n)) for n in shape)
     values = array(shape)
     counts = [-(-n // c) for n, c in zip(shape, chunk, strict=True)]
-    running = digests.Running(shape)
+    running = digests.Running(shape, values.dtype)
     for index in data.draw(st.permutations(list(np.ndindex(*counts)))):
         start = tuple(i * c for i, c in zip(index, chunk, strict=True))
         running.add(start, values[tuple(slice(s, s + c) for s, c in zip(start, chunk))])
