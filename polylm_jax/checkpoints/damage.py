@@ -6,9 +6,13 @@
 import contextlib
 import hashlib
 import json
+import pathlib
+import shlex
+import sys
 from collections.abc import Iterator, Mapping
 
 import jax
+from etils import epath
 
 from polylm_jax.errors import InputError
 
@@ -20,15 +24,53 @@ ELSEWHERE = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "PERMISSION_DENIED", "UNAUTHENT
 class DamagedCheckpoint(InputError):
     """A committed checkpoint whose files aren't what was saved.
 
-    folder: of the checkpoint. why: what was seen. remedy: what to do instead of restoring its files.
+    folder: of the checkpoint. why: what was seen. flag: what takes the next older one in its place,
+    with its step for {step}.
     """
 
-    def __init__(self, folder: object, why: str, remedy: str = ""):
-        otherwise = f", or {remedy}" if remedy else ""
+    def __init__(self, folder: object, why: str, flag: str = "--step={step}"):
+        step = older(epath.Path(folder))
+        otherwise = f", or go on from step {step}, the next older one that opens: " if step else ""
         super().__init__(
-            f"checkpoint {folder} is damaged ({why}): restore that folder from a copy{otherwise}."
+            f"checkpoint {folder} is damaged ({why}): restore that folder from a copy"
+            f"{otherwise}{command(flag.format(step=step)) if step else '.'}"
         )
         self.folder, self.why = str(folder), why
+
+
+@contextlib.contextmanager
+def advising(flag: str) -> Iterator[None]:
+    """A DamagedCheckpoint inside names this flag."""
+    try:
+        yield
+    except DamagedCheckpoint as error:
+        raise DamagedCheckpoint(error.folder, error.why, flag) from error
+
+
+def older(folder: epath.Path) -> int | None:
+    """The step of the next older checkpoint beside one that opens; its arrays aren't read."""
+    beside = folder.parent.iterdir() if folder.parent.exists() else ()
+    steps = [int(place.name) for place in beside if place.name.isdigit()]
+    below = sorted((s for s in steps if s < int(folder.name)), reverse=True)
+    return next((step for step in below if _opens(folder.parent / str(step))), None)
+
+
+def _opens(folder: epath.Path) -> bool:
+    try:
+        items = opened((folder / "progress" / "metadata").read_bytes()).get("digests") or ["params"]
+        for item in items:
+            json.loads((folder / item / "_METADATA").read_bytes())
+            if not (folder / item / "manifest.ocdbt").stat().length:
+                return False
+    except Exception:  # noqa: BLE001 -- whatever is wrong with it
+        return False
+    return True
+
+
+def command(flag: str) -> str:
+    """This process's command with one more flag."""
+    known = pathlib.Path(sys.argv[0]).name == "run.py"
+    return f"`python run.py {shlex.join([*sys.argv[1:], flag])}`" if known else flag
 
 
 def sealed(fields: Mapping) -> dict:
