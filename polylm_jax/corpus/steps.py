@@ -9,7 +9,7 @@ from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 from datatrove.pipeline.filters.base_filter import BaseFilter
 
-from polylm_jax.corpus import characters, pairs, personal_data, repairs, rules
+from polylm_jax.corpus import broken_files, characters, pairs, personal_data, repairs, rules, tally
 from polylm_jax.corpus.decontamination import Benchmark, index_of
 from polylm_jax.corpus.language_id import Identifier
 from polylm_jax.corpus.tally import Tally, merged
@@ -184,8 +184,8 @@ class CountKept(PipelineStep):
 class CheckSources:
     """Stops the run where a source gave nothing: a wrong encoding, a wrong field's name."""
 
-    def __init__(self, sources: Sequence[str], counts: str):
-        self.sources, self.counts = tuple(sources), counts
+    def __init__(self, sources: Sequence[str], counts: str, max_broken: float):
+        self.sources, self.counts, self.max_broken = tuple(sources), counts, max_broken
 
     def __call__(self, data=None, rank: int = 0, world_size: int = 1) -> None:
         counts, _ = merged(pathlib.Path(self.counts))
@@ -202,6 +202,10 @@ class CheckSources:
                     f"SOURCES[{source!r}] gave no document ({why or 'its files are empty'}): give "
                     "UTF-8, and the field that holds the text as 'text'."
                 )
+            broken_files.check(counts, source, self.max_broken)
+        said = broken_files.told(tally.broken_files(pathlib.Path(self.counts)))
+        if said:
+            print(said, flush=True)
 
 
 class SaveTally(PipelineStep):
