@@ -67,9 +67,9 @@ def test_a_wanted_language_that_no_detector_knows_is_refused(registered, tmp_pat
 
 def test_a_script_that_is_none_is_refused(registered, tmp_path):
     toy_corpus.write_jsonl(tmp_path / "a.jsonl", [{"text": HINDI[0]}])
-    registry.register(Language("mr", "Marathi", "मराठी", "Devanagiri"))
-    with pytest.raises(InputError, match="script 'Devanagiri' isn't known"):
-        toy_corpus.clean(tmp_path, {"a": "a.jsonl"}, languages=("en", "mr"))
+    registry.register(Language("xx", "Private", "Private", "Qaaa"))
+    with pytest.raises(InputError, match="script 'Qaaa' has no characters"):
+        toy_corpus.clean(tmp_path, {"a": "a.jsonl"}, languages=("en", "xx"))
 
 
 @pytest.mark.parametrize(
