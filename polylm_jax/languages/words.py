@@ -8,9 +8,7 @@ import unicodedata
 
 import regex
 
-from polylm_jax.languages.scripts import unspaced_characters
-
-_UNSPACED = unspaced_characters() + "ー々〆"
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}ー々〆\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 # A run of letters, digits and their marks; one of an unspaced script is cut into graphemes.
 _RUN = regex.compile(rf"(?V1)[[\w]&&[{_UNSPACED}\p{{M}}]]+|[[\w]--[_{_UNSPACED}]]+")
 _UNSPACED_START = regex.compile(rf"(?V1)[{_UNSPACED}]")
