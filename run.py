@@ -10,11 +10,13 @@ import io
 import os
 import pathlib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from polylm_jax.errors import InputError, nearest
-from polylm_jax.runtime import command_line, huge_pages, names
+from polylm_jax.runtime import command_line, huge_pages, names, parameter_types
 from polylm_jax.runtime.gin_errors import explained, misspelt
+from polylm_jax.runtime.gin_statements import GinStatements
+from polylm_jax.runtime.parameter_types import Later
 from polylm_jax.runtime.stderr import imports_kept_quiet
 from polylm_jax.runtime.tensorflow_devices import leave_gpus
 
@@ -39,6 +41,8 @@ MODES = {
 }
 # Modes of steps whose memory comes and goes.
 COMPUTING = {"train", "finetune", "evaluate", "generate", "serve"}
+# What people write for True and False; gin takes Python's words alone.
+BARE = {word: str(value) for word, value in parameter_types.WORDS.items() if word.isalpha()}
 REPO = pathlib.Path(__file__).resolve().parent
 
 
@@ -90,26 +94,43 @@ def remote_text(path: str) -> io.StringIO | None:
     return None if text is None else io.StringIO(text.decode("utf-8"))
 
 
-def configure(files: list[str], overrides: list[str], search_paths: Iterable[str]) -> None:
-    """Reads the files, then the overrides. Gin would take a misspelled macro or scope in silence."""
+def configure(files: list[str], overrides: list[str], search_paths: Iterable[str]) -> list[str]:
+    """Reads the files, then the overrides. Gin would take a misspelled macro or scope in silence.
+
+    Returns a sentence for each value of a file that a later line replaces by the way.
+    """
     import gin
 
     # Gin also looks into Python packages, and breaks over a folder that looks like one.
     del gin.config._FILE_READERS[1:]
     gin.config.register_file_reader(remote_text, lambda path: remote_text(path) is not None)
-    for folder in [REPO, REPO / "gin_configs", *search_paths]:
-        gin.add_config_file_search_path(str(folder))
+    beside = [os.path.dirname(file) for file in files if "://" not in file]
+    folders = [REPO, REPO / "gin_configs", *search_paths, *beside]
+    for folder in map(str, folders):
+        gin.add_config_file_search_path(folder)
+    # For modules that a user's gin file imports: first what `python -m` has, then beside the file.
+    sys.path += [folder for folder in (os.getcwd(), *beside) if folder not in sys.path]
     with explained("", vocabulary), imports_kept_quiet():
         gin.parse_config_files_and_bindings(files, None, finalize_config=False)
         leave_gpus()
+    statements = GinStatements(
+        gin.config_parser,
+        gin.config._FILE_READERS,
+        ["", *map(str, folders)],
+        ours=str(REPO / "gin_configs"),
+    )
+    for file in files:
+        statements.read(file)
     used = {"/".join(ref.scopes) for ref in gin.config.iterate_references(bindings())}
     for override in overrides:
-        name = override.partition(" = ")[0]
+        name, _, value = override.partition(" = ")
         if scope(name) and scope(name) not in used | set(bindings()):
             hint = nearest(scope(name), used)
             raise InputError(f"--gin.{name}: the gin files have no {scope(name)!r}.{hint}")
         with explained(f"--gin.{override.replace(' = ', '=', 1)}: ", vocabulary):
-            gin.parse_config(override)
+            line = f"{name} = {BARE.get(value.strip().lower(), value)}"
+            gin.parse_config(line)
+            statements.read_text("the command line", line)
     references = [*gin.config.iterate_references(known := bindings())]
     for name in ["/".join(ref.scopes) for ref in references if ref.selector == "gin.macro"]:
         if name not in known:
@@ -118,6 +139,8 @@ def configure(files: list[str], overrides: list[str], search_paths: Iterable[str
     for name in known:
         if scope(name) and scope(name) not in used and (other := misspelt(scope(name), used)):
             raise InputError(f"{name} is set and nothing uses it. Did you mean {other!r}?")
+    statements.refuse_unused()
+    return statements.lost
 
 
 def scope(name: str) -> str:
@@ -125,17 +148,24 @@ def scope(name: str) -> str:
     return name.rpartition("/")[0] if "." in name else name
 
 
-def demand(mode: str, function: Callable, given: Iterable[str]) -> None:
-    """Refuses what `function` reaches and nobody has set; `gin.finalize` would ask for all modes."""
+def reached(
+    mode: str, function: Callable, given: Iterable[str]
+) -> Iterator[tuple[str, Callable, dict[str, object]]]:
+    """What a mode's call will call: (scoped name, function or class, parameter -> bound value).
+
+    Raises InputError for what it needs and nobody has set; `gin.finalize` would ask for all modes.
+    """
     import gin
 
     seen = set()
 
-    def visit(scopes: list[str], selector: str, wrapped: Callable, given: Iterable[str]) -> None:
+    def visit(scopes: list[str], selector: str, wrapped: Callable, given: Iterable[str]):
         if (key := "/".join([*scopes, selector])) in seen:
             return
         seen.add(key)
         macro, bound = selector == "gin.macro", gin.get_bindings(key, resolve_references=False)
+        if not macro:
+            yield key, wrapped, {name: bound[name] for name in bound if name not in given}
         for parameter in inspect.signature(wrapped).parameters.values():
             value = bound.get(parameter.name, parameter.default)
             name = "/".join(scopes) if macro else f"{key}.{parameter.name}"
@@ -148,9 +178,40 @@ def demand(mode: str, function: Callable, given: Iterable[str]) -> None:
                 if reference.evaluate and repr(reference) != "%gin.REQUIRED":
                     target = reference.configurable
                     inner = reference.scopes or ([] if macro else scopes)
-                    visit(inner, target.selector, target.wrapped, ())
+                    yield from visit(inner, target.selector, target.wrapped, ())
 
-    visit([], gin.config._inverse_lookup(function).selector, function, given)
+    yield from visit([], gin.config._inverse_lookup(function).selector, function, given)
+
+
+def settled(value: object) -> object:
+    """A bound value with its macros filled in; what a call will make stands in it as `Later`."""
+    import gin
+
+    if isinstance(value, gin.config.ConfigurableReference):
+        if value.selector == "gin.macro":
+            return settled(gin.query_parameter(f"%{'/'.join(value.scopes)}"))
+        made = value.configurable.wrapped
+        return Later(made if inspect.isclass(made) else None) if value.evaluate else made
+    if isinstance(value, dict):
+        return {settled(key): settled(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(settled, value))
+    return value
+
+
+def check_types(mode: str, function: Callable, given: Iterable[str]) -> None:
+    """Refuses a bound value that its parameter's annotation doesn't take, before anything is called."""
+    import gin
+
+    for key, wrapped, bound in [*reached(mode, function, given)]:
+        hints = parameter_types.annotations(wrapped)
+        for name, value in bound.items():
+            said = repr(value)[1:] if repr(value).startswith("%") else f"{key}.{name}"
+            said = said.replace("polylm_jax.", "")
+            whole = settled(value)
+            fitted = parameter_types.checked(said, whole, hints.get(name, object))
+            if fitted is not whole:
+                gin.bind_parameter(f"{key}.{name}", fitted)
 
 
 def reconfigured(
@@ -161,15 +222,18 @@ def reconfigured(
 
     gin.clear_config()
     configure(files, [*overrides, *lines], filter(None, search_paths.split(",")))
+    function = names.find(dotted)
+    check_types(function.__name__, function, ())
     resolved = gin.config_str()
-    return gin.get_configurable(names.find(dotted))(), resolved
+    return gin.get_configurable(function)(), resolved
 
 
 def call(
     mode: str, files: list[str], overrides: list[str], search_paths: str, flags: dict
 ) -> object:
     """Configures the mode's function and calls it, with the resolved config where it takes `recipe`."""
-    configure(files, overrides, filter(None, search_paths.split(",")))
+    for sentence in configure(files, overrides, filter(None, search_paths.split(","))):
+        print(sentence, file=sys.stderr)
     import gin
 
     function = names.find(MODES[mode])
@@ -178,21 +242,21 @@ def call(
     except ValueError as error:
         remedy = f"add --gin_file=gin_configs/runs/{mode}.gin"
         raise InputError(f"The gin files do not configure {mode}: {remedy}.") from error
+    hints = parameter_types.annotations(function)
+    flags = {flag: parameter_types.from_text(flag, flags[flag], hints[flag]) for flag in flags}
     takes = inspect.signature(function).parameters
+    check_types(mode, function, {*flags, *command_line.GIVEN})
     if "recipe" in takes:
         flags = {"recipe": gin.config_str(), **flags}
     if "reconfigured" in takes:
         again = functools.partial(reconfigured, files, overrides, search_paths)
         flags = {"reconfigured": again, **flags}
-    demand(mode, function, flags)
     return configured(**flags)
 
 
 def main(argv: list[str]) -> int:
     """Exit code 2 with one sentence for bad input, 130 for Ctrl-C; a mode's own passes through."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow only reads text for us
-    # For modules that a user's gin file imports, as `python -m` has it.
-    sys.path.append(os.getcwd())
     debug = "--debug" in argv
     try:
         options, overrides, flags = command_line.parse(MODES, argv)

@@ -90,12 +90,14 @@ def make_bins(folder: pathlib.Path, config: PolyLMConfig) -> None:
 def make_checkpoint(folder: pathlib.Path, config: PolyLMConfig) -> None:
     """Our checkpoint of zeros, none of which is stored."""
     from polylm_jax.checkpoints.checkpoint import Progress
-    from polylm_jax.checkpoints.param_store import Writer
+    from polylm_jax.checkpoints.param_store import ArrayWriter
+    from polylm_jax.checkpoints.params_writer import Writer
     from polylm_jax.tokenizer.tokenizer import Tokenizer
 
     vocabulary = Tokenizer.load(str(folder.parent / "theirs" / "tokenizer.model")).fingerprint
     progress = Progress(0, 0, 0, "sparse", {"vocabulary": vocabulary})
-    Writer(folder, param_table.our_shapes(config), dataclasses.asdict(progress)).close()
+    writer = Writer(folder, param_table.our_shapes(config), progress)
+    ArrayWriter.close(writer)  # without digests, which are of what is written
 
 
 def convert(what: str, folder: pathlib.Path) -> None:

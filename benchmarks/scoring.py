@@ -12,7 +12,6 @@ between the log-likelihoods, and the number of items that the two choose differe
 """
 
 import argparse
-import dataclasses
 import io
 import json
 import os
@@ -32,7 +31,7 @@ import seqio
 from polylm_jax.checkpoints.checkpoint import Progress
 from polylm_jax.checkpoints.hf import param_table
 from polylm_jax.checkpoints.hf.exporting import export
-from polylm_jax.checkpoints.param_store import Writer
+from polylm_jax.checkpoints.params_writer import Writer
 from polylm_jax.evaluation import examples, language_model, protocol
 from polylm_jax.evaluation.language_model import Batching
 from polylm_jax.evaluation.requests import encode_pairs
@@ -72,7 +71,7 @@ def draw(model_dir: pathlib.Path, vocabulary: str) -> None:
     chance = np.random.default_rng(0)
     trained = {"vocabulary": Tokenizer.load(vocabulary).fingerprint}
     progress = Progress(step=0, rows=0, batch_size=1, phase="drawn", fingerprint=trained)
-    writer = Writer(model_dir, param_table.our_shapes(MODEL), dataclasses.asdict(progress))
+    writer = Writer(model_dir, param_table.our_shapes(MODEL), progress)
     for tensor in param_table.tensors(MODEL):
         middle = float(tensor.ours.endswith("scale"))
         values = chance.normal(middle, 0.05, tensor.shape).astype(np.float32).reshape(-1)

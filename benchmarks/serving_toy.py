@@ -1,6 +1,5 @@
 """What both benchmarks of `serve` stand on: a checkpoint with random weights, its export, prompts."""
 
-import dataclasses
 import io
 import json
 import pathlib
@@ -12,7 +11,7 @@ import sentencepiece
 
 from polylm_jax.checkpoints.checkpoint import Progress
 from polylm_jax.checkpoints.hf import param_table, token_ids
-from polylm_jax.checkpoints.param_store import Writer
+from polylm_jax.checkpoints.params_writer import Writer
 from polylm_jax.model.network import PolyLMConfig
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 from tasks.sample_data import generate
@@ -66,7 +65,7 @@ def _checkpoint(folder: pathlib.Path) -> None:
         step=1, rows=8, batch_size=8, phase="none", fingerprint={"vocabulary": fingerprint},
         recipe="A = 1",
     )  # fmt: skip
-    writer = Writer(folder / "run", param_table.our_shapes(MODEL), dataclasses.asdict(progress))
+    writer = Writer(folder / "run", param_table.our_shapes(MODEL), progress)
     chance = np.random.default_rng(0)
     for tensor in param_table.tensors(MODEL):
         scale = 0.1 if tensor.ours.startswith(("wte", "wpe")) else 0.05

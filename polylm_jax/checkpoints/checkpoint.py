@@ -2,14 +2,21 @@
 
     MODEL_DIR/checkpoints/STEP/params      parameters, all that another run or an export needs
                               /optimizer   AdamW's moments and counts
-                              /progress    JSON: `Progress`
+                              /progress    JSON: `Progress`, with the digests of all arrays
 
 Orbax writes every shard from the host that holds it (OCDBT), into a folder with a temporary name,
 and renames it when all is there: what was killed before is never listed, so never loaded. The
 oldest ones are deleted after the newest is committed, never before.
+
+Digests are taken from the arrays before they are written and compared with the arrays that were
+read, wherever they were put: what lies between, disk and network included, is checked, and nothing
+is read twice.
 """
 
+import contextlib
 import dataclasses
+import functools
+import sys
 import threading
 from collections.abc import Callable, Mapping
 
@@ -18,6 +25,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 from orbax.checkpoint import checkpoint_managers
 
+from polylm_jax.checkpoints import damage, digests, items
 from polylm_jax.errors import InputError
 from polylm_jax.model import partitioning
 from polylm_jax.model.lora import Lora
@@ -25,7 +33,8 @@ from polylm_jax.runtime.storage import Folder
 from polylm_jax.training.train_state import TrainState
 
 FOLDER = "checkpoints"
-FORMAT = 1
+FORMAT = 2  # 1 had no digests
+PARAMS, OPTIMIZER = "params", "optimizer"
 # So that an export can read a parameter of any size in pieces; a shard below this is one chunk.
 CHUNK_BYTES = 64 << 20
 
@@ -38,7 +47,7 @@ class Progress:
     when the batch size changes, and rows = step * batch_size only while it never has.
     evaluated: the last step that was validated, -1 for none. fingerprint: nested names -> values of
     all that decides what the run computes. base: where the parameters are that `params` are
-    adapters to; '' where they are whole.
+    adapters to; '' where they are whole. digests: 'params' and 'optimizer' -> name -> digest.
     """
 
     step: int
@@ -49,7 +58,35 @@ class Progress:
     recipe: str = ""
     evaluated: int = -1
     base: str = ""
+    digests: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
     format: int = FORMAT
+
+    @classmethod
+    def read(cls, folder: epath.Path) -> "Progress":
+        """What the checkpoint in `folder` says of itself; DamagedCheckpoint where it says nothing."""
+        with damage.reading(folder):
+            fields = damage.opened((folder / "progress" / "metadata").read_bytes())
+            if fields["format"] > FORMAT:
+                raise InputError(
+                    f"checkpoint {folder} has format {fields['format']} and this version reads up "
+                    f"to {FORMAT}: use the version that wrote it."
+                )
+            progress = cls(**fields)
+            if progress.step != int(folder.name):
+                raise ValueError(f"it is of step {progress.step}")
+        if not progress.digests:
+            _say_unchecked(str(folder))
+        return progress
+
+    def sealed(self) -> dict:
+        """As it is written."""
+        return damage.sealed(dataclasses.asdict(self))
+
+
+@functools.cache
+def _say_unchecked(folder: str) -> None:
+    if jax.process_index() == 0:
+        print(f"{folder} has no digests: an earlier version saved it, unchecked", file=sys.stderr)
 
 
 def _handlers() -> dict[str, ocp.CheckpointHandler]:
@@ -112,7 +149,7 @@ class Checkpoints:
         return self._manager.latest_step()
 
     def progress(self, step: int) -> Progress:
-        return _read_progress(self._manager, step)
+        return Progress.read(self._manager.directory / str(step))
 
     def save(self, state: TrainState, progress: Progress) -> None:
         """Copies the state off the devices, then writes it in the background.
@@ -122,32 +159,33 @@ class Checkpoints:
         self._manager.wait_until_finished()
         with self._lock:
             self._saving = progress.step
+        taken = {PARAMS: digests.of(state.params), OPTIMIZER: digests.of(state.opt_state)}
+        progress = dataclasses.replace(progress, digests=taken)
         self._manager.save(
             progress.step,
             args=ocp.args.Composite(
                 params=ocp.args.StandardSave(state.params, _in_chunks(state.params)),
                 optimizer=ocp.args.StandardSave(state.opt_state),
-                progress=ocp.args.JsonSave(dataclasses.asdict(progress)),
+                progress=ocp.args.JsonSave(progress.sealed()),
             ),
             force=True,
         )
 
     def restore(self, step: int, abstract: TrainState) -> TrainState:
-        """The state of a step, placed as `abstract` says (any mesh); InputError for another model."""
-        path = self._manager.directory / str(step)
-        _check_shapes(path, self._manager.item_metadata(step)["params"].tree, abstract.params)
-        restored = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                params=ocp.args.StandardRestore(abstract.params),
-                optimizer=ocp.args.StandardRestore(abstract.opt_state),
-            ),
+        """The state of a step, placed as `abstract` says (any mesh).
+
+        InputError for another model, DamagedCheckpoint where it isn't what was saved.
+        """
+        folder, progress = self._manager.directory / str(step), self.progress(step)
+        params, opt_state = (
+            items.restored(folder, item, progress.digests.get(item, {}), wanted)
+            for item, wanted in ((PARAMS, abstract.params), (OPTIMIZER, abstract.opt_state))
         )
         mesh = abstract.step.sharding.mesh
         return TrainState(
             step=jax.device_put(jax.numpy.int32(step), partitioning.replicated(mesh)),
-            params=restored["params"],
-            opt_state=restored["optimizer"],
+            params=params,
+            opt_state=opt_state,
         )
 
     def wait(self) -> None:
@@ -168,19 +206,8 @@ def _in_chunks(params):
     return jax.tree.map(lambda _: ocp.SaveArgs(chunk_byte_size=CHUNK_BYTES), params)
 
 
-def _read_progress(manager: ocp.CheckpointManager, step: int) -> Progress:
-    args = ocp.args.Composite(progress=ocp.args.JsonRestore())
-    found = manager.restore(step, args=args)["progress"]
-    if found["format"] != FORMAT:
-        raise InputError(
-            f"checkpoint {manager.directory}/{step} has format {found['format']} and this version "
-            f"reads {FORMAT}: use the version that wrote it."
-        )
-    return Progress(**found)
-
-
-def _open(path: str, step: int | None) -> tuple[ocp.CheckpointManager, int]:
-    """A reader and the step meant by MODEL_DIR, MODEL_DIR/checkpoints or .../checkpoints/STEP."""
+def _folder(path: str, step: int | None) -> epath.Path:
+    """Of the checkpoint meant by MODEL_DIR, MODEL_DIR/checkpoints or .../checkpoints/STEP."""
     folder = located(path)
     if folder.name.isdigit() and folder.parent.name == FOLDER:
         folder, step = folder.parent, int(folder.name) if step is None else step
@@ -191,13 +218,13 @@ def _open(path: str, step: int | None) -> tuple[ocp.CheckpointManager, int]:
     if not folder.exists():
         raise InputError(f"{path} has no {FOLDER!r} folder: give the MODEL_DIR of a run.")
     options = ocp.CheckpointManagerOptions(create=False, save_root_metadata=False)
-    reader = ocp.CheckpointManager(folder, options=options, item_handlers=_handlers())
-    steps = sorted(reader.all_steps())
+    with contextlib.closing(ocp.CheckpointManager(folder, options=options)) as manager:
+        steps = sorted(manager.all_steps())
     if not steps or (step is not None and step not in steps):
         wanted = "no complete checkpoint" if step is None else f"no complete checkpoint {step}"
         there = f": it has {', '.join(map(str, steps))}" if steps else ""
         raise InputError(f"{path} has {wanted}{there or ': train until one is saved'}.")
-    return reader, steps[-1] if step is None else step
+    return folder / str(steps[-1] if step is None else step)
 
 
 def read_progress(path: str, step: int | None = None) -> Progress:
@@ -205,29 +232,20 @@ def read_progress(path: str, step: int | None = None) -> Progress:
 
     path: MODEL_DIR, MODEL_DIR/checkpoints or MODEL_DIR/checkpoints/STEP.
     """
-    reader, step = _open(path, step)
-    try:
-        return _read_progress(reader, step)
-    finally:
-        reader.close()
+    return Progress.read(_folder(path, step))
 
 
 def restore_params(path: str, abstract_params, step: int | None = None):
     """Parameters alone, placed and typed as `abstract_params` says; `path` as in `read_progress`.
 
     Adapters are merged into their base's. InputError where there is no checkpoint, or one of
-    another model.
+    another model, DamagedCheckpoint where it isn't what was saved.
     """
-    reader, step = _open(path, step)
-    try:
-        if base := _read_progress(reader, step).base:
-            return _merged(reader, step, base, abstract_params)
-        stored = reader.item_metadata(step)["params"].tree
-        _check_shapes(reader.directory / str(step), stored, abstract_params)
-        args = ocp.args.Composite(params=ocp.args.StandardRestore(abstract_params))
-        return reader.restore(step, args=args)["params"]
-    finally:
-        reader.close()
+    folder = _folder(path, step)
+    progress = Progress.read(folder)
+    if progress.base:
+        return _merged(folder, progress, abstract_params)
+    return items.restored(folder, PARAMS, progress.digests.get(PARAMS, {}), abstract_params)
 
 
 def adapters_of(progress: Progress) -> tuple[Lora, int]:
@@ -236,34 +254,17 @@ def adapters_of(progress: Progress) -> tuple[Lora, int]:
     return Lora(fields["ranks"], fields["alpha"]), fields["base"]["step"]
 
 
-def _merged(reader: ocp.CheckpointManager, step: int, base: str, abstract_params):
+def _merged(folder: epath.Path, progress: Progress, abstract_params):
     """The base's parameters with the adapters of a checkpoint in them."""
-    lora, base_step = adapters_of(_read_progress(reader, step))
+    lora, base_step = adapters_of(progress)
     like = jax.tree.leaves(abstract_params)[0].sharding
     if isinstance(like, jax.sharding.NamedSharding):
         like = partitioning.replicated(like.mesh)
-    stored = reader.item_metadata(step)["params"].tree
+    saved = progress.digests.get(PARAMS, {})
     wanted = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=like),
-        stored,
+        items.stored(folder, PARAMS, saved),
         is_leaf=lambda x: hasattr(x, "shape"),
     )
-    args = ocp.args.Composite(params=ocp.args.StandardRestore(wanted))
-    adapters = reader.restore(step, args=args)["params"]
-    return lora.merged(restore_params(base, abstract_params, base_step), adapters)
-
-
-def _shapes(tree) -> dict[str, tuple[int, ...]]:
-    leaves = jax.tree_util.tree_flatten_with_path(tree, is_leaf=lambda x: hasattr(x, "shape"))[0]
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): x.shape for path, x in leaves}
-
-
-def _check_shapes(path: epath.Path, stored, wanted) -> None:
-    """InputError that names the first parameter which is not the same in a checkpoint and a model."""
-    there, here = _shapes(stored), _shapes(wanted)
-    for name in sorted(here.keys() | there.keys()):
-        if here.get(name) != there.get(name):
-            raise InputError(
-                f"{path} holds another model: {name} is {there.get(name, 'absent')} there and "
-                f"{here.get(name, 'absent')} in this recipe; use the model that it was trained with."
-            )
+    adapters = items.restored(folder, PARAMS, saved, wanted)
+    return lora.merged(restore_params(progress.base, abstract_params, base_step), adapters)

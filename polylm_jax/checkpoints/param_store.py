@@ -6,14 +6,14 @@ an OCDBT database, which TensorStore reads chunk by chunk, from local disk or gs
 
 import itertools
 import math
-import pathlib
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-import orbax.checkpoint as ocp
 import tensorstore as ts
 
-from polylm_jax.checkpoints import checkpoint
+from polylm_jax.checkpoints import checkpoint, damage
+from polylm_jax.checkpoints.damage import DamagedCheckpoint
+from polylm_jax.checkpoints.digests import Running, shape_of
 from polylm_jax.model.lora import Lora
 
 ARRAY = ".zarray"
@@ -48,15 +48,23 @@ def _context() -> ts.Context:
 
 
 class Reader:
-    """The parameters of one checkpoint. names are as 'h.mlp.c_fc.kernel'."""
+    """The parameters of one checkpoint. names are as 'h.mlp.c_fc.kernel'.
 
-    def __init__(self, folder: str):
-        self._folder = folder
+    folder: of an item. saved: name -> digest, none where nothing is known of what was saved. What is
+    read whole, or to the end of its blocks, is what was saved: else DamagedCheckpoint.
+    """
+
+    def __init__(self, folder: str, saved: Mapping[str, str] | None = None):
+        self._folder, self._saved = folder, saved or {}
+        self._of, _, self._item = folder.rpartition("/")
         self._context = _context()
-        store = ts.KvStore.open(_spec(folder), context=self._context).result()
-        keys = (key.decode() for key in store.list().result())
-        names = [key.removesuffix(f"/{ARRAY}") for key in keys if key.endswith(f"/{ARRAY}")]
-        self._arrays = {name: self._open(name) for name in sorted(names)}
+        with damage.reading(self._of):
+            store = ts.KvStore.open(_spec(folder), context=self._context).result()
+            keys = (key.decode() for key in store.list().result())
+            names = [key.removesuffix(f"/{ARRAY}") for key in keys if key.endswith(f"/{ARRAY}")]
+            self._arrays = {name: self._open(name) for name in sorted(names)}
+        if self._saved and self.shapes != {n: shape_of(text) for n, text in self._saved.items()}:
+            raise DamagedCheckpoint(self._of, f"it doesn't hold the {self._item} that were saved")
 
     def _open(self, name: str) -> ts.TensorStore:
         spec = {"driver": "zarr", "kvstore": _spec(self._folder, name)}
@@ -68,7 +76,16 @@ class Reader:
 
     def whole(self, name: str) -> np.ndarray:
         """A parameter in memory."""
-        return self._arrays[name].read().result()
+        with damage.reading(self._of):
+            values = self._arrays[name].read().result()
+        if self._saved:
+            found = Running(values.shape, values.dtype)
+            found.add((0,) * values.ndim, values)
+            self._compare(name, found)
+        return values
+
+    def _compare(self, name: str, found: Running) -> None:
+        damage.compare(self._of, self._item, self._saved, {name: found.text})
 
     @property
     def dtypes(self) -> dict[str, np.dtype]:
@@ -90,12 +107,18 @@ class Reader:
             stop = (min(s + c, n) for s, c, n in zip(start, chunk, array.shape, strict=True))
             return array[tuple(map(slice, start, stop))].read()
 
+        found = Running(array.shape, array.dtype.numpy_dtype) if self._saved else None
         ahead = read(starts[0])
         for number, start in enumerate(starts):
-            values = ahead.result()
+            with damage.reading(self._of):
+                values = ahead.result()
             if number + 1 < len(starts):
                 ahead = read(starts[number + 1])
+            if found:
+                found.add(start, values)
             yield start, values
+        if found:
+            self._compare(name, found)
 
 
 class MergedReader:
@@ -136,11 +159,17 @@ class MergedReader:
 def open_params(path: str, step: int) -> Reader | MergedReader:
     """The parameters of a checkpoint, adapters merged into their base's; InputError without it."""
     progress = checkpoint.read_progress(path, step)
-    reader = Reader(folder_of(path, step))
+    reader = reader_of(path, progress, checkpoint.PARAMS)
     if not progress.base:
         return reader
     lora, base_step = checkpoint.adapters_of(progress)
     return MergedReader(open_params(progress.base, base_step), reader, lora)
+
+
+def reader_of(path: str, progress: checkpoint.Progress, item: str) -> Reader:
+    """An item of a checkpoint as it was saved; `path` and `progress` as in `read_progress`."""
+    folder = folder_of(path, progress.step).removesuffix(checkpoint.PARAMS)
+    return Reader(f"{folder}{item}", progress.digests.get(item))
 
 
 def runs(start: Shape, values: np.ndarray, shape: Shape) -> Iterator[tuple[int, np.ndarray]]:
@@ -243,40 +272,3 @@ class ArrayWriter:
         """Until all is written; raises the error of what wasn't."""
         while self._pending:
             self._pending.pop(0).result()
-
-
-class Writer(ArrayWriter):
-    """Writes the parameters of a new checkpoint of ours, float32, element ranges in any order.
-
-    shapes: of all parameters.
-    """
-
-    def __init__(self, model_dir: pathlib.Path, shapes: Mapping[str, Shape], progress: dict):
-        _write_structure(model_dir, shapes, progress)
-        super().__init__(folder_of(str(model_dir), progress["step"]), shapes)
-
-
-def placeholders(shapes: Mapping[str, Shape]) -> dict:
-    """The tree that the names spell, an array of one element for each."""
-    tree: dict = {}
-    for name, shape in shapes.items():
-        *path, leaf = name.split(".")
-        branch = tree
-        for key in path:
-            branch = branch.setdefault(key, {})
-        branch[leaf] = np.zeros((1,) * len(shape), np.float32)
-    return tree
-
-
-def _write_structure(model_dir: pathlib.Path, shapes: Mapping[str, Shape], progress: dict) -> None:
-    manager = ocp.CheckpointManager(
-        checkpoint.located(str(model_dir)) / checkpoint.FOLDER,
-        options=ocp.CheckpointManagerOptions(create=True, enable_async_checkpointing=False),
-    )
-    manager.save(
-        progress["step"],
-        args=ocp.args.Composite(
-            params=ocp.args.StandardSave(placeholders(shapes)), progress=ocp.args.JsonSave(progress)
-        ),
-    )
-    manager.close()

@@ -20,16 +20,16 @@ from collections.abc import Mapping
 import numpy as np
 import orbax.checkpoint as ocp
 
-from polylm_jax.checkpoints.checkpoint import Progress, located, read_progress
+from polylm_jax.checkpoints.checkpoint import OPTIMIZER, Progress, located, read_progress
 from polylm_jax.checkpoints.hf import param_table
 from polylm_jax.checkpoints.param_store import (
     ArrayWriter,
     Reader,
-    Writer,
     folder_of,
     open_params,
-    placeholders,
+    reader_of,
 )
+from polylm_jax.checkpoints.params_writer import Writer, placeholders
 from polylm_jax.errors import InputError
 from polylm_jax.runtime import output_folder
 from polylm_jax.tokenizer.tokenizer import Tokenizer
@@ -79,7 +79,7 @@ def import_t5x(
     )
     began = time.monotonic()
     with output_folder.building(output, 4 * config.num_params, overwrite) as made:
-        writer = Writer(made, shapes, dataclasses.asdict(progress))
+        writer = Writer(made, shapes, progress)
         _copy(reader, writer, names)
         writer.close()
     _told(folder, output, config.num_params, began)
@@ -108,7 +108,7 @@ def export_t5x(
     moments = f"{folder_of(checkpoint, progress.step).removesuffix('params')}optimizer"
     dtypes = {STEP: "<i4"}
     if optimizer and not progress.base and located(moments).exists():  # a base: adapters' moments
-        sources.append((Reader(moments), MOMENTS))
+        sources.append((reader_of(checkpoint, progress, OPTIMIZER), MOMENTS))
         dtypes |= {MOMENTS + name: dtype.str for name, dtype in sources[-1][0].dtypes.items()}
     shapes: dict[str, tuple[int, ...]] = {STEP: ()}
     for reader, prefix in sources:

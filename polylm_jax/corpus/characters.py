@@ -5,41 +5,28 @@ some 50 times faster than a loop in Python, and the same for every script.
 """
 
 import functools
-import operator
 import unicodedata
 
 import numpy as np
 import regex
 
-from polylm_jax.corpus import invisible
 from polylm_jax.errors import InputError
-from polylm_jax.languages import registry
+from polylm_jax.languages import registry, scripts
 
 LETTER, DIGIT, SYMBOL, PUNCTUATION, SPACE, INVISIBLE, GARBLED = (1 << n for n in range(7))
 SCRIPT_SHIFT = 7  # above the classes: which script's letter it is
-_OTHER = "another script"  # the first bit of the scripts
+_OTHER, _UNSPACED = "any script", "a script without spaces"  # the first two bits of the scripts
+_SCRIPT = r"[^\p{Script=Common}\p{Script=Inherited}\p{Script=Unknown}]+"
 
-# ISO 15924 codes that name several Unicode scripts, or one by another name; every other code is
-# itself the name of a Unicode script ('Deva', 'Khmr').
-UNICODE_SCRIPTS = {
-    "Latn": ("Latin",),
-    "Cyrl": ("Cyrillic",),
-    "Arab": ("Arabic",),
-    "Hebr": ("Hebrew",),
-    "Thai": ("Thai",),
-    "Kore": ("Hangul",),
-    "Hans": ("Han",),
-    "Hant": ("Han",),
-    "Jpan": ("Hiragana", "Katakana", "Han"),
-}
-
+# Joiners shape Arabic and emoji, and marks of direction order Hebrew and Arabic: all of them are text.
+_TEXT_FORMAT = "\u200c\u200d\u200e\u200f\u061c"
 _CLASSES = {
     LETTER: r"[\p{L}\p{M}]+",
     DIGIT: r"\p{Nd}+",
     SYMBOL: r"\p{S}+",
-    PUNCTUATION: rf"[\p{{P}}{invisible.VISIBLE}]+",
+    PUNCTUATION: r"\p{P}+",
     SPACE: r"[\s\p{Z}]+",
-    INVISIBLE: rf"[[\p{{Cf}}\p{{Cc}}{invisible.SELECTORS}{invisible.HIDING}]--[\t\n\r{invisible.VISIBLE}]]+",
+    INVISIBLE: rf"[[\p{{Cf}}\p{{Cc}}]--[\t\n\r{_TEXT_FORMAT}]]+",
     GARBLED: r"[\p{Co}\p{Cn}\uFFFD\x80-\x9f]+",
 }
 _ALL = range(0x110000)
@@ -54,17 +41,24 @@ def code_points(text: str) -> np.ndarray:
 def unicode_scripts(script: str) -> tuple[str, ...]:
     """The Unicode scripts that a text of an ISO 15924 code is written with: 'Deva' -> ('Deva',).
 
-    Raises InputError for a code that isn't one.
+    Raises InputError for one that the installed `regex` has no characters of.
     """
-    names = UNICODE_SCRIPTS.get(script, (script,))
-    try:
-        for name in names:
-            regex.compile(rf"\p{{Script={name}}}")
-    except regex.error as error:
+    names = scripts.unicode_names(script)
+    if not all(map(_known, names)):
         raise InputError(
-            f"script {script!r} isn't known: give the ISO 15924 code of one, such as 'Deva' or 'Khmr'."
-        ) from error
+            f"script {script!r} has no characters in the Unicode version of the package regex: "
+            "pip install -U regex."
+        )
     return names
+
+
+@functools.cache
+def _known(name: str) -> bool:
+    try:
+        regex.compile(rf"\p{{Script={name}}}")
+    except regex.error:
+        return False
+    return True
 
 
 def classes() -> np.ndarray:
@@ -81,27 +75,28 @@ def _written() -> tuple[str, ...]:
 
 @functools.cache
 def _known_scripts(written: tuple[str, ...]) -> tuple[str, ...]:
-    """The Unicode scripts that have a bit, in its order: of all languages, and those without spaces."""
-    found = {n for s in (*written, *registry.UNSPACED_SCRIPTS) for n in unicode_scripts(s)}
-    return (_OTHER, *sorted(found))
+    """The Unicode scripts that have a bit, in its order, behind two bits for all of them."""
+    return (_OTHER, _UNSPACED, *sorted({n for s in written for n in unicode_scripts(s)}))
 
 
 @functools.cache
-def _classes(scripts: tuple[str, ...]) -> np.ndarray:
-    wide = SCRIPT_SHIFT + len(scripts) > 32
+def _classes(names: tuple[str, ...]) -> np.ndarray:
+    wide = SCRIPT_SHIFT + len(names) > 32
     table = np.zeros(len(_ALL), np.uint64 if wide else np.uint32)
+    patterns = {1 << SCRIPT_SHIFT: _SCRIPT, 1 << (SCRIPT_SHIFT + 1): _unspaced(), **_CLASSES}
+    for bit, name in enumerate(names[2:], 2):
+        patterns[1 << (SCRIPT_SHIFT + bit)] = rf"\p{{Script={name}}}+"
     everything = "".join(map(chr, _ALL))
-    for flag, pattern in _CLASSES.items():
+    for flag, pattern in patterns.items():
         for found in regex.finditer(pattern, everything, regex.VERSION1):
             table[found.start() : found.end()] |= flag
-    for bit, script in enumerate(scripts[1:], 1):
-        for found in regex.finditer(rf"\p{{Script={script}}}+", everything):
-            table[found.start() : found.end()] |= 1 << (SCRIPT_SHIFT + bit)
-    shared = r"[^\p{Script=Common}\p{Script=Inherited}\p{Script=Unknown}]+"
-    for found in regex.finditer(shared, everything):
-        piece = table[found.start() : found.end()]
-        piece[piece >> SCRIPT_SHIFT == 0] |= 1 << SCRIPT_SHIFT
     return table
+
+
+def _unspaced() -> str:
+    """A pattern of the scripts whose words stand without spaces; marks divide Tibetan."""
+    names = {n for code in scripts.UNSPACED - {"Tibt"} for n in scripts.unicode_names(code)}
+    return "|".join(rf"\p{{Script={name}}}+" for name in sorted(filter(_known, names)))
 
 
 def script_bits(script: str) -> int:
@@ -111,7 +106,8 @@ def script_bits(script: str) -> int:
 
 @functools.cache
 def _bits(script: str, known: tuple[str, ...]) -> int:
-    names = [name for name in unicode_scripts(script) if name in known] or [_OTHER]
+    """0 for a script that no language is registered with."""
+    names = [name for name in unicode_scripts(script) if name in known]
     return sum(1 << (SCRIPT_SHIFT + known.index(name)) for name in names)
 
 
@@ -124,14 +120,8 @@ def share_of_script(text: str, script: str) -> float:
 
 
 def unspaced_bits() -> int:
-    """The bits of the scripts whose words stand without spaces."""
-    return _unspaced_bits(_known_scripts(_written()))
-
-
-@functools.cache
-def _unspaced_bits(known: tuple[str, ...]) -> int:
-    scripts = sorted(registry.UNSPACED_SCRIPTS)
-    return functools.reduce(operator.or_, (_bits(script, known) for script in scripts))
+    """The bit of the scripts whose words stand without spaces."""
+    return 1 << (SCRIPT_SHIFT + 1)
 
 
 @functools.cache
@@ -154,6 +144,7 @@ def folding(digits: bool = False) -> np.ndarray:
         for point in range(first, last + 1):
             if unicodedata.category(chr(point)) in ("Mn", "Lm"):
                 table[point] = 0
+    table[[ord(c) for c in _TEXT_FORMAT]] = 0
     table[[ord("\n"), ord("\t"), ord("\r")]] = ord(" ")
     return table
 

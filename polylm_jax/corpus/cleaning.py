@@ -21,6 +21,7 @@ def clean(
     workers: int = 0,
     shard_mb: float = 64,
     max_line_mb: float = 32,
+    max_broken: float = 0.2,
     lid_model: str = "",
     lid_compare: bool = False,
     min_confidence: float = 0.5,
@@ -46,7 +47,8 @@ def clean(
     work_dir: where stages leave what the next one reads; a run that was stopped goes on from there.
     data_dir: what relative globs are relative to. languages: the codes that are wanted.
     workers: processes; 0 for one per core. shard_mb: text that one process reads at a time.
-    max_line_mb: a longer record is counted and left out.
+    max_line_mb: a longer record is counted and left out. max_broken: the share of a source's
+        records that may be broken before the run stops.
     lid_model: fastText's lid.176.bin; '' for lingua. lid_compare: asks lingua as well, and reports.
     min_confidence: of the language. limits: {'Latn': {'characters': (200, None)}}, see corpus.rules.
     gold: language -> a gold sample, as in `sources`; none leaves the quality stage out.
@@ -67,7 +69,9 @@ def clean(
     if executor not in execution.EXECUTORS:
         hint = nearest(executor, execution.EXECUTORS)
         raise InputError(f"EXECUTOR is {executor!r}: give 'local', 'slurm' or 'ray'.{hint}")
-    _check_numbers(workers, shard_mb, max_line_mb, min_confidence, minhash_bands, minhash_rows)
+    _check_numbers(workers, shard_mb, max_line_mb, minhash_bands, minhash_rows)
+    _check_share("MIN_CONFIDENCE", min_confidence)
+    _check_share("MAX_BROKEN", max_broken)
     output_folder.check(output, overwrite)
     codes = tuple(known_languages.find(code).code for code in languages)
     given = sources_of(sources, data_dir)
@@ -83,6 +87,7 @@ def clean(
         personal_data=personal_data,
         benchmarks=benchmarks_of(benchmarks or {}, data_dir),
         max_line=int(max_line_mb * (1 << 20)),
+        max_broken=max_broken,
     )
     first_look.check(options, given, shards, print)
     work = _work_folder(work_dir)
@@ -113,18 +118,21 @@ def _quality(gold, data_dir, models, perplexity, classifier, keep):
     return QualityOptions(samples, models, perplexity, classifier, keep)
 
 
-def _check_numbers(workers, shard_mb, max_line_mb, confidence, bands, rows) -> None:
+def _check_numbers(workers, shard_mb, max_line_mb, bands, rows) -> None:
     if workers < 0:
         raise InputError(f"WORKERS is {workers}: give 0 for one per core, or how many.")
     for name, value in (("SHARD_MB", shard_mb), ("MAX_LINE_MB", max_line_mb)):
         if value <= 0:
             raise InputError(f"{name} is {value}: give a number of megabytes above 0.")
-    if not 0 <= confidence <= 1:
-        raise InputError(f"MIN_CONFIDENCE is {confidence}: give a number from 0 to 1.")
     if bands < 1 or rows < 1:
         raise InputError(
             f"MINHASH_BANDS x MINHASH_ROWS is {bands} x {rows}: both must be 1 or more."
         )
+
+
+def _check_share(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise InputError(f"{name} is {value}: give a number from 0 to 1.")
 
 
 def _work_folder(work_dir: str) -> pathlib.Path:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 import orjson
 
 from polylm_jax.corpus import characters, perplexity, quality
+from polylm_jax.corpus.broken_files import NO_TEXT
 from polylm_jax.corpus.decontamination import index_of
 from polylm_jax.corpus.language_id import Identifier
+from polylm_jax.corpus.pages import NotInstalled
 from polylm_jax.corpus.reading import ReadShards
 from polylm_jax.corpus.sources import Source, Unit
 from polylm_jax.corpus.stages import Options
@@ -39,7 +41,7 @@ def check(
 
 def _known_languages(identifier: Identifier, sources: Sequence[Source], say: Say) -> None:
     """A language that the detector doesn't know comes from sources that name it, or not at all."""
-    told = identifier.model or "CLD2"
+    told = identifier.model or "lingua"
     for code in (code for code in identifier.codes if not identifier.knows(code)):
         named = [source.name for source in sources if source.language == code]
         if not named:
@@ -63,7 +65,7 @@ class _Looking(ReadShards):
 
     def refuse(self, unit: Unit, reason: str, raw: bytes) -> None:
         self.reasons[reason] += 1
-        if reason == "no text" and not self.fields:
+        if reason == NO_TEXT and not self.fields:
             try:
                 self.fields = orjson.loads(raw)
             except orjson.JSONDecodeError:
@@ -75,12 +77,16 @@ class _Looking(ReadShards):
 def look(source: Source, units: Iterable[Unit], max_line: int) -> None:
     """Reads a source as far as its first document. InputError where none comes."""
     reader = _Looking(max_line)
-    try:
-        for unit in units:
+    for unit in units:
+        try:
             if next(reader.documents(unit), None) is not None:
                 return
-    except _Enough:
-        pass
+        except _Enough:
+            break
+        except NotInstalled:
+            raise
+        except InputError as error:
+            reader.reasons[str(error)] += 1
     why = ", ".join(f"{n} {reason}" for reason, n in reader.reasons.most_common())
     has = f"; its fields are {', '.join(map(repr, reader.fields))}" if reader.fields else ""
     raise InputError(

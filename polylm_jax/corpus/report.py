@@ -5,7 +5,7 @@ import pathlib
 from collections import defaultdict
 from collections.abc import Mapping
 
-from polylm_jax.corpus import tally
+from polylm_jax.corpus import broken_files, tally
 from polylm_jax.corpus.tally import Key
 from polylm_jax.languages.registry import LANGUAGES
 
@@ -32,6 +32,11 @@ def made(work: pathlib.Path, settings: Mapping) -> dict:
         "settings": dict(settings),
         "languages": languages,
         "sources": _sources(counts),
+        "broken_files": [
+            {"source": source, "file": path, "what": reason, "times": count}
+            for (source, path, reason), count in tally.broken_files(work / "counts")
+            if reason not in broken_files.WHOLE
+        ],
         "notes": _notes(counts),
         "paper": PAPER,
         "minhash": _minhash(settings),

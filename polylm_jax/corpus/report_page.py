@@ -25,6 +25,7 @@ def page(report: Mapping) -> str:
         _reasons(report["languages"]),
         "<h2>Sources</h2>",
         _sources(report["sources"]),
+        *(["<h2>Broken files</h2>", _broken(report)] if report["broken_files"] else []),
         "<h2>What was noted</h2>",
         _notes(report["notes"]),
         "<h2>Near-duplicates</h2>",
@@ -119,6 +120,11 @@ def _sources(sources: Mapping) -> str:
         for name, about in sources.items()
     ]  # fmt: skip
     return _table(["", "documents read", "MB", "kept", "dropped"], rows)
+
+
+def _broken(report: Mapping) -> str:
+    rows = [[b["source"], b["file"], b["what"], b["times"]] for b in report["broken_files"]]
+    return _table(["source", "file", "", "times"], rows)
 
 
 def _notes(notes: Mapping) -> str:

@@ -5,12 +5,13 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
+from polylm_jax.corpus.pages import EXTRACTORS
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.languages import registry
+from polylm_jax.runtime import text_files
 
 FORMATS = {".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
-           ".wet": "wet", ".warc": "wet", ".txt": "txt"}  # fmt: skip
-COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".xz": "xz", ".bz2": "bz2"}
+           ".wet": "wet", ".warc": "warc", ".txt": "txt"}  # fmt: skip
 DOCUMENTS = ("file", "line", "blank_lines")
 UNKNOWN = "und"
 STEM = "stem"  # pair='stem': the file's name says which languages, as en-de.jsonl does
@@ -24,11 +25,13 @@ class Source:
     Attributes:
         name: what reports call it.
         files: a path or glob, or several; local, or any scheme that fsspec knows.
-        format: 'jsonl', 'parquet', 'wet' (a crawl's extracted text) or 'txt'; '' goes by the ending.
+        format: 'jsonl', 'parquet', 'wet' (a crawl's extracted text), 'warc' (its pages) or 'txt'; ''
+            goes by the ending.
         text: the field that holds the text.
         id: the field that names a document; made from the file's name where there is none.
         keep: more fields to hand on ('url').
         language: what it says it is in; '' leaves that to the identification.
+        html: what extracts the text of a crawl's pages, 'trafilatura' or 'resiliparse'.
         documents: of a txt file: 'file', 'line' or 'blank_lines'.
         pair: 'en-de' for aligned sentences with a field per language; 'stem': the files' names say.
     """
@@ -40,6 +43,7 @@ class Source:
     id: str = "id"
     keep: tuple[str, ...] = ()
     language: str = ""
+    html: str = "trafilatura"
     documents: str = "line"
     pair: str = ""
 
@@ -97,6 +101,10 @@ def sources_of(given: Mapping[str, object], data_dir: str = "") -> list[Source]:
             raise InputError(
                 f"SOURCES[{name!r}]: documents is {options['documents']!r}: give one of {DOCUMENTS}."
             )
+        if options.get("html", EXTRACTORS[0]) not in EXTRACTORS:
+            raise InputError(
+                f"SOURCES[{name!r}]: html is {options['html']!r}: give one of {EXTRACTORS}."
+            )
         if options.get("language"):
             options["language"] = registry.find(options["language"]).code
         patterns = options["files"]
@@ -116,26 +124,27 @@ def files_of(source: Source) -> list[tuple[str, int]]:
     """(path, bytes) of a source's files. InputError where there are none, or only empty ones."""
     from fsspec.core import url_to_fs
 
-    found = []
+    found, field = [], f"SOURCES[{source.name!r}]"
     for pattern in source.files:
-        fs, path = url_to_fs(pattern)
-        matches = sorted(fs.glob(path)) if any(c in path for c in "*?[") else [path]
-        there = [match for match in matches if fs.isfile(match)]
+        with text_files.naming(pattern, field):
+            fs, path = url_to_fs(pattern)
+            matches = sorted(fs.glob(path)) if any(c in path for c in "*?[") else [path]
+            names = [match for match in matches if fs.isfile(match)]
+            remote = "://" in pattern
+            there = [(fs.unstrip_protocol(n) if remote else n, fs.size(n)) for n in names]
         if not there:
-            raise InputError(f"SOURCES[{source.name!r}]: {pattern!r} matches no file.")
-        found += [(fs.unstrip_protocol(m) if "://" in pattern else m, fs.size(m)) for m in there]
+            raise InputError(f"{field}: {pattern!r} matches no file.")
+        found += there
     if not any(size for _, size in found):
-        raise InputError(f"SOURCES[{source.name!r}] is empty: its files hold no bytes.")
+        raise InputError(f"{field} is empty: its files hold no bytes.")
     return found
 
 
-def endings(path: str) -> tuple[str, str | None]:
-    """('jsonl', 'gzip') of 'x.jsonl.gz'; '' where the ending says nothing."""
-    base, ending = os.path.splitext(path)
-    compression = COMPRESSIONS.get(ending)
-    if compression:
-        ending = os.path.splitext(base)[1]
-    return FORMATS.get(ending, ""), compression
+def endings(path: str) -> tuple[str, str]:
+    """('jsonl', '.gz') of 'x.jsonl.gz'; '' where the ending says nothing."""
+    compression = text_files.suffix(path)
+    ending = os.path.splitext(path[: len(path) - len(compression)])[1]
+    return FORMATS.get(ending.lower(), ""), compression
 
 
 def units_of(source: Source, shard_bytes: int) -> list[Unit]:
@@ -147,11 +156,13 @@ def units_of(source: Source, shard_bytes: int) -> list[Unit]:
         if kind not in set(FORMATS.values()):
             raise InputError(
                 f"SOURCES[{source.name!r}]: the format of {path!r} isn't known; "
-                "say 'format': 'jsonl', 'parquet', 'wet' or 'txt'."
+                "say 'format': 'jsonl', 'parquet', 'wet', 'warc' or 'txt'."
             )
         if kind == "parquet":
-            pieces = _row_groups(path)
-        elif compression or kind == "wet" or (kind == "txt" and source.documents != "line"):
+            pieces = _row_groups(path) or [(0, -1, size)]
+        elif (
+            compression or kind in ("wet", "warc") or (kind == "txt" and source.documents != "line")
+        ):
             pieces = [(0, -1, size * (_COMPRESSED if compression else 1))]
         else:
             cuts = [*range(0, size, shard_bytes), size]
@@ -164,6 +175,7 @@ def units_of(source: Source, shard_bytes: int) -> list[Unit]:
 
 
 def _row_groups(path: str) -> list[tuple[int, int, int]]:
+    """(first, behind the last, bytes) of each row group; none of a broken file, which is set aside."""
     import fsspec
     import pyarrow
     import pyarrow.parquet
@@ -172,8 +184,8 @@ def _row_groups(path: str) -> list[tuple[int, int, int]]:
         with fsspec.open(path, "rb") as file:
             about = pyarrow.parquet.ParquetFile(file).metadata
             sizes = [about.row_group(n).total_byte_size for n in range(about.num_row_groups)]
-    except (pyarrow.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path!r} isn't a whole Parquet file ({error}): get it again.") from error
+    except (pyarrow.ArrowException, OSError):
+        return []
     return [(n, n + 1, size) for n, size in enumerate(sizes)]
 
 

@@ -41,6 +41,7 @@ class Options:
         personal_data: whether addresses and numbers are masked.
         benchmarks: whose test items go.
         max_line: bytes of the longest record.
+        max_broken: the share of a source's records that may be broken.
     """
 
     identifier: Identifier
@@ -53,14 +54,18 @@ class Options:
     personal_data: bool = False
     benchmarks: Sequence[Benchmark] = ()
     max_line: int = MAX_LINE
+    max_broken: float = 0.2
 
 
 def stages(options: Options, shards: Sequence[Sequence[Unit]], work: str, publish: Publish):
     """Every stage, in order. Folders are below `work`."""
     tasks = len(shards)
     names = list(dict.fromkeys(unit.source.name for shard in shards for unit in shard))
-    check = steps.CheckSources(names, os.path.join(work, "counts"))
-    planned = [_read(options, shards, work), Stage("check", [check], 1)]
+    check = steps.CheckSources(names, os.path.join(work, "counts"), options.max_broken)
+    planned = [
+        _read(options, shards, work),
+        Stage("check", [check], 1, {"max_broken": options.max_broken}),
+    ]
     planned.append(_rules(options, tasks, work))
     written = "rules"
     if options.quality:
@@ -102,8 +107,7 @@ def _read(options: Options, shards: Sequence[Sequence[Unit]], work: str) -> Stag
     """The slowest: what comes after it can be done anew without it."""
     tally, identifier = _tally(work, "1_read"), options.identifier
     pipeline = [
-        ReadShards(shards, tally, options.max_line),
-        steps.MendCharacters(tally),
+        ReadShards(shards, tally, options.max_line, options.max_broken),
         steps.Identify(tally, identifier, options.min_confidence),
         steps.Repair(tally),
         WriteDocuments(_documents(work, "read")),

@@ -41,12 +41,14 @@ class Tally:
     Attributes:
         counts: (stage, source, language, outcome) -> [documents, UTF-8 bytes].
         samples: (stage, language, reason) -> excerpts.
+        files: (source, path, reason) -> how often a file of raw text was at fault.
     """
 
     def __init__(self, folder: str):
         self.folder = folder
         self.counts: dict[Key, list[int]] = defaultdict(lambda: [0, 0])
         self.samples: dict[tuple[str, str, str], list[dict]] = defaultdict(list)
+        self.files: dict[tuple[str, str, str], int] = defaultdict(int)
 
     def __getstate__(self) -> dict:
         return {"folder": self.folder}
@@ -71,11 +73,16 @@ class Tally:
             text = record["text"].encode("utf-8", "replace").decode("utf-8")
             kept.append({**record, "text": excerpt(text)})
 
+    def file(self, source: str, path: str, reason: str) -> None:
+        """Counts something broken in a file."""
+        self.files[source, path, reason] += 1
+
     def save(self, rank: int) -> None:
         """Writes this shard's counts and samples, and forgets them."""
         data = {
             "counts": sorted([*key, *value] for key, value in self.counts.items()),
             "samples": [[*key, kept] for key, kept in sorted(self.samples.items())],
+            "files": [[*key, count] for key, count in sorted(self.files.items())],
         }
         path = pathlib.Path(self.folder) / f"{rank:05d}.json"
         written(path, json.dumps(data, ensure_ascii=False).encode("utf-8"))
@@ -94,6 +101,15 @@ def merged(folder: pathlib.Path, most: int = 20) -> tuple[dict[Key, list[int]], 
             room = most - len(samples[tuple(key)])
             samples[tuple(key)] += kept[: max(0, room)]
     return dict(counts), dict(samples)
+
+
+def broken_files(folder: pathlib.Path) -> list[tuple[tuple[str, str, str], int]]:
+    """((source, path, reason), how often) for every file at fault, in the order of their names."""
+    found: dict[tuple[str, str, str], int] = defaultdict(int)
+    for data in _files(folder):
+        for *key, count in data.get("files", ()):
+            found[tuple(key)] += count
+    return sorted(found.items())
 
 
 def _files(folder: pathlib.Path) -> Iterator[dict]:

@@ -171,6 +171,8 @@ class PackedRows(Rows):
             yield told
             for reason, count in sorted(self.stores[name].manifest.refused.items()):
                 yield f"{name}: {count:,} left out, {reason}"
+            for what, count in sorted(self.stores[name].manifest.unread.items()):
+                yield f"{name}: {count:,} have {what}, which isn't read"
 
     @functools.cached_property
     def packed(self) -> Mapping[str, Packed]:

@@ -1,6 +1,7 @@
 """Who the languages are, their words, their names in tables, their shares of tokens.
 
 registry  The languages: who they are, what corpora call them
+scripts   Scripts by their ISO 15924 codes
 shares    Shares of tokens that know how they were chosen, so that a look at a recipe can say it
 words     Words in any script: for metrics, for likeness, for lengths
 """

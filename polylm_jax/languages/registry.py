@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from math import fsum, isfinite
 
 from polylm_jax.errors import InputError, nearest
+from polylm_jax.languages import scripts
 from polylm_jax.languages.shares import BY_HAND, Shares, told
 
 CODE = "code"
 PARALLEL = "parallel"
 
-RTL_SCRIPTS = frozenset({"Arab", "Hebr"})
-# Scripts written without spaces between words.
-UNSPACED_SCRIPTS = frozenset({"Hans", "Hant", "Jpan", "Thai", "Laoo", "Khmr", "Mymr"})
+RTL_SCRIPTS = scripts.RIGHT_TO_LEFT
+UNSPACED_SCRIPTS = scripts.UNSPACED  # written without spaces between words
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,11 @@ CORPORA: dict[str, Callable[[Language], str]] = {
 
 
 def register(language: Language) -> Language:
-    """Adds a language to `LANGUAGES`. Raises InputError when a name of it is taken by another."""
+    """Adds a language to `LANGUAGES`.
+
+    Raises InputError when a name of it is taken by another, or its script is none of ISO 15924.
+    """
+    scripts.check(language.script, f"language {language.code!r}")
     names = {_normal(n) for n in (language.code, language.name, *language.aliases)}
     for corpus, used in language.corpora:
         _check_corpus(corpus)

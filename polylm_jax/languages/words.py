@@ -8,7 +8,9 @@ import unicodedata
 
 import regex
 
-_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}ー々〆\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+from polylm_jax.languages.scripts import unspaced_characters
+
+_UNSPACED = unspaced_characters() + "ー々〆"
 # A run of letters, digits and their marks; one of an unspaced script is cut into graphemes.
 _RUN = regex.compile(rf"(?V1)[[\w]&&[{_UNSPACED}\p{{M}}]]+|[[\w]--[_{_UNSPACED}]]+")
 _UNSPACED_START = regex.compile(rf"(?V1)[{_UNSPACED}]")

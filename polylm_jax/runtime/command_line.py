@@ -52,11 +52,19 @@ def usage(modes: Mapping[str, str], mode: str | None) -> str:
     )
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:
+        raise InputError(f"The command line: {message}.")
+
+
 def parse(
     modes: Mapping[str, str], argv: list[str]
-) -> tuple[argparse.Namespace, list[str], dict[str, object]]:
-    """The command line -> (known options, gin overrides 'NAME = VALUE', flags of the mode)."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+) -> tuple[argparse.Namespace, list[str], dict[str, str | None]]:
+    """The command line -> (known options, gin overrides 'NAME = VALUE', flags of the mode as text).
+
+    A flag without '=' is None.
+    """
+    parser = _Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("mode", nargs="?")
     parser.add_argument("--gin_file", action="append", default=[])
     parser.add_argument("--gin_search_paths", default="")
@@ -75,17 +83,9 @@ def parse(
         if argument.startswith("--gin.") and equals:
             overrides.append(f"{new_binding(name.removeprefix('gin.'))} = {value}")
         elif argument.startswith("--") and name.replace("-", "_") in flags:
-            given[name.replace("-", "_")] = literal(value) if equals else True
+            given[name.replace("-", "_")] = value if equals else None
         else:
             known = [f"--{flag}" for flag in ("gin_file", "gin_search_paths", "debug", *flags)]
             hint = nearest(argument.partition("=")[0], known) or " A gin value is --gin.NAME=VALUE."
             raise InputError(f"{options.mode} takes no argument {argument!r}.{hint}")
     return options, overrides, given
-
-
-def literal(text: str) -> object:
-    """A flag's value: a Python literal where it is one, else the text itself ('0/3', 'out.json')."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text

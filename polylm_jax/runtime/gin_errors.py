@@ -33,9 +33,8 @@ def explain(error: Exception, names: Callable[[], set[str]]) -> str | None:
         return f"Gin cannot read a file to its end: {error.args[0]}."
     if isinstance(error, SyntaxError) and not str(error.filename).endswith(".py"):
         line = (error.text or "").strip()
-        return (
-            f'Gin cannot read {line!r}: {message}; a string needs quotes (in a shell: \\"text\\").'
-        )
+        reason = "" if "malformed node" in message else f"{message}; "
+        return f'Gin cannot read {line!r}: {reason}a string needs quotes (in a shell: \\"text\\").'
     if not isinstance(error, AT_FAULT):
         return None
     if missing := re.match(r"Unable to open file: (.*)\. Searched", message):

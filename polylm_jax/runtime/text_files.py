@@ -173,8 +173,11 @@ class _Named(io.RawIOBase):
         return self._inner.tell()
 
     def readinto(self, buffer) -> int:
+        # As far as it goes at once: `readinto` of a decompressor goes on until the buffer is full, and
+        # where a file is cut the megabyte before it would be lost with the error.
+        once = getattr(self._inner, "readinto1", self._inner.readinto)
         try:
-            return self._inner.readinto(buffer)
+            return once(buffer)
         except InputError:
             raise
         except _BROKEN as error:

@@ -13,13 +13,38 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from polylm_jax.errors import InputError
+from polylm_jax.errors import InputError, nearest
 from polylm_jax.text.held_out import HELD_OUT_FRACTION
 from tasks import corpus, monolingual, registry
 from tasks.instructions.conversations import CONVERSATION, Conversations
 from tasks.instructions.templates import Template, find
 from tasks.sources.files import join
 from tasks.sources.source import RecordSource
+
+OPTIONS = ("paths", "format", "columns", "where", "where_not", "id", "unit_bytes")
+
+
+def spec_of(given: object, data_dir: str, field: str) -> dict[str, object]:
+    """The reader's options of files, or of a dict as tasks and `clean` take it.
+
+    {"paths": "qa.parquet", "columns": {"instruction": "pregunta", "output": "respuesta"},
+    "where": {"lang": "es"}}: `columns` says which field is read as what, of layouts.FIELDS.
+    """
+    spec = dict(given) if isinstance(given, Mapping) else {"paths": given}
+    for option in spec:
+        if option not in OPTIONS:
+            raise InputError(
+                f"{field}: option {option!r} isn't known.{nearest(option, OPTIONS)} Known: "
+                f"{', '.join(OPTIONS)}."
+            )
+    if "paths" not in spec:
+        raise InputError(f"{field} = {given!r} has no 'paths': give a path, a glob or a list.")
+    paths = spec["paths"]
+    many = (paths,) if isinstance(paths, str) else tuple(paths)
+    spec["paths"] = tuple(join(data_dir, path) for path in many)
+    if "columns" in spec:
+        spec["fields"] = spec.pop("columns")
+    return spec
 
 
 @dataclass(frozen=True)
@@ -78,8 +103,9 @@ def register(
     Args:
         data_dir: what relative paths are under; local or gs://.
         vocabulary: the path of a SentencePiece model.
-        conversations: language -> files (a path, a glob, a list), which become the task `name.th`.
-            A second source of a language is "th.chat": the task `name.chat.th`.
+        conversations: language -> files (a path, a glob, a list), or a dict as `spec_of` takes it,
+            which become the task `name.th`. A second source of a language is "th.chat": the task
+            `name.chat.th`.
         mixtures: name of a SeqIO mixture -> shares of tokens by language or task, summing to 1.
         name: what the data is called.
         template: a name in templates.TEMPLATES, text with {content}, or a Template.
@@ -94,9 +120,8 @@ def register(
     for key, paths in conversations.items():
         language, _, label = str(key).partition(".")
         code = monolingual.component(language)
-        many = (paths,) if isinstance(paths, str) else tuple(paths)
         reader = Conversations(
-            paths=tuple(join(data_dir, path) for path in many), clean=clean, joint=joint
+            **spec_of(paths, data_dir, f"conversations[{key!r}]"), clean=clean, joint=joint
         )
         task = registry.add_task(
             f"{name}.{label}.{code}" if label else f"{name}.{code}",

@@ -38,20 +38,14 @@ class Parquet(Reader):
         return {f"{unit.path}#{unit.index}-{unit.index + 1}": unit for unit in units}
 
     def read(self, unit: RowGroup, bad: BadLine) -> Iterator[Record]:
-        number = unit.rows_before
-        with files.open_bytes(unit.path) as opened:
-            parquet = pyarrow.parquet.ParquetFile(opened)
-            columns = sorted(self._roots() & set(parquet.schema_arrow.names))
-            for batch in parquet.iter_batches(_ROWS, row_groups=[unit.index], columns=columns):
-                for row in _rows(batch):
-                    number += 1
-                    if not self.wanted(row):
-                        continue
-                    record = self.record(row)
-                    if isinstance(record, str):
-                        bad(unit.path, number, record, repr(row).encode("utf-8", "replace"))
-                    else:
-                        yield record
+        for number, row in read_rows(unit, self._roots()):
+            if not self.wanted(row):
+                continue
+            record = self.record(row)
+            if isinstance(record, str):
+                bad(unit.path, number, record, repr(row).encode("utf-8", "replace"))
+            else:
+                yield record
 
     def _roots(self) -> set[str]:
         """The columns of the file that anything here reads."""
@@ -59,24 +53,46 @@ class Parquet(Reader):
         return {str(name).split(".")[0] for name in (*names, self.id or "")}
 
     def _row_groups(self, path: str) -> Iterator[RowGroup]:
-        with files.open_bytes(path) as opened:
-            try:
-                metadata = pyarrow.parquet.ParquetFile(opened).metadata
-            except pyarrow.ArrowInvalid as error:
-                raise InputError(
-                    f"path: {path!r} isn't Parquet ({error}); get it again."
-                ) from error
-        found = metadata.schema.to_arrow_schema().names
+        groups, found = _look(path)
         for name in self.columns.values():
             if str(name).split(".")[0] not in found:
                 raise InputError(
                     f"column {name!r} isn't in {path!r}.{nearest(str(name), found)} "
                     f"It has {', '.join(found)}: say which with 'text' or 'columns'."
                 )
-        rows = 0
-        for index in range(metadata.num_row_groups):
-            yield RowGroup(path, index, rows)
-            rows += metadata.row_group(index).num_rows
+        yield from groups
+
+
+def row_groups(path: str) -> list[RowGroup]:
+    """The row groups of a file."""
+    return _look(path)[0]
+
+
+def _look(path: str) -> tuple[list[RowGroup], list[str]]:
+    """(row groups, names of the columns) of a file."""
+    with files.open_bytes(path) as opened:
+        try:
+            metadata = pyarrow.parquet.ParquetFile(opened).metadata
+        except pyarrow.ArrowInvalid as error:
+            raise InputError(f"path: {path!r} isn't Parquet ({error}); get it again.") from error
+    groups, rows = [], 0
+    for index in range(metadata.num_row_groups):
+        groups.append(RowGroup(path, index, rows))
+        rows += metadata.row_group(index).num_rows
+    return groups, metadata.schema.to_arrow_schema().names
+
+
+def read_rows(unit: RowGroup, columns: set[str] | None = None) -> Iterator[tuple[int, dict]]:
+    """(its number in the file, from 1, and its values) of each row of a group; all columns by default."""
+    number = unit.rows_before
+    with files.open_bytes(unit.path) as opened:
+        parquet = pyarrow.parquet.ParquetFile(opened)
+        names = parquet.schema_arrow.names
+        chosen = names if columns is None else sorted(columns & set(names))
+        for batch in parquet.iter_batches(_ROWS, row_groups=[unit.index], columns=chosen):
+            for row in _rows(batch):
+                number += 1
+                yield number, row
 
 
 def _rows(batch: pyarrow.RecordBatch) -> Iterator[dict]:

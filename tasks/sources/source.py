@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import seqio
 import tensorflow as tf
 
-from polylm_jax.errors import InputError, nearest
+from polylm_jax.errors import InputError, Unread, nearest
 from polylm_jax.runtime.text_files import suffix
 from polylm_jax.text.held_out import HELD_OUT_FRACTION, check_fraction, is_held_out, normalise
 from tasks.sources import files
@@ -146,7 +146,7 @@ class RecordSource(seqio.DataSource):
         return batches.dataset(units)
 
     def _bad(self, path: str, line_number: int, reason: str, raw: bytes) -> None:
-        self.bad_lines += 1
+        self.bad_lines += not isinstance(reason, Unread)
         if self.on_bad_line is not None:
             self.on_bad_line(path, line_number, reason, raw)
 

@@ -1,5 +1,6 @@
 """Checkpoints: complete or unseen, on any mesh, the last good one never gone."""
 
+import dataclasses
 import shutil
 
 import jax
@@ -72,7 +73,8 @@ def test_is_restored_onto_fewer_devices(saved):
 
 
 def test_tells_where_the_run_stood(saved):
-    assert checkpoint.read_progress(saved[0]) == progress(7, recipe="ไทย")
+    read = checkpoint.read_progress(saved[0])
+    assert dataclasses.replace(read, digests={}) == progress(7, recipe="ไทย")
 
 
 @pytest.mark.parametrize("place", ["", "/checkpoints", "/checkpoints/7"])
@@ -87,7 +89,7 @@ def test_names_the_parameter_that_another_model_has_otherwise(saved):
         num_layers=2, embed_dim=16, num_heads=8, mlp_dim=64, vocab_size=64, max_length=16
     )
     abstract = train_state.abstract(*parts(mesh_of((8, 1, 1)), wider))
-    with pytest.raises(InputError, match=r"another model: h/mlp/c_fc/bias is \(2, 32\) there"):
+    with pytest.raises(InputError, match=r"another model: h.mlp.c_fc.bias is \(2, 32\) there"):
         checkpoint.Checkpoints(saved[0]).restore(7, abstract)
     with pytest.raises(InputError, match="another model"):
         checkpoint.restore_params(saved[0], abstract.params)

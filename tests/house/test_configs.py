@@ -77,7 +77,7 @@ def test_a_recipe_of_a_corpus_is_a_receipt_and_cleans(path):
     run.configure(
         [str(path)], [f"{name} = 'given'" for name in ("DATA_DIR", "OUTPUT", "WORK_DIR")], []
     )
-    run.demand("clean", function("clean"), [])
+    demand("clean", function("clean"), [])
 
 
 @pytest.mark.parametrize("path", POOLS, ids=name_of)
@@ -87,7 +87,7 @@ def test_a_recipe_of_a_pool_is_a_receipt_and_makes_one(path):
     run.configure(
         [str(path)], ["CHAT_MODEL = 'given'", "POOL = 'given'", "MAX_TOKENS_SPENT = 1"], []
     )
-    run.demand("self_instruct", function("self_instruct"), [])
+    demand("self_instruct", function("self_instruct"), [])
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=name_of)
@@ -104,7 +104,12 @@ def test_a_recipe_serves_its_modes(path):
         whole = {"cache", "finetune", "inspect", "export"}
     assert whole <= set(served)
     for mode in served:
-        run.demand(mode, function(mode), ["recipe"])
+        demand(mode, function(mode), ["recipe"])
+
+
+def demand(mode: str, whole, given) -> None:
+    """Refuses what the mode reaches and nobody has set."""
+    assert [*run.reached(mode, whole, given)]
 
 
 def configured(dotted: str) -> bool:
@@ -124,9 +129,9 @@ def function(mode: str):
 def test_the_papers_runs_need_no_more_than_a_place_to_write(size):
     run.configure([str(CONFIGS / f"recipes/polylm_{size}.gin")], [], [])
     for mode in ("train_tokenizer", "cache", "inspect"):
-        run.demand(mode, function(mode), ["recipe"])
+        demand(mode, function(mode), ["recipe"])
     with pytest.raises(InputError, match="train needs MODEL_DIR"):
-        run.demand("train", function("train"), ["recipe"])
+        demand("train", function("train"), ["recipe"])
 
 
 @pytest.mark.parametrize(

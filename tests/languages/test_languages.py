@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from polylm_jax.errors import InputError
 from polylm_jax.languages import registry as languages
+from polylm_jax.languages import scripts
 from polylm_jax.languages.registry import (
     CODE,
     LANGUAGES,
@@ -210,3 +211,55 @@ def test_unimax_caps_epochs_and_is_flat_above_the_cap(counts, filled, max_epochs
 def test_bad_counts_are_refused(make, part):
     with pytest.raises(InputError, match=part):
         make()
+
+
+def test_every_script_is_one_of_unicode_or_is_told_to_be_several():
+    """Python's `regex` knows Unicode's scripts; what isn't there has no letters of its own."""
+    import regex
+
+    without = """
+    Afak Blis Chis Cirt Egyd Egyh Hntl Inds Jurc Kpel Leke Loma Maya Moon Nkgb Pelm Phlv Piqd Psin
+    Ranj Roro Sara Seal Shui Teng Visp Wole Zmth Zsye Zsym Zxxx
+    """
+    for code in scripts.SCRIPTS - {*without.split()}:
+        for name in scripts.unicode_names(code):
+            regex.compile(rf"\p{{Script={name}}}")
+
+
+@pytest.mark.parametrize(
+    ("script", "rtl", "spaces"),
+    [("Latn", False, True), ("Thaa", True, True), ("Syrc", True, True), ("Nkoo", True, True),
+     ("Adlm", True, True), ("Khmr", False, False), ("Laoo", False, False), ("Mymr", False, False),
+     ("Tibt", False, False), ("Jpan", False, False), ("Kore", False, True), ("Ethi", False, True)],
+)  # fmt: skip
+def test_direction_and_spaces_come_from_the_script(script, rtl, spaces):
+    language = Language("xx", "X", "X", script)
+    assert (language.rtl, language.spaces) == (rtl, spaces)
+
+
+def test_right_to_left_is_what_unicode_says_of_the_letters():
+    """Of each script that has letters, the first letter's bidirectional class is R or AL, or isn't."""
+    import unicodedata
+
+    import regex
+
+    everything = "".join(chr(n) for n in range(0x20000) if not 0xD800 <= n < 0xE000)
+    compared = 0
+    for code in scripts.SCRIPTS:
+        try:
+            letters = regex.findall(rf"[\p{{L}}&&\p{{Script={code}}}]", everything, regex.V1)
+        except regex.error:
+            continue
+        classes = [unicodedata.bidirectional(letter) for letter in letters]
+        classes = [found for found in classes if found]  # Python's Unicode may be older
+        if classes:
+            compared += 1
+            assert (classes[0] in ("R", "AL")) == (code in scripts.RIGHT_TO_LEFT), code
+    assert compared > 130
+
+
+@pytest.mark.parametrize("script", ["Latin", "arab", "Swah", "", "Khmer"])
+def test_a_script_that_iso_15924_does_not_have_is_refused(script):
+    with pytest.raises(InputError, match=f"language 'xx': script '{script}' is no code"):
+        languages.register(Language("xx", "X", "X", script))
+    assert "xx" not in languages.LANGUAGES

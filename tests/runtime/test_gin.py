@@ -185,3 +185,64 @@ def test_a_bug_keeps_its_traceback_and_an_exit_code_passes_through(recipe):
     with pytest.raises(SystemExit) as exit_:
         run.main(["fit", recipe("MODEL_DIR = 'd'"), "--gin.STEPS=99"])
     assert exit_.value.code == 143
+
+
+@pytest.mark.parametrize("line", ["WIDTHS = 3", "LEARNING_RATE = 0.5", "stage9/WIDTH = 3"])
+def test_a_macro_that_nothing_uses_is_refused_where_it_stands(recipe, capsys, line):
+    said = refusal(capsys, "fit", recipe(line), "--gin.MODEL_DIR='d'")
+    assert line.partition(" ")[0] in said and "nothing uses it" in said
+    assert "recipe.gin, line" in said or "Did you mean" in said
+
+
+def test_a_macro_whose_line_was_overridden_or_that_a_string_names_is_used(recipe):
+    lines = ["OTHER = 3", "VARIANTS = ('WIDTH = %OTHER',)", "toy_modes.fit.shard = %VARIANTS"]
+    argv = ["fit", recipe(*lines), "--gin.fit.shard='0/1'", "--gin.fit.steps=3"]
+    assert run.main([*argv, "--gin.MODEL_DIR='d'"]) == 0
+
+
+def test_a_printed_configuration_keeps_macros_whose_lines_were_overridden(recipe, tmp_path):
+    assert run.main(["fit", recipe("MODEL_DIR = 'd'"), "--gin.fit.steps=3"]) == 0
+    gin.clear_config()
+    (tmp_path / "config.gin").write_text(toy_modes.CALLS[0]["recipe"])
+    assert "STEPS = 11" in toy_modes.CALLS[0]["recipe"]
+    assert run.main(["fit", f"--gin_file={tmp_path / 'config.gin'}"]) == 0
+
+
+def test_a_value_that_a_later_include_replaces_is_named(recipe, tmp_path, capsys):
+    (tmp_path / "base.gin").write_text(RECIPE)
+    lines = ["STEPS = 5", "WIDTH = 4", "MODEL_DIR = 'd'", "include 'base.gin'", "MODEL_DIR = 'e'"]
+    assert run.main(["fit", recipe(text="\n".join(lines))]) == 0
+    said = sorted(capsys.readouterr().err.splitlines(), reverse=True)
+    assert [line.partition(" ")[0] for line in said] == ["STEPS", "MODEL_DIR"]
+    assert "STEPS = 5" in said[0] and "recipe.gin, line 1)" in said[0]
+    assert "base.gin, line 7 sets it again" in said[0]
+    assert toy_modes.CALLS[0]["steps"] == 11
+
+
+def test_modules_and_includes_are_found_beside_the_gin_file(recipe, tmp_path):
+    (tmp_path / "languages_of_a_test.py").write_text("")
+    (tmp_path / "base.gin").write_text(RECIPE)
+    text = "import languages_of_a_test\ninclude 'base.gin'\nMODEL_DIR = 'd'"
+    assert run.main(["fit", recipe(text=text)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("MODEL_DIR=3", "MODEL_DIR = 3: give text, in quotes."),
+        ("MODEL_DIR=no", "MODEL_DIR = False: give text, in quotes."),
+        ("STEPS=(1, 2)", "STEPS = (1, 2): give a whole number."),
+        ("WIDTH='wide'", "WIDTH = 'wide': give a whole number."),
+        ("stage2/toy_modes.Phase.tokens=2.5", "stage2/toy_modes.Phase.tokens = 2.5: give a"),
+        ("fit.model=@stage1/Phase()", "toy_modes.fit.model = @Phase(): give @toy_modes.Model()"),
+        ("fit.phases=[@stage1/Phase(), 3]", "in which toy_modes.fit.phases[1] is 3: give a list"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_before_the_call(recipe, capsys, override, sentence):
+    given = [] if override.startswith("MODEL_DIR") else ["--gin.MODEL_DIR='d'"]
+    assert sentence in refusal(capsys, "fit", recipe(), *given, f"--gin.{override}")
+
+
+def test_whole_numbers_may_be_written_as_floats(recipe):
+    assert run.main(["fit", recipe("MODEL_DIR = 'd'"), "--gin.STEPS=1e1"]) == 0
+    assert toy_modes.CALLS[0]["steps"] == 10 and type(toy_modes.CALLS[0]["steps"]) is int

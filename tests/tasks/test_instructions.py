@@ -17,8 +17,7 @@ from polylm_jax.data.stores.store import ANSWER, BEGINS, MARKS, TokenStore
 from polylm_jax.errors import InputError, Refusal
 from polylm_jax.text import instruction_defects, task_text
 from polylm_jax.tokenizer.tokenizer import Tokenizer
-from tasks.instructions import templates, tuning
-from tasks.instructions.conversations import from_alpaca, from_chat
+from tasks.instructions import layouts, templates, tuning
 
 CHAT = [("user", "ما اسمك؟"), ("assistant", "سامي."), ("user", "และคุณล่ะ"), ("assistant", "ไม่มีชื่อ")]
 
@@ -55,8 +54,8 @@ def record(**fields):
     ],
 )
 def test_no_input_is_no_input(nothing):
-    got = from_alpaca({"instruction": "Suma.", "input": nothing, "output": "3"})
-    assert got == [("user", "Suma."), ("assistant", "3")]
+    got = layouts.conversation({"instruction": "Suma.", "input": nothing, "output": "3"})
+    assert got.messages == [("user", "Suma."), ("assistant", "3")] and not got.unread
 
 
 @pytest.mark.parametrize(
@@ -121,15 +120,15 @@ def test_chats_of_either_layout():
     chat = {"messages": [{"role": role, "content": content} for role, content in CHAT]}
     names = {"user": "human", "assistant": "gpt"}
     other = {"conversations": [{"from": names[role], "value": said} for role, said in CHAT]}
-    assert from_chat(chat) == from_chat(other) == CHAT
-    assert from_chat({"messages": chat["messages"][:3]}) == CHAT[:2]
+    assert layouts.conversation(chat).messages == layouts.conversation(other).messages == CHAT
+    assert layouts.conversation({"messages": chat["messages"][:3]}).messages == CHAT[:2]
 
 
 @pytest.mark.parametrize(
     "messages", [[], [{"role": "assistant", "content": "a"}], [{"role": "user"}], "no", [1]]
 )
 def test_a_chat_that_is_none_says_why(messages):
-    assert isinstance(from_chat({"messages": messages}), str)
+    assert isinstance(layouts.conversation({"messages": messages}), str)
 
 
 @pytest.mark.parametrize("name", [*templates.TEMPLATES, "Q: {content} \nA:"])

@@ -6,8 +6,8 @@ import string
 import unicodedata
 
 from polylm_jax.corpus import dates, repairs, repetition, rules, stop_words
-from polylm_jax.corpus.characters import UNICODE_SCRIPTS
 from polylm_jax.languages.registry import LANGUAGES
+from polylm_jax.languages.scripts import unicode_names
 
 # A phone number and a mail address as each country writes them.
 PHONES = {
@@ -103,8 +103,8 @@ def date_lines(t: Text, others) -> str:
 
 
 def script(t: Text, others) -> str:
-    ours = set(UNICODE_SCRIPTS[t.language.script])
-    code = t.rng.choice([c for c in others if not ours & {*UNICODE_SCRIPTS[LANGUAGES[c].script]}])
+    ours = set(unicode_names(t.language.script))
+    code = t.rng.choice([c for c in others if not ours & {*unicode_names(LANGUAGES[c].script)}])
     return "\n".join(others[code].some())
 
 

@@ -1,6 +1,5 @@
 """Toy models on both sides: a checkpoint of ours with trained-like values, a folder by PyTorch."""
 
-import dataclasses
 import io
 import pathlib
 
@@ -9,7 +8,7 @@ import sentencepiece
 
 from polylm_jax.checkpoints.checkpoint import Progress
 from polylm_jax.checkpoints.hf import param_table, token_ids
-from polylm_jax.checkpoints.param_store import Writer
+from polylm_jax.checkpoints.params_writer import Writer
 from polylm_jax.model.network import PolyLMConfig
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 
@@ -58,7 +57,7 @@ def checkpoint(
     progress = Progress(
         step=step, rows=8 * step, batch_size=8, phase="toy", fingerprint=trained, recipe="A = 1"
     )
-    writer = Writer(model_dir, param_table.our_shapes(config), dataclasses.asdict(progress))
+    writer = Writer(model_dir, param_table.our_shapes(config), progress)
     found = values(config, scale)
     if without_bytes:
         pieces = Tokenizer.load(vocabulary_path).processor

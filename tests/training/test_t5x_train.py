@@ -16,7 +16,7 @@ from test_t5x_checkpoint import arrays
 from polylm_jax.checkpoints import t5x as t5x_checkpoint
 from polylm_jax.checkpoints.checkpoint import Progress
 from polylm_jax.checkpoints.hf import exporting
-from polylm_jax.checkpoints.param_store import Writer
+from polylm_jax.checkpoints.params_writer import Writer
 from polylm_jax.model.network import PolyLM
 from polylm_jax.model.partitioning import MeshConfig
 from polylm_jax.tokenizer.tokenizer import Tokenizer
@@ -59,7 +59,7 @@ def start(folder):
     named = {jax.tree_util.keystr(p, simple=True, separator="."): np.asarray(x) for p, x in leaves}
     vocabulary = Tokenizer.load(f"{folder}/toy.model").fingerprint
     progress = Progress(0, 0, 0, "start", {"vocabulary": vocabulary})
-    writer = Writer(folder / "start", {n: x.shape for n, x in named.items()}, vars(progress))
+    writer = Writer(folder / "start", {n: x.shape for n, x in named.items()}, progress)
     for name, values in named.items():
         writer.write(name, (...,), values)
     writer.close()

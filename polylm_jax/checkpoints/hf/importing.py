@@ -14,7 +14,7 @@ import numpy as np
 from polylm_jax.checkpoints.checkpoint import Progress
 from polylm_jax.checkpoints.hf import config_files, param_table
 from polylm_jax.checkpoints.hf.weights import Places, named_places
-from polylm_jax.checkpoints.param_store import Writer
+from polylm_jax.checkpoints.params_writer import Writer
 from polylm_jax.errors import InputError
 from polylm_jax.model.network import PolyLMConfig
 from polylm_jax.runtime import output_folder
@@ -128,7 +128,7 @@ def write_checkpoint(
     config: PolyLMConfig, places: Places, model_dir: pathlib.Path, progress: Progress
 ) -> None:
     """Streams tensors, by the table's names for theirs, into a new checkpoint in float32."""
-    writer = Writer(model_dir, param_table.our_shapes(config), dataclasses.asdict(progress))
+    writer = Writer(model_dir, param_table.our_shapes(config), progress)
     for tensor in param_table.tensors(config):
         place = places[tensor.theirs]
         for index, first, count in writer.pieces(tensor.ours, tensor.layer):

@@ -10,8 +10,8 @@ import pathlib
 import numpy as np
 import safetensors.numpy
 
-from polylm_jax.checkpoints.checkpoint import Progress, adapters_of
-from polylm_jax.checkpoints.param_store import Reader, folder_of
+from polylm_jax.checkpoints.checkpoint import PARAMS, Progress, adapters_of
+from polylm_jax.checkpoints.param_store import Reader, reader_of
 from polylm_jax.errors import InputError
 from polylm_jax.model.lora import TARGETS, Lora
 from polylm_jax.model.network import PolyLMConfig
@@ -33,7 +33,7 @@ def write(
 ) -> None:
     """Writes both files. base: what adapter_config.json names as the base model."""
     lora, _ = adapters_of(progress)
-    reader = Reader(folder_of(checkpoint, progress.step))
+    reader = reader_of(checkpoint, progress, PARAMS)
     tensors = {}
     for name in lora.ranks:
         for layer in range(config.num_layers):

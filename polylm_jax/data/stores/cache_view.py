@@ -123,4 +123,6 @@ def _totals(manifests: list[Manifest]) -> str:
     told += f"{documents['held out']:,} held out; {bad:,} bad lines in quarantine"
     refused = sum((Counter(manifest.refused) for manifest in manifests), Counter())
     told += "".join(f"; {count:,} left out: {why}" for why, count in sorted(refused.items()))
+    unread = sum((Counter(manifest.unread) for manifest in manifests), Counter())
+    told += "".join(f"; {count:,} have {what}, not read" for what, count in sorted(unread.items()))
     return told + (f"; {marks:,} U+2581, which read back as spaces" if marks else "")

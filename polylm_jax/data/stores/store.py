@@ -47,7 +47,8 @@ class Manifest(Identity):
     """Everything that a complete store says of itself.
 
     `lines` counts all input, bad lines included; `refused` the records that a rule of the task's
-    source left out, by its reason; `space_marks` U+2581, which read back as spaces.
+    source left out, by its reason; `unread` what records that were read have and nobody reads;
+    `space_marks` U+2581, which read back as spaces.
     """
 
     language: str
@@ -57,6 +58,7 @@ class Manifest(Identity):
     refused: dict[str, int]
     space_marks: int
     content_sha256: str
+    unread: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def from_json(cls, text: bytes) -> "Manifest":

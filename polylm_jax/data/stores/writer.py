@@ -23,7 +23,7 @@ from polylm_jax.data.stores.store import (
     Split,
     committed_units,
 )
-from polylm_jax.errors import InputError, Refusal
+from polylm_jax.errors import InputError, Refusal, Unread
 from polylm_jax.runtime.storage import Folder, to_json
 
 PART_TOKENS = 2**26  # a part holds no more: 128 MB (256 MB in uint32) are in memory at once
@@ -96,6 +96,7 @@ class StoreWriter:
             lines=sum(record["lines"] for record in records),
             bad_lines=sum(sum(record["bad"].values()) for record in records),
             refused=dict(sum((Counter(record["refused"]) for record in records), Counter())),
+            unread=dict(sum((Counter(r.get("unread")) for r in records), Counter())),
             space_marks=sum(record["space_marks"] for record in records),
             content_sha256=_sha256({n: split.content_sha256 for n, split in splits.items()}),
         )
@@ -114,6 +115,7 @@ class UnitWriter:
         self._languages: set[str] = set()
         self._bad: list[dict] = []
         self._refused: Counter[str] = Counter()
+        self._unread: Counter[str] = Counter()
 
     def add(
         self, split: str, tokens: np.ndarray, languages: Iterable[str], counts: Mapping
@@ -140,7 +142,10 @@ class UnitWriter:
             self._flush(split)
 
     def add_bad(self, file: str, line: int, reason: str, raw: bytes) -> None:
-        """Puts a line into quarantine."""
+        """Puts a line into quarantine; of one that was read, counts what of it was not."""
+        if isinstance(reason, Unread):
+            self._unread[reason] += 1
+            return
         shown = raw[:RAW_BYTES].decode("utf-8", "backslashreplace")
         self._bad.append({"file": file, "line": line, "reason": reason, "raw": shown})
         if isinstance(reason, Refusal):
@@ -163,6 +168,7 @@ class UnitWriter:
             "bad": Counter(line["file"] for line in broken),
             "first_bad": broken[0] if broken else None,
             "refused": self._refused,
+            "unread": self._unread,
             "space_marks": sum(c["space_marks"] for c in self._counts.values()),
         }
         self.folder.write(_unit_key(self.number), to_json(record))

@@ -1,0 +1,125 @@
+"""What a checkpoint says of itself, sealed, and the one sentence for whatever is wrong with its files.
+
+{"step": 20, ..., "digests": {"params": {name: digest}}, "sha256": of all that stands before it}
+"""
+
+import contextlib
+import hashlib
+import json
+import pathlib
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+
+import jax
+from etils import epath
+
+from polylm_jax.errors import InputError
+
+SEAL = "sha256"
+# What a network says: no word about the files.
+ELSEWHERE = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "PERMISSION_DENIED", "UNAUTHENTICATED", "CURL")
+
+
+class DamagedCheckpoint(InputError):
+    """A committed checkpoint whose files aren't what was saved.
+
+    folder: of the checkpoint. why: what was seen. flag: what takes the next older one in its place,
+    with its step for {step}.
+    """
+
+    def __init__(self, folder: object, why: str, flag: str = "--step={step}"):
+        step = older(epath.Path(folder))
+        otherwise = f", or go on from step {step}, the next older one that opens: " if step else ""
+        super().__init__(
+            f"checkpoint {folder} is damaged ({why}): restore that folder from a copy"
+            f"{otherwise}{command(flag.format(step=step)) if step else '.'}"
+        )
+        self.folder, self.why = str(folder), why
+
+
+@contextlib.contextmanager
+def advising(flag: str) -> Iterator[None]:
+    """A DamagedCheckpoint inside names this flag."""
+    try:
+        yield
+    except DamagedCheckpoint as error:
+        raise DamagedCheckpoint(error.folder, error.why, flag) from error
+
+
+def older(folder: epath.Path) -> int | None:
+    """The step of the next older checkpoint beside one that opens; its arrays aren't read."""
+    beside = folder.parent.iterdir() if folder.parent.exists() else ()
+    steps = [int(place.name) for place in beside if place.name.isdigit()]
+    below = sorted((s for s in steps if s < int(folder.name)), reverse=True)
+    return next((step for step in below if _opens(folder.parent / str(step))), None)
+
+
+def _opens(folder: epath.Path) -> bool:
+    try:
+        items = opened((folder / "progress" / "metadata").read_bytes()).get("digests") or ["params"]
+        for item in items:
+            json.loads((folder / item / "_METADATA").read_bytes())
+            if not (folder / item / "manifest.ocdbt").stat().length:
+                return False
+    except Exception:  # noqa: BLE001 -- whatever is wrong with it
+        return False
+    return True
+
+
+def command(flag: str) -> str:
+    """This process's command with one more flag."""
+    known = pathlib.Path(sys.argv[0]).name == "run.py"
+    return f"`python run.py {shlex.join([*sys.argv[1:], flag])}`" if known else flag
+
+
+def sealed(fields: Mapping) -> dict:
+    """Fields as JSON gives them back, and their seal."""
+    plain = json.loads(json.dumps(fields))
+    return plain | {SEAL: _seal(plain)}
+
+
+def opened(text: bytes) -> dict:
+    """The fields of a text that `sealed` made, or of one without a seal; any other is an error."""
+    fields = json.loads(text)
+    if not isinstance(fields, dict):
+        raise TypeError("it is no JSON object")
+    seal = fields.pop(SEAL, None)
+    if seal is None and "digests" in fields:
+        raise ValueError(f"it has no {SEAL}")
+    if seal is not None and seal != _seal(fields):
+        raise ValueError(f"its {SEAL} is another")
+    return fields
+
+
+def _seal(fields: Mapping) -> str:
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def reading(folder: object) -> Iterator[None]:
+    """Whatever Orbax and TensorStore say of broken files becomes a DamagedCheckpoint.
+
+    What is no matter of the files passes: memory, devices, a network.
+    """
+    try:
+        yield
+    except (InputError, MemoryError, jax.errors.JaxRuntimeError):
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split())
+        if any(word in said for word in ELSEWHERE):
+            raise
+        raise DamagedCheckpoint(folder, f"{type(error).__name__}: {said[:120]}") from error
+
+
+def compare(folder: object, item: str, saved: Mapping[str, str], found: Mapping[str, str]) -> None:
+    """DamagedCheckpoint that names the first found array which is not what was saved.
+
+    saved, found: names -> digests; nothing is known of a checkpoint that has none.
+    """
+    if not saved:
+        return
+    name = next((name for name in sorted(found) if saved.get(name) != found[name]), None)
+    if name is not None:
+        raise DamagedCheckpoint(folder, f"{item} {name} isn't what was saved")
