@@ -1,17 +1,23 @@
 """Text made: cleaned from raw crawl, or written by a model as instructions.
 
+alphabets        The letters beyond a to z of languages in Latin script
 broken_files     How much of a source is broken
 characters       What each Unicode character is to the rules: a letter, a digit, invisible
 classifier       A linear classifier of gold text against crawl
 cleaning         `run.py clean`: from raw crawl to one JSONL.zst per language
 dates            Dates and times as the 18 languages write them
 decontamination  Test sets of benchmarks
+detection        CLD2: which of 165 languages a text is in
 duplicates       Duplicates of a language across all its sources
+encoding         Text that was read in another encoding than it was written in
+escapes          Text that was escaped for HTML, for an address, for JSON or for mail
 execution        Running stages: on this machine's cores
 first_look       What can be wrong with a run, found before its first stage
 instructions/    Instruction data in many languages, written by a model, as MultiAlpaca was made
-language_id      Which language a text is in, and how sure that is: fastText's lid.176 or lingua
+invisible        Characters that nobody sees, and what each is to a text
+language_id      Which language a text is in, and how sure that is: CLD2 with lingua's help
 members          A compressed file member by member
+mending          The characters of a text made good
 ngram_model      A model of a language's characters from a gold sample
 pages            The text of web pages in WARC files
 pairs            Faults of parallel text
@@ -34,6 +40,7 @@ stages           The stages of a cleaning run
 steps            The steps that look at one document at a time, as datatrove's filters
 stop_words       The little words that any real sentence has
 tally            What each stage refused, why, and how much of it, with samples to read
+two_languages    Pages of two languages
 warc             Records of WARC files, WET among them
 """
 

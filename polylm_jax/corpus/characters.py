@@ -10,6 +10,7 @@ import unicodedata
 import numpy as np
 import regex
 
+from polylm_jax.corpus import invisible
 from polylm_jax.errors import InputError
 from polylm_jax.languages import registry, scripts
 
@@ -18,15 +19,13 @@ SCRIPT_SHIFT = 7  # above the classes: which script's letter it is
 _OTHER, _UNSPACED = "any script", "a script without spaces"  # the first two bits of the scripts
 _SCRIPT = r"[^\p{Script=Common}\p{Script=Inherited}\p{Script=Unknown}]+"
 
-# Joiners shape Arabic and emoji, and marks of direction order Hebrew and Arabic: all of them are text.
-_TEXT_FORMAT = "\u200c\u200d\u200e\u200f\u061c"
 _CLASSES = {
     LETTER: r"[\p{L}\p{M}]+",
     DIGIT: r"\p{Nd}+",
     SYMBOL: r"\p{S}+",
-    PUNCTUATION: r"\p{P}+",
+    PUNCTUATION: rf"[\p{{P}}{invisible.VISIBLE}]+",
     SPACE: r"[\s\p{Z}]+",
-    INVISIBLE: rf"[[\p{{Cf}}\p{{Cc}}]--[\t\n\r{_TEXT_FORMAT}]]+",
+    INVISIBLE: rf"[[\p{{Cf}}\p{{Cc}}{invisible.SELECTORS}{invisible.HIDING}]--[\t\n\r{invisible.VISIBLE}]]+",
     GARBLED: r"[\p{Co}\p{Cn}\uFFFD\x80-\x9f]+",
 }
 _ALL = range(0x110000)
@@ -144,7 +143,6 @@ def folding(digits: bool = False) -> np.ndarray:
         for point in range(first, last + 1):
             if unicodedata.category(chr(point)) in ("Mn", "Lm"):
                 table[point] = 0
-    table[[ord(c) for c in _TEXT_FORMAT]] = 0
     table[[ord("\n"), ord("\t"), ord("\r")]] = ord(" ")
     return table
 

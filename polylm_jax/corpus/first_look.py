@@ -41,7 +41,7 @@ def check(
 
 def _known_languages(identifier: Identifier, sources: Sequence[Source], say: Say) -> None:
     """A language that the detector doesn't know comes from sources that name it, or not at all."""
-    told = identifier.model or "lingua"
+    told = identifier.model or "CLD2"
     for code in (code for code in identifier.codes if not identifier.knows(code)):
         named = [source.name for source in sources if source.language == code]
         if not named:

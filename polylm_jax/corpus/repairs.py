@@ -1,11 +1,10 @@
 """Line-level repairs: addresses, over-long words, invisible characters, white space."""
 
-import functools
 from collections import Counter
 
 import regex
 
-from polylm_jax.corpus import characters
+from polylm_jax.corpus import invisible
 
 MAX_INVISIBLE = 0.01  # of all characters; a text with more was made to hide something
 MAX_WORD = 100  # characters without a space, in scripts that have spaces; no language needs as many
@@ -21,34 +20,23 @@ _BLANKS = regex.compile(r"\n(?:\s*\n)+")
 _LINE_ENDS = regex.compile(r"\r\n?|[\u2028\u2029\x0b\x0c\x85]")
 
 
-@functools.cache
-def _invisible() -> regex.Pattern:
-    """Zero-width and control characters; joiners and marks of direction are text and stay."""
-    return regex.compile(
-        r"[[\p{Cf}\p{Cc}]--[\t\n\r\u200c\u200d\u200e\u200f\u061c]]", regex.VERSION1
-    )
-
-
 def invisible_share(text: str) -> float:
-    """Invisible characters / all characters."""
-    if text.isascii() and text.isprintable():
-        return 0.0
-    kinds = characters.classes()[characters.code_points(_LINE_ENDS.sub("\n", text))]
-    return float((kinds & characters.INVISIBLE > 0).mean()) if len(kinds) else 0.0
+    """Characters that hide something / all characters; see `corpus.invisible`."""
+    return invisible.hidden(text) / len(text) if invisible.suspicious(text) else 0.0
 
 
-def repaired(text: str, invisible: bool = True) -> tuple[str, Counter]:
+def repaired(text: str, hiding: bool = True) -> tuple[str, Counter]:
     """(the text, what was done to it: 'URL lines', 'long words', 'invisible characters', 'spaces').
 
-    invisible: whether it may have invisible characters; the search is half of the time.
+    hiding: whether it may have invisible characters; the search is half of the time.
 
     >>> repaired("See  here:\\r\\nhttps://a.example/b")[0]
     'See here:'
     """
     done = Counter()
     text = _LINE_ENDS.sub("\n", text)
-    if invisible:
-        text, done["invisible characters"] = _invisible().subn("", text)
+    if hiding:
+        text, done["invisible characters"] = invisible.unhidden(invisible.untypeset(text)[0])
     kept = []
     for line in text.split("\n"):
         if "://" in line or "www." in line:

@@ -108,6 +108,7 @@ def _read(options: Options, shards: Sequence[Sequence[Unit]], work: str) -> Stag
     tally, identifier = _tally(work, "1_read"), options.identifier
     pipeline = [
         ReadShards(shards, tally, options.max_line, options.max_broken),
+        steps.MendCharacters(tally),
         steps.Identify(tally, identifier, options.min_confidence),
         steps.Repair(tally),
         WriteDocuments(_documents(work, "read")),

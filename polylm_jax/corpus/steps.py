@@ -9,7 +9,17 @@ from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 from datatrove.pipeline.filters.base_filter import BaseFilter
 
-from polylm_jax.corpus import broken_files, characters, pairs, personal_data, repairs, rules, tally
+from polylm_jax.corpus import (
+    broken_files,
+    characters,
+    mending,
+    pairs,
+    personal_data,
+    repairs,
+    rules,
+    tally,
+    two_languages,
+)
 from polylm_jax.corpus.decontamination import Benchmark, index_of
 from polylm_jax.corpus.language_id import Identifier
 from polylm_jax.corpus.tally import Tally, merged
@@ -52,8 +62,35 @@ class Refusing(BaseFilter):
         self.tally.add(stage, source, language, what, document.text, n)
 
 
+class MendCharacters(PipelineStep):
+    """Turns back escapes and wrong encodings and composes letters, before anyone asks what language it is.
+
+    It refuses nothing; a text that stays mojibake is marked, and goes with the repairs.
+    """
+
+    type, name = "FORMAT", "characters"
+
+    def __init__(self, tally: Tally):
+        super().__init__()
+        self.tally = tally
+
+    def run(self, data, rank: int = 0, world_size: int = 1):
+        for document in data:
+            document.text, done, broken = mending.mended(document.text)
+            about = document.metadata
+            for what in done:
+                key = ("note characters", about["source"], about["language"], what)
+                self.tally.add(*key, document.text)
+            if broken:
+                about["mojibake"] = True
+            yield document
+
+
 class Identify(Refusing):
-    """Moves a document to the language that it is in; refuses doubtful and unwanted ones."""
+    """Moves a document to the language that it is in; refuses doubtful and unwanted ones.
+
+    Lines in another language than the text's are left out; a text whose lines mix two is refused.
+    """
 
     type, name, stage = "FILTER", "language", "language"
 
@@ -65,21 +102,28 @@ class Identify(Refusing):
         about = document.metadata
         if "pair" in about:
             return True
-        claimed = about["language"]
+        claimed, codes = about["language"], self.identifier.codes
         if self._takes_its_word(claimed, document.text):
             self.note(document, "identified")
             self.note(document, "as its source says")
             return True
-        about["language"], sure = self.identifier(document.text)
+        parts = two_languages.parted(document.text, codes, claimed, self.identifier)
+        if parts is not None and not parts.code:
+            about["language"] = self.identifier(document.text)[0]
+            return False, "two languages"
+        document.text = document.text if parts is None else parts.text
+        about["language"], sure = self.identifier(document.text, claimed)
         about["confidence"] = round(sure, 4)
         if self.identifier.compare:
             agree = self.identifier.second(document.text) == about["language"]
             self.note(document, "both agree" if agree else "they disagree")
         if sure < self.least:
             return False, "low confidence"
-        if about["language"] not in self.identifier.codes:
+        if about["language"] not in codes:
             return False, "another language"
         self.note(document, "identified")
+        if parts is not None:
+            self.note(document, "lines in another language", parts.gone)
         if claimed not in ("und", about["language"]):
             self.note(document, f"moved from {claimed}")
         return True
@@ -92,15 +136,17 @@ class Identify(Refusing):
 
 
 class Repair(Refusing):
-    """Line-level repairs; refuses a text that hides things between its letters."""
+    """Line-level repairs; refuses a text that hides things between its letters, and mojibake."""
 
     type, name, stage = "FILTER", "repairs", "repairs"
 
     def filter(self, document: Document) -> bool | tuple[bool, str]:
-        invisible = repairs.invisible_share(document.text)
-        if invisible > repairs.MAX_INVISIBLE:
+        if document.metadata.pop("mojibake", False):
+            return False, "mojibake"
+        hidden = repairs.invisible_share(document.text)
+        if hidden > repairs.MAX_INVISIBLE:
             return False, "invisible characters"
-        text, done = repairs.repaired(document.text, invisible > 0)
+        text, done = repairs.repaired(document.text, hidden > 0)
         if not text or ("pair" in document.metadata and text.count("\n") != 1):
             return False, "nothing left"
         for what, count in done.items():

@@ -1,11 +1,12 @@
 """The little words that any real sentence has: without them a text is a list of keywords (Gopher, BLOOM)."""
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 
 from polylm_jax.corpus import shingles
-from polylm_jax.languages.registry import Language
+from polylm_jax.languages.registry import LANGUAGES, Language
 
 WORDS = {
     "en": "the be to of and that have with in is a for on as it or by this are from an not all",
@@ -32,6 +33,61 @@ WORDS = {
     "ja": "の に は を が と で た し て る い す れ",
     "th": "การ ที่ และ ใน ของ เป็น มี ได้ ให้ จะ ไม่ หรือ ความ จาก ด้วย นี้ คน",
 }
+
+# Languages that share most of their words and all of their letters: words that each has alone.
+ALONE = {
+    "id": "bahwa karena bisa uang kantor mobil sepeda kalau berbeda kebijakan perusahaan pemerintah "
+    "warga dokter musik universitas polisi taksi kursi obat kamar lemari toko senin jumat maret agustus "
+    "juni juli yaitu mencoba coba nomor siswa mahasiswa pabrik listrik situs ponsel para terhadap setiap "
+    "siapapun apapun manapun dilakukan memperoleh kebebasan hukum dong sih banget gue aja udah nggak gak "
+    "cuma nih kok sekarang sebuah beberapa bicara kemarin sore bumbu halus keju minggu sang dipakai",
+    "ms": "bahawa kerana wang pejabat kereta basikal awak sahaja mahu syarikat kerajaan hendaklah "
+    "antarabangsa perlembagaan sebarang sesiapa encik puan cikgu samarata iaitu ialah "
+    "berbeza mencuba cuba nombor pelajar kilang elektrik laman universiti muzik doktor polis teksi kerusi "
+    "ubat bilik almari kedai isnin jumaat mac ogos jun julai tiada berasa pelbagai nak tak dah "
+    "korang kat semalam ahad tersangat",
+}
+
+
+def closer(text: str, codes: tuple[str, ...]) -> str:
+    """Which of some languages has more words that are its alone in a text; '' where none has."""
+    words = [word.strip(".,;:!?\"'()") for word in text.lower().split()]
+    own = {code: sum(word in _alone(code) for word in words) for code in codes}
+    best = max(own, key=own.__getitem__)
+    return best if sum(count == own[best] for count in own.values()) == 1 else ""
+
+
+def more_like(text: str, code: str, codes: Sequence[str]) -> str:
+    """Which of some languages has twice as many little words of its own in a text as `code` has; '' for none.
+
+    Of languages with spaces, in scripts of which each letter may be several languages'.
+    """
+    if code not in WORDS or not LANGUAGES[code].spaces:
+        return ""
+    script = LANGUAGES[code].script
+    for other in codes:
+        if other != code and other in WORDS and LANGUAGES[other].script == script:
+            ours, theirs = little_words(text, code, other)
+            if theirs >= 3 and theirs > 2 * ours + 1:
+                return other
+    return ""
+
+
+def little_words(text: str, first: str, second: str) -> tuple[int, int]:
+    """How many words of a text are little words of one language and not of the other, and the reverse."""
+    words = [word.strip(".,;:!?\"'()«»“”„") for word in text.lower().split()]
+    one, other = (_words(code) if code in WORDS else frozenset() for code in (first, second))
+    return sum(word in one - other for word in words), sum(word in other - one for word in words)
+
+
+@functools.cache
+def _words(code: str) -> frozenset[str]:
+    return frozenset(WORDS[code].split())
+
+
+@functools.cache
+def _alone(code: str) -> frozenset[str]:
+    return frozenset(ALONE[code].split())
 
 
 @functools.cache

@@ -18,11 +18,16 @@ KHMER = [
     "មនុស្សទាំងអស់ កើតមកមានសេរីភាព និងសមភាព ក្នុងផ្នែកសេចក្ដីថ្លៃថ្នូរនិងសិទ្ធិ។ មនុស្ស មានវិចារណញ្ញាណ។",
     "ខ្ញុំរស់នៅក្នុងភូមិតូចមួយជិតទន្លេ ហើយរៀងរាល់ព្រឹក ខ្ញុំដើរទៅសាលារៀនជាមួយមិត្តភក្តិរបស់ខ្ញុំ។",
 ]
+# Neither CLD2 nor lingua tells Central Kurdish.
+KURDISH = [
+    "من لە گوندێکی بچووک لە نزیک ڕووبارەکە دەژیم و هەموو بەیانییەک لەگەڵ هاوڕێکانم دەچم بۆ قوتابخانە.",
+    "خوشکەکەم لە حەوشەکەدا دارێکی ناشت و ئێستا هەموو خێزانەکە لە ژێر سێبەرەکەیدا دادەنیشن.",
+]
 
 
 @pytest.fixture
 def registered():
-    """Hindi, Persian, Khmer, Burmese and Greek, forgotten after the test."""
+    """Hindi, Persian, Khmer, Burmese, Greek and Central Kurdish, forgotten after the test."""
     before = dict(LANGUAGES), dict(registry._BY_NAME)
     for code, name, script in [
         ("hi", "Hindi", "Deva"),
@@ -30,6 +35,7 @@ def registered():
         ("km", "Khmer", "Khmr"),
         ("my", "Burmese", "Mymr"),
         ("el", "Greek", "Grek"),
+        ("ckb", "Central Kurdish", "Arab"),
     ]:
         registry.register(Language(code, name, name, script))
     yield
@@ -40,29 +46,30 @@ def registered():
 
 def test_registered_languages_reach_the_workers(registered, tmp_path):
     rows = [{"id": f"hi{n}", "text": text} for n, text in enumerate(HINDI)]
+    rows += [{"id": f"km{n}", "text": text} for n, text in enumerate(KHMER)]
     toy_corpus.write_jsonl(tmp_path / "web.jsonl", rows)
-    rows = [{"id": f"km{n}", "text": text} for n, text in enumerate(KHMER)]
+    rows = [{"id": f"ckb{n}", "text": text} for n, text in enumerate(KURDISH)]
     rows.append({"id": "stray", "text": toy_corpus.document("en", 1)})
-    toy_corpus.write_jsonl(tmp_path / "km.jsonl", rows)
+    toy_corpus.write_jsonl(tmp_path / "ckb.jsonl", rows)
     pair = {"en": "The old bridge was built in 1987.", "hi": "पुराना पुल १९८७ में बना था।"}
     toy_corpus.write_jsonl(tmp_path / "en-hi.jsonl", [pair])
     sources = {
         "web": "web.jsonl",
-        "km": {"files": "km.jsonl", "language": "km"},
+        "ckb": {"files": "ckb.jsonl", "language": "ckb"},
         "pairs": {"files": "en-hi.jsonl", "pair": "stem"},
     }
-    report = toy_corpus.clean(tmp_path, sources, workers=2, languages=("en", "hi", "km"))
-    kept = {c: [row["id"] for row in toy_corpus.read(tmp_path / "out", c)] for c in ("hi", "km")}
-    assert kept == {"hi": ["hi0", "hi1", "hi2"], "km": ["km0", "km1"]}
+    report = toy_corpus.clean(tmp_path, sources, workers=2, languages=("en", "hi", "km", "ckb"))
+    kept = {c: [r["id"] for r in toy_corpus.read(tmp_path / "out", c)] for c in ("hi", "km", "ckb")}
+    assert kept == {"hi": ["hi0", "hi1", "hi2"], "km": ["km0", "km1"], "ckb": ["ckb0", "ckb1"]}
     assert [row["id"] for row in toy_corpus.read(tmp_path / "out", "en")] == ["stray"]
     assert len(toy_corpus.read(tmp_path / "out", "en-hi")) == 1
-    assert report["notes"]["language"]["km"]["as its source says"] == 2
+    assert report["notes"]["language"]["ckb"]["as its source says"] == 2
 
 
 def test_a_wanted_language_that_no_detector_knows_is_refused(registered, tmp_path):
-    toy_corpus.write_jsonl(tmp_path / "a.jsonl", [{"text": KHMER[0]}])
-    with pytest.raises(InputError, match="LANGUAGES has 'km', which lingua can't tell: say 'lang"):
-        toy_corpus.clean(tmp_path, {"a": "a.jsonl"}, languages=("en", "km"))
+    toy_corpus.write_jsonl(tmp_path / "a.jsonl", [{"text": KURDISH[0]}])
+    with pytest.raises(InputError, match="LANGUAGES has 'ckb', which CLD2 can't tell: say 'lang"):
+        toy_corpus.clean(tmp_path, {"a": "a.jsonl"}, languages=("en", "ckb"))
 
 
 def test_a_script_that_is_none_is_refused(registered, tmp_path):

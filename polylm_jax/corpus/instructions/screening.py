@@ -5,15 +5,11 @@ Nothing is cut out of a text to make it pass: it is refused as it came.
 
 import regex
 
-# All of Cc but line feed and tab; marks that override the direction of text; tags; what no font has.
+from polylm_jax.corpus import invisible
+
+# All of Cc but line feed and tab; what no font has.
 _CONTROL = regex.compile(r"(?V1)[\p{Cc}--[\n\t]]")
-_DIRECTION = regex.compile(r"[\u202A-\u202E\u2066-\u2069]")
 _BROKEN = regex.compile(r"[\p{Cs}\p{Co}\p{Cn}\uFFFD]")
-# Joiners, marks of direction, and the space of no width that Thai breaks lines at, are text.
-_INVISIBLE = regex.compile(
-    r"(?V1)[\p{Cf}--[\u200B-\u200F\u061C\u06DD\u0600-\u0605\u00AD\U000E0020-\U000E007F]]"
-)
-_TAGS = regex.compile(r"[\U000E0000-\U000E007F]")
 _MARKS = regex.compile(r"\p{M}{9,}")  # "Zalgo": no script stacks so many on a letter
 
 # What tokenizers and chat templates read as more than text.
@@ -40,18 +36,17 @@ _SAME_LINES = regex.compile(r"^(.*\p{L}.*)\n(?:\s*\1\s*(?:\n|\Z)){4}", regex.MUL
 
 def unsafe(text: str) -> str:
     """What a text holds that is no text, '' for nothing."""
+    if invisible.turned(text):
+        return "a mark that turns the direction of text"
     for pattern, reason in (
         (_CONTROL, "a control character"),
-        (_DIRECTION, "a mark that turns the direction of text"),
-        (_TAGS, "invisible characters"),
         (_BROKEN, "characters of a broken encoding"),
-        (_INVISIBLE, "invisible characters"),
         (_MARKS, "a heap of marks on one letter"),
         (SPECIAL, "a special token"),
     ):
         if pattern.search(text):
             return reason
-    return ""
+    return "invisible characters" if invisible.hidden(text) else ""
 
 
 def repeats(text: str) -> bool:

@@ -34,7 +34,7 @@ class Spoken:
 
     def __init__(self, language: Language):
         self.language = language
-        self._identify = language_id.Identifier(
+        self._identify = language_id.Sentences(
             tuple(dict.fromkeys((*registry.PAPER_CODES, language.code)))  # one order: one model
         )
 
@@ -44,7 +44,7 @@ class Spoken:
         A short instruction is easily taken for one in a neighbouring language ('Cite 5 capitais da
         América do Sul.'): then the whole task is looked at. What is quoted says nothing.
         """
-        if not language_id.known(self.language.code):
+        if not language_id.sentence_known(self.language.code):
             return False
         text = _QUOTED.sub(" ", task.instruction)
         code, sure = self._identify(text if _WORD.search(text) else task.instruction)
@@ -57,7 +57,7 @@ class Spoken:
 
     def wrong_output(self, task: Task) -> bool:
         """Whether the output is surely in a language that the task neither is in nor names nor holds."""
-        if not language_id.known(self.language.code):
+        if not language_id.sentence_known(self.language.code):
             return False
         text = _NAME.sub(" ", _QUOTED.sub(" ", _CODE.sub(" ", task.output)))
         if len(_LETTER.findall(text)) < FEWEST_LETTERS:

@@ -1,0 +1,144 @@
+"""Pages of two languages: an English banner over a Russian text, half and half, a glossary of both.
+
+The lines in another language than the text's go, so that each file holds its own language; a text
+whose very lines mix two goes whole.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import regex
+
+from polylm_jax.corpus import characters, detection, language_id, stop_words
+from polylm_jax.corpus.detection import UNKNOWN
+from polylm_jax.languages.registry import LANGUAGES
+
+ENGLISH, SEVERAL = "en", "mul"
+FOREIGN = 0.04  # of a text's bytes, before its lines are looked at one by one
+LEAST_LETTERS = 30  # weighed, of a line whose language is asked
+CLOSE_LETTERS = 80  # of a line in a language of the same script: a shorter one is easily mistaken
+CLEAR = 0.7  # how much like its language such a line must be
+MOST_OTHER = 0.35  # of the bytes that may stay in another language, inside of lines
+LEAST_LITTLE = 5  # little words of each, before it's believed that the lines mix two
+ENGLISH_WEIGHT = 0.4  # banners and footers are English, whatever the page is
+LEAST_ROWS, SURE = 5, 0.75  # of a glossary, and how sure each of its columns' languages is
+_SCRIPTS = [
+    regex.compile(rf"\p{{{name}}}")
+    for name in ("Latin", "Cyrillic", "Arabic", "Hebrew", "Thai", "Hangul", "Han", "Greek",
+                 "Devanagari", "Hiragana", "Georgian", "Armenian")
+]  # fmt: skip
+_COLUMNS = regex.compile(r"^(.{2,60}?)(?:\s+[–—=-]\s+|\t+|\s+\|\s+)(.{2,80})$")
+
+
+@dataclass(frozen=True)
+class Parted:
+    """Attributes:
+    code: the text's language; '' where its lines mix two and none is it.
+    text: what of it is in that language.
+    gone: how many lines in another language were left out.
+    """
+
+    code: str
+    text: str
+    gone: int = 0
+
+
+def parted(text: str, wanted: Sequence[str], claimed: str, guess: Callable) -> Parted | None:
+    """The text without its lines in other languages; None where it is of one language anyway.
+
+    wanted: the languages that are looked for. claimed: what the source says it is in, or 'und'.
+    guess: text -> (language, how sure), for the columns of a list.
+    """
+    found = detection.detected(language_id.prose(text))
+    others = [part for part in found.parts if part[0] != found.code and part[1] >= FOREIGN]
+    if _glossary(text, guess):
+        return Parted("", text)
+    if not others and not _beginning_differs(text, found.code):
+        return None
+    lines = text.split("\n")
+    codes = [_code(line) for line in lines]
+    main = _main(lines, codes, wanted, claimed)
+    if not main:
+        return None
+    kept = [line for line, code in zip(lines, codes) if not _foreign(line, code, main, wanted)]
+    gone = len(lines) - len(kept)
+    rest = "\n".join(kept).strip("\n")
+    if _mixed(rest, main):
+        return Parted("", text)
+    return Parted(main, rest, gone) if gone else None
+
+
+def _mixed(text: str, main: str) -> bool:
+    """Whether the lines themselves are in two languages, little words of both among them."""
+    text = language_id.without_code(text)
+    for code, share, _ in detection.detected(text).parts:
+        if code != main and share > MOST_OTHER:
+            ours, theirs = stop_words.little_words(text, main, code)
+            if min(ours, theirs) >= LEAST_LITTLE and 3 * min(ours, theirs) >= max(ours, theirs):
+                return True
+    return False
+
+
+def _beginning_differs(text: str, code: str) -> bool:
+    """CLD2 takes a small part for noise in a long text: a banner of one line is looked at by itself."""
+    first = text.partition("\n")[0]
+    return len(first) < len(text) and _code(first) not in (None, code)
+
+
+def _code(line: str) -> str | None:
+    """The language of a line that is long enough and clearly in one; SEVERAL for a list of languages."""
+    if sum(bool(script.search(line)) for script in _SCRIPTS) >= 4:
+        return SEVERAL
+    line = language_id.without_code(line)
+    if language_id.weighed_letters(line) < LEAST_LETTERS:
+        return None
+    found = detection.detected(line)
+    if found.code == UNKNOWN or found.fluency < CLEAR or found.share < 0.8:
+        return None
+    return found.code
+
+
+def _main(lines, codes, wanted: Sequence[str], claimed: str) -> str:
+    """The language with the most bytes; English only with more than twice as many."""
+    sizes: Counter[str] = Counter()
+    for line, code in zip(lines, codes):
+        if code and code != SEVERAL:
+            sizes[code] += len(line.encode("utf-8", "replace"))
+    if claimed in wanted and sizes[claimed] > 0.25 * sizes.total():
+        return claimed
+    if ENGLISH in sizes:
+        sizes[ENGLISH] = int(sizes[ENGLISH] * ENGLISH_WEIGHT)
+    here = {code: size for code, size in sizes.items() if code in wanted} or sizes
+    best = max(here, key=here.__getitem__, default="")
+    # Most of it in a language that nobody wants: then a few lines in a wanted one don't save it.
+    return best if best and 3 * here[best] >= max(sizes.values()) else ""
+
+
+def _foreign(line: str, code: str | None, main: str, wanted: Sequence[str]) -> bool:
+    """Whether a line goes: of a close language only a long one, in a language that is looked for."""
+    if code is None or code == main:
+        return False
+    if code == SEVERAL or _another_script(line, main):
+        return True
+    words = language_id.without_code(line)
+    ours, theirs = stop_words.little_words(words, main, code)
+    long = language_id.weighed_letters(words) >= CLOSE_LETTERS
+    return long and theirs > ours and (code in wanted or code == ENGLISH)
+
+
+def _another_script(line: str, code: str) -> bool:
+    language = LANGUAGES.get(code)
+    return language is not None and characters.share_of_script(line, language.script) < 0.3
+
+
+def _glossary(text: str, guess: Callable) -> bool:
+    """Whether the two columns of a list are in two languages."""
+    lines = [line for line in language_id.without_code(text).split("\n") if line.strip()]
+    rows = [found for line in lines if (found := _COLUMNS.match(line))]
+    if len(rows) < LEAST_ROWS or len(rows) < 0.7 * len(lines):
+        return False
+    (left, sure), (right, as_sure) = (
+        guess("\n".join(row[column] for row in rows)) for column in (1, 2)
+    )
+    return left != right and min(sure, as_sure) >= SURE and UNKNOWN not in (left, right)
