@@ -22,8 +22,9 @@ from polylm_jax.languages import registry
 # in one of them is refused and not taken for its nearest neighbour.
 OTHERS = ("uk", "bg", "sr", "fa", "ur", "ca", "sv", "da", "cs", "ro", "fi", "hu", "hr", "el", "hi")
 PIECES, PIECE = 6, 1500  # of a long text so many pieces of so many characters are looked at
+SENTENCES = 300  # characters that `Sentences` looks at
 SHORT = (
-    120  # letters, weighed; below, CLD2 is wrong in 2 % of good text and lingua is asked as well
+    120  # letters, weighed: of shorter good text CLD2 gets 2 % wrong, and lingua is asked as well
 )
 MAYBE = 0.35  # of the bytes, before a source's word decides
 SURE = 0.8  # how sure lingua must be to overrule it
