@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from polylm_jax.ablation.variants import Run
 from polylm_jax.languages.registry import LANGUAGES
+from polylm_jax.runtime import json_lines
 from polylm_jax.runtime.storage import Folder
 from polylm_jax.training.log import flat
 
@@ -119,12 +120,7 @@ def read(folder: Folder, run: Run, total_steps: int, tokens_per_step: int) -> Re
         run,
         total_steps,
         tokens_per_step,
-        *(_lines(text) for text in logs),
-        events=_lines(events),
+        *(json_lines.objects(text) for text in logs),
+        events=json_lines.objects(events),
         continued=json.loads(continued) if continued else {},
     )
-
-
-def _lines(text: bytes | None) -> list[dict]:
-    whole = (text or b"").split(b"\n")[:-1]
-    return [json.loads(line) for line in whole if line.strip()]

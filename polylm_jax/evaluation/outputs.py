@@ -10,7 +10,6 @@ vocabulary), the file is begun anew; metrics are computed again each time and ar
 """
 
 import hashlib
-import json
 import pathlib
 import tempfile
 import time
@@ -18,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from polylm_jax.runtime import json_lines
 from polylm_jax.runtime.storage import Folder
 
 FORMAT = 1
@@ -45,14 +45,17 @@ class Outputs:
         self._folder, self._name = folder, f"{task}.jsonl"
         header = {"format": FORMAT} | asked
         content = folder.peek(self._name) or b""
-        old, self.done, size = _parsed(content)
+        old, self.done = _parsed(content)
         self.renewed = old is not None and old != header
-        if old != header:
-            self.done, size = {}, 0
         self._path = self._place()
-        kept = content[:size] or (json.dumps(header, ensure_ascii=False) + "\n").encode()
-        self._path.write_bytes(kept)
-        self._file = self._path.open("ab")
+        if old != header:
+            self.done = {}
+            self._path.write_bytes(json_lines.encoded(header))
+        else:
+            if folder.local is None:
+                self._path.write_bytes(content)
+            json_lines.mend(self._path)
+        self._lines = json_lines.Appender(self._path.open("ab"))
         self._flushed = time.monotonic()
 
     def _place(self) -> pathlib.Path:
@@ -62,13 +65,12 @@ class Outputs:
         return self._folder.local / self._name
 
     def add(self, number: int, line: Mapping) -> None:
-        """Keeps the answer to a request; it is in the file at the next `flush`."""
-        text = json.dumps({"n": number} | line, ensure_ascii=False) + "\n"
-        self._file.write(text.encode("utf-8", "surrogatepass"))
+        """Keeps the answer to a request."""
+        self._lines.write({"n": number} | line)
 
     def flush(self, now: bool = False) -> None:
-        """Hands what was added to the disk; to gs:// at most twice a minute unless `now`."""
-        self._file.flush()
+        """Brings what was added to the disk; to gs:// at most twice a minute unless `now`."""
+        self._lines.sync()
         due = now or time.monotonic() - self._flushed > FLUSH_SECONDS
         if self._folder.local is None and due:
             self._folder.write(self._name, self._path.read_bytes())
@@ -76,22 +78,12 @@ class Outputs:
 
     def close(self) -> None:
         self.flush(now=True)
-        self._file.close()
+        self._lines.close()
 
 
-def _parsed(content: bytes) -> tuple[dict | None, dict[int, dict], int]:
-    """(header, lines by number, bytes that are whole lines); what a kill cut off is left out."""
-    header, done, size = None, {}, 0
-    for raw in content.splitlines(keepends=True):
-        if not raw.endswith(b"\n"):
-            break
-        try:
-            line = json.loads(raw)
-        except ValueError:
-            break
-        size += len(raw)
-        if header is None:
-            header = line
-        else:
-            done[line.pop("n")] = line
-    return header, done, size
+def _parsed(content: bytes) -> tuple[dict | None, dict[int, dict]]:
+    """(header, lines by number); what is damaged is left out and asked again."""
+    first = next(json_lines.lines(content), None)
+    header = first.value if first else None
+    lines = json_lines.objects(content)[1:] if header else []
+    return header, {line.pop("n"): line for line in lines if "n" in line}

@@ -5,6 +5,7 @@ fingerprint         What decides the numbers of a run, as nested names and value
 gin_errors          What gin has against a config
 gin_statements      Gin files statement by statement
 huge_pages          Memory in pages of 2 MB
+json_lines          JSON lines that a process may leave at any moment and another one goes on with
 lock                One process at a time in a MODEL_DIR
 names               What a room hands on to recipes
 old_names           Names of the version before the rooms

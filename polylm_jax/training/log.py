@@ -4,67 +4,60 @@ A run that resumes does the steps after its checkpoint again; their old lines ar
 no step stands twice. What happened (starts, saves, commits) is kept in a file of its own, uncut.
 """
 
-import json
+import os
 import pathlib
 import tempfile
-import threading
 import time
 import uuid
 from collections.abc import Mapping
 
+from polylm_jax.runtime import json_lines
 from polylm_jax.runtime.stderr import imports_kept_quiet
 from polylm_jax.runtime.storage import Folder
 from polylm_jax.runtime.tensorflow_devices import leave_gpus
 
 
 class JsonLines:
-    """A file of JSON objects, one a line, each written at once.
+    """A log of steps: `runtime.json_lines` with a "step" in each line.
 
-    last_step: lines whose "step" is above it are cut off; a line half written always is.
-    `reached` is the highest step that stood there before, `last` the highest that stands there.
-    On gs://, which can't append, the file grows here and `flush` copies it there.
+    last_step: lines whose "step" is above it are cut off. `reached` is the highest step that stood
+    there before, `last` the highest that stands there, `damaged` how many lines couldn't be read and
+    are gone. On gs://, which can't append, the file grows here and `flush` copies it there.
     """
 
     def __init__(self, folder: Folder, name: str, last_step: int | None = None):
-        self._folder, self._name = folder, name
+        self._folder, self._name, self._last_step = folder, name, last_step
         self.reached = self.last = -1
         if folder.local:
             self._path = folder.local / name
         else:
             self._path = pathlib.Path(tempfile.mkdtemp(prefix="polylm_")) / name
             self._path.write_bytes(folder.read(name) or b"")
-        if self._path.exists():
-            self._cut(last_step)
-        self._file = self._path.open("a", encoding="utf-8")
-        self._lock = threading.Lock()
+        self.damaged = json_lines.mend(self._path, self._stays)
+        self._lines = json_lines.Appender(self._path.open("ab"))
 
     def write(self, line: Mapping) -> None:
         """Appends an object; from any thread (commits of checkpoints are told by theirs)."""
-        with self._lock:
-            self.last = max(self.last, line["step"])
-            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
-            self._file.flush()
+        self.last = max(self.last, line["step"])
+        self._lines.write(line)
 
     def flush(self) -> None:
+        self._lines.sync()
         if not self._folder.local:
             self._folder.write(self._name, self._path.read_bytes())
 
     def close(self) -> None:
-        self._file.close()
         self.flush()
+        self._lines.close()
 
-    def _cut(self, last_step: int | None) -> None:
-        kept = self._path.with_suffix(".tmp")
-        with open(self._path, encoding="utf-8") as old, open(kept, "w", encoding="utf-8") as new:
-            for line in old:
-                if not line.endswith("\n"):
-                    break
-                step = json.loads(line)["step"]
-                self.reached = max(self.reached, step)
-                if last_step is None or step <= last_step:
-                    self.last = max(self.last, step)
-                    new.write(line)
-        kept.replace(self._path)
+    def _stays(self, line: dict) -> bool:
+        step = line.get("step")
+        if not isinstance(step, int):
+            return False
+        self.reached = max(self.reached, step)
+        stays = self._last_step is None or step <= self._last_step
+        self.last = max(self.last, step if stays else -1)
+        return stays
 
 
 def flat(line: Mapping, prefix: str = "") -> dict[str, float]:
@@ -101,7 +94,7 @@ class RunLog:
             self._files[name] = JsonLines(folder, f"{name}.jsonl", last_step=step)
         self._files["events"] = JsonLines(folder, "events.jsonl")
         if tensorboard:
-            self._board = _tensorboard(f"{folder.path}/tensorboard")
+            self._board = _tensorboard(folder, step)
         if wandb_project:
             self._wandb = _wandb(folder, wandb_project)
 
@@ -158,13 +151,51 @@ class RunLog:
             self._wandb.log(numbers | {"step": step})
 
 
-def _tensorboard(path: str):
-    """A writer in a thread of its own; imported here because it brings TensorFlow, 4 s."""
+def _tensorboard(folder: Folder, step: int):
+    """A writer in a thread of its own; imported here because it brings TensorFlow, 4 s.
+
+    TensorBoard would show the steps that are done again twice, so their old points go first.
+    """
+    for name in folder.list("tensorboard/events.out.tfevents"):
+        content = folder.read(name)
+        kept = _up_to(content, step)
+        if kept < len(content) and folder.local:
+            os.truncate(folder.local / name, kept)
+        elif kept < len(content):
+            folder.write(name, content[:kept])
     with imports_kept_quiet():
         from clu import metric_writers
 
         leave_gpus()
-    return metric_writers.AsyncWriter(metric_writers.SummaryWriter(path))
+    return metric_writers.AsyncWriter(metric_writers.SummaryWriter(f"{folder.path}/tensorboard"))
+
+
+def _up_to(events: bytes, step: int) -> int:
+    """How many bytes of a TensorBoard file come before its first event above a step; steps ascend.
+
+    A record is its length (8 bytes), a checksum (4), an `Event`, a checksum (4). An Event begins with
+    its time (9 bytes) and, unless it is 0, its step: the byte 0x10 and a varint.
+    """
+    at = 0
+    while at + 12 <= len(events):
+        end = at + 16 + int.from_bytes(events[at : at + 8], "little")
+        if end > len(events):
+            return at  # what a kill left of a last one
+        found = _varint(events, at + 22) if events[at + 21] == 0x10 else 0
+        if found > step:
+            return at
+        at = end
+    return at
+
+
+def _varint(text: bytes, at: int) -> int:
+    """A number in seven bits a byte, the lowest first, the last one below 128."""
+    found, shift = text[at] & 0x7F, 7
+    while text[at] > 0x7F:
+        at += 1
+        found |= (text[at] & 0x7F) << shift
+        shift += 7
+    return found
 
 
 def _wandb(folder: Folder, project: str):

@@ -66,6 +66,38 @@ def test_tensorboard_has_the_numbers(tmp_path):
     }
 
 
+def test_tensorboard_has_no_step_twice_after_a_resume(tmp_path):
+    """The steps done again stand once, with their new values."""
+    for start, loss in ((0, 1.0), (250, 3.0), (200, 2.0)):
+        log = RunLog(Folder(str(tmp_path)), start)
+        for step in range(start + 1, 301):
+            log.metrics(step, {"loss": loss})
+        log.close()
+    board = EventAccumulator(str(tmp_path / "tensorboard"), {"tensors": 0})
+    board.Reload()
+    points = [(e.step, float(make_ndarray(e.tensor_proto))) for e in board.Tensors("metrics/loss")]
+    assert points == [(step, 1.0 if step <= 200 else 2.0) for step in range(1, 301)]
+
+
+@pytest.mark.parametrize("damage", ["\n", "\0\0\0\n", '{"st', "null\n", '{"loss": 3}\n'])
+def test_a_damaged_line_costs_itself_alone(tmp_path, damage):
+    log = RunLog(Folder(str(tmp_path)), 0, tensorboard=False)
+    for step in (1, 2, 3):
+        log.metrics(step, {"loss": float(step)})
+        log.event("save", step)
+    log.close()
+    for name in ("metrics", "events"):
+        path = tmp_path / f"{name}.jsonl"
+        first, *rest = path.read_text().splitlines(keepends=True)
+        end = "" if damage.endswith("\n") else "\n"
+        path.write_text("".join([first, damage + end, *rest]))
+    log = RunLog(Folder(str(tmp_path)), 2, tensorboard=False)
+    assert log.reached == 3
+    log.close()
+    assert [line["step"] for line in lines(tmp_path / "metrics.jsonl")] == [1, 2]
+    assert [line["step"] for line in lines(tmp_path / "events.jsonl")] == [1, 2, 3]
+
+
 def test_weights_and_biases_in_its_offline_mode(tmp_path, monkeypatch):
     pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")

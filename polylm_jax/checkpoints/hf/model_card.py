@@ -1,6 +1,5 @@
 """The model card of an export: where the weights come from, in numbers that the run recorded."""
 
-import json
 import pathlib
 
 from polylm_jax.checkpoints.checkpoint import FOLDER, Progress
@@ -9,6 +8,7 @@ from polylm_jax.data.mixture.schedule import Phase, Schedule
 from polylm_jax.errors import InputError
 from polylm_jax.languages import registry
 from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.runtime import json_lines
 from polylm_jax.runtime.storage import Folder
 from polylm_jax.training import inspection
 
@@ -54,8 +54,7 @@ def tokens_by_label(progress: Progress) -> dict[str, int]:
 def bits_per_byte(checkpoint: str, step: int) -> tuple[int, dict[str, float]]:
     """The newest validation of the run up to `step`: (its step, label -> bits per byte)."""
     run = folder_of(checkpoint, step).rpartition(f"/{FOLDER}/")[0]
-    text = Folder(run, "CHECKPOINT").peek("validation.jsonl") or b""
-    lines = [json.loads(line) for line in text.splitlines()]
+    lines = json_lines.objects(Folder(run, "CHECKPOINT").peek("validation.jsonl"))
     lines = [line for line in lines if line["step"] <= step]
     return (lines[-1]["step"], lines[-1]["bits_per_byte"]) if lines else (0, {})
 

@@ -10,13 +10,11 @@
 A process that dies leaves at most half a line at the end, which the next one cuts off.
 """
 
-import os
 import pathlib
 from collections.abc import Iterator
 
-import orjson
-
 from polylm_jax.errors import InputError
+from polylm_jax.runtime import json_lines
 
 NAME = "journal.jsonl"
 
@@ -26,37 +24,27 @@ class Journal:
 
     def __init__(self, folder: pathlib.Path):
         self.path = folder / NAME
-        self._file = open(self.path, "ab+")  # noqa: SIM115, open until `close`
-        self._cut_torn_line()
-
-    def _cut_torn_line(self) -> None:
-        self._file.seek(0)
-        end = 0
-        for line in self._file:
-            if line.endswith(b"\n"):
-                end += len(line)
-        self._file.truncate(end)
-        self._file.seek(0, os.SEEK_END)
+        self._file = open(self.path, "ab")  # noqa: SIM115, open until `close`
+        content = self.path.read_bytes()
+        self._file.truncate(content.rfind(b"\n") + 1)  # what a kill left of a last line goes
+        self._lines = json_lines.Appender(self._file)
 
     def events(self) -> Iterator[dict]:
         """All events so far, in order."""
-        with open(self.path, "rb") as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    yield orjson.loads(line)
-                except orjson.JSONDecodeError as error:
-                    raise InputError(
-                        f"POOL: line {number} of {NAME} is damaged ({error}): restore the file, or "
-                        "begin another pool."
-                    ) from error
+        for line in json_lines.lines(self.path.read_bytes()):
+            if line.value is None:
+                raise InputError(
+                    f"POOL: line {line.number} of {NAME} is damaged: restore the file, or begin "
+                    "another pool."
+                )
+            yield line.value
 
     def write(self, event: dict, durable: bool = True) -> None:
         """Appends an event; `durable`: it outlasts the machine's end, not only the process's."""
         try:
-            self._file.write(orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE))
-            self._file.flush()
+            self._lines.write(event)
             if durable:
-                os.fsync(self._file.fileno())
+                self._lines.sync()
         except OSError as error:
             raise InputError(
                 f"POOL: {NAME} can't be written ({error.strerror}): make room, then the same command "

@@ -3,7 +3,6 @@
 {"id": "q7", "sample": 0, "prompt": "...", "text": "...", "finish": "eos", "tokens": 31, "key": "..."}
 """
 
-import json
 import os
 import pathlib
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import Self
 from polylm_jax.errors import InputError
 from polylm_jax.inference.generation.prompts import Item
 from polylm_jax.inference.generation.text_generator import Text
+from polylm_jax.runtime import json_lines
 
 
 class Results:
@@ -27,6 +27,7 @@ class Results:
         if "://" in path:
             raise InputError(f"TEXTS = {path!r} is not local: lines are added to a local file.")
         self._file = self._open() if write else None
+        self._lines = json_lines.Appender(self._file) if write else None
         done = self._read()
         self.missing = [item for key, item in self._keys.items() if key not in done]
         self._key_of = {id(item): key for key, item in self._keys.items()}
@@ -53,19 +54,14 @@ class Results:
     def _read(self) -> set[str]:
         """Keys of the whole lines; what a kill left of a last one is cut off."""
         content = self._path.read_bytes() if self._path.exists() else b""
-        whole = content.rpartition(b"\n")[0]
-        whole += b"\n" if whole else b""
-        if self._file and len(whole) < len(content):
-            os.truncate(self._path, len(whole))
+        if self._file and (torn := len(content) - content.rfind(b"\n") - 1):
+            os.truncate(self._path, len(content) - torn)
         found = set()
-        for number, line in enumerate(whole.splitlines(), start=1):
-            try:
-                key = json.loads(line)["key"]
-            except (ValueError, KeyError, TypeError):
-                key = None
+        for line in json_lines.lines(content):
+            key = (line.value or {}).get("key")
             if key not in self._keys:
                 raise InputError(
-                    f"TEXTS = {str(self._path)!r}, line {number}, is not of these prompts and "
+                    f"TEXTS = {str(self._path)!r}, line {line.number}, is not of these prompts and "
                     "settings with this checkpoint: give another file, or delete it."
                 )
             found.add(key)
@@ -80,9 +76,8 @@ class Results:
         if text.score is not None:
             line["score"] = text.score
         line["key"] = self._key_of[id(item)]
-        self._file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        self._lines.write(line)
+        self._lines.sync()
 
     def __enter__(self) -> Self:
         return self
