@@ -3,7 +3,7 @@
 import pathlib
 from collections.abc import Sequence
 
-from polylm_jax.evaluation.report import Line, Subject, Table
+from polylm_jax.evaluation.report import FEW, Line, Subject, Table
 
 MARKS = ("D", "o", "s", "^")
 WIDTH = 0.8  # of a language's bars together
@@ -25,7 +25,11 @@ def draw(subject: Subject, table: Table, path: pathlib.Path) -> None:
     width = WIDTH / len(lines)
     for number, line in enumerate(lines):
         left = [place - WIDTH / 2 + width * (number + 0.5) for place in places]
-        axes.bar(left, _heights(line, table), width, label=line.label, zorder=2)
+        bars = axes.bar(left, _heights(line, table), width, label=line.label, zorder=2)
+        for code, bar in zip(table.languages, bars, strict=True):
+            if code in line.few:  # too few items for a number: pale, and marked as in the table
+                bar.set_alpha(0.25)
+                axes.annotate(FEW, (bar.get_x() + width / 2, bar.get_height()), ha="center")
     for number, (mark, line) in enumerate(zip(MARKS, table.theirs, strict=False)):
         aside = APART * (number - (len(table.theirs) - 1) / 2)  # so that none hides another
         axes.plot(

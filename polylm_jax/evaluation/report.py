@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from polylm_jax.evaluation import published
 from polylm_jax.evaluation.protocol import GENERATE, RANK, ROLLING
-from polylm_jax.evaluation.result import COUNTS, TEXT, Result
+from polylm_jax.evaluation.result import ANSWER_BITS, COUNTS, FEWEST, TEXT, Result
 from polylm_jax.languages.registry import LANGUAGES
 
 METRICS = {
@@ -20,16 +20,19 @@ METRICS = {
     "rougeL": "ROUGE-L",
     "bleu": "BLEU",
     "chrf": "chrF",
+    "number": "right number",
+    ANSWER_BITS: "bits per byte of the right answer",
     "bits_per_byte": "bits per byte",
     "bits_per_character": "bits per character",
     "nats_per_token": "nats per token",
 }
-GAP = "–"
+GAP, FEW = "–", "†"
 IN_BITS = (TEXT, ROLLING)
 LEGEND = (
     "Numbers are percent except bits. Averages are unweighted, over the languages shown (pairs and "
     "code aside, of held-out text). Items that don't fit the model's positions are counted as too "
-    "long and aren't in the numbers. The paper's rows are of arXiv 2307.06018, appendix C: its base "
+    f"long and aren't in the numbers. A number with {FEW} is of fewer than {FEWEST} items, or of fewer "
+    "than half of its task's: its language is in no average of that table. The paper's rows are of arXiv 2307.06018, appendix C: its base "
     "models are zero-shot in classification and one-shot in generation, its tuned ones zero-shot."
 )
 
@@ -55,6 +58,7 @@ class Line(NamedTuple):
     items: str
     cells: Mapping[str, float]
     headline: bool = False
+    few: frozenset[str] = frozenset()  # languages whose number is of too few items
 
 
 class Table(NamedTuple):
@@ -70,12 +74,20 @@ class Table(NamedTuple):
 
     @property
     def in_bits(self) -> bool:
-        return self.results[0].protocol.kind in IN_BITS
+        return self.results[0].protocol.metric.startswith("bits")
 
     @property
     def headline(self) -> Line:
         """Our line that the paper's are compared with: as published, by the benchmark's own metric."""
         return next((line for line in self.ours if line.headline), self.ours[0])
+
+    @property
+    def averaged(self) -> list[str]:
+        """The languages that averages are over, the same ones for every row."""
+        few = frozenset().union(*(line.few for line in self.ours))
+        kept = [code for code in self.languages if code not in few]
+        alone = [code for code in kept if code in LANGUAGES]
+        return kept if self.benchmark else alone or kept
 
 
 def as_json(subject: Subject, results: Iterable[Result]) -> dict:
@@ -106,7 +118,7 @@ def _table(benchmark: str, results: list[Result], rows: Sequence[str]) -> Table:
     ]
     first = results[0].protocol
     guessing = 100 / first.choices if first.kind == RANK and first.choices else None
-    digits = 3 if first.kind in IN_BITS else 1
+    digits = 3 if first.metric.startswith("bits") else 1
     ours = _ours(results, int(first.kind == GENERATE and set(rows) <= set(published.BASE)))
     return Table(benchmark, languages, ours, theirs, guessing, results, digits)
 
@@ -133,7 +145,9 @@ def _ours(results: list[Result], shots: int) -> list[Line]:
         for key in sorted(keys, key=lambda key: key != own):
             label = ", ".join([METRICS.get(key, key), *filter(None, way)])
             cells = {r.protocol.language: r.metrics[key] for r in some if key in r.metrics}
-            lines.append(Line(label, _split(some), _items(some), cells, key == own and number == 0))
+            few = frozenset(r.protocol.language for r in some if r.few and key in r.metrics)
+            own_line = key == own and number == 0
+            lines.append(Line(label, _split(some), _items(some), cells, own_line, few))
     return lines or [Line("nothing fitted the model", _split(results), _items(results), {})]
 
 
@@ -165,12 +179,6 @@ def average(cells: Mapping[str, float], languages: Sequence[str]) -> float | Non
     return sum(cells[code] for code in languages) / len(languages)
 
 
-def _averaged(table: Table) -> list[str]:
-    """The columns that an average is over."""
-    alone = [code for code in table.languages if code in LANGUAGES]
-    return table.languages if table.benchmark else alone or table.languages
-
-
 def markdown(
     subject: Subject, results: Sequence[Result], rows: Sequence[str] = published.BASE
 ) -> str:
@@ -193,15 +201,19 @@ def _grid(subject: Subject, table: Table) -> str:
     head = ["", "split", "items", *table.languages, "average"]
     lines = [_row(head), _row(["---", "---", "---:", *["---:"] * (len(head) - 3)])]
     for line in table.ours:
-        cells = [_cell(line.cells.get(code), table.digits) for code in table.languages]
-        cells.append(_cell(average(line.cells, _averaged(table)), table.digits))
+        digits = 3 if line.label.startswith(("bits", "nats")) else table.digits
+        cells = [
+            _cell(line.cells.get(code), digits) + FEW * (code in line.few)
+            for code in table.languages
+        ]
+        cells.append(_cell(average(line.cells, table.averaged), digits))
         if line.headline:
             cells = [f"**{cell}**" if cell != GAP else cell for cell in cells]
         lines.append(_row([f"{subject.name}: {line.label}", line.split, line.items, *cells]))
     for line in table.theirs:
         cells = [_cell(line.cells.get(code), table.digits) for code in table.languages]
         lines.append(
-            _row([line.label, "", "", *cells, _cell(average(line.cells, table.languages), 1)])
+            _row([line.label, "", "", *cells, _cell(average(line.cells, table.averaged), 1)])
         )
     if table.guessing is not None:
         guess = [_cell(table.guessing, 1)] * (len(table.languages) + 1)
@@ -242,7 +254,8 @@ def _counted(result: Result) -> str:
     published_items = result.protocol.items
     if published_items is not None and published_items != result.items:
         items += f" of the {published_items:,} published"
-    return f"{items}, {result.too_long:,} too long"
+    few = f", {result.items - result.too_long:,} scored {FEW}" if result.few else ""
+    return f"{items}, {result.too_long:,} too long{few}"
 
 
 def _uncovered(made: Sequence[Table]) -> str:

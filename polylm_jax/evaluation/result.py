@@ -2,9 +2,12 @@
 
 import dataclasses
 
-from polylm_jax.evaluation.protocol import Protocol
+from polylm_jax.evaluation.protocol import GENERATE, RANK, Protocol
 
 TEXT = "text"  # the kind of a task of plain text, beside protocol.RANK and protocol.GENERATE
+ANSWER_BITS = "answer_bits_per_byte"  # of the right choice, beside every accuracy
+# Guessing between two choices over 50 items is off by 7 points, one time in three.
+FEWEST = 50
 COUNTS = ("items", "bytes", "characters", "tokens")  # among the metrics, and no scores
 
 
@@ -26,7 +29,18 @@ class Result:
     computed: int
     seconds: float
 
+    @property
+    def few(self) -> bool:
+        """Whether too few items were scored for a number of the task; texts are no items.
+
+        Those that fit a short model are the short ones: of a task that lost more than half, or of
+        which fewer than FEWEST are left, the number says something of them alone.
+        """
+        scored = self.items - self.too_long
+        counted = self.protocol.kind in (RANK, GENERATE)
+        return counted and (scored < FEWEST or scored < self.items / 2)
+
     def as_dict(self) -> dict:
         """Plain JSON values."""
         told = {"describe": self.protocol.describe()} | dataclasses.asdict(self.protocol)
-        return dataclasses.asdict(self) | {"protocol": told}
+        return dataclasses.asdict(self) | {"protocol": told, "few_items": self.few}

@@ -15,7 +15,7 @@ from polylm_jax.evaluation.language_model import LanguageModel
 from polylm_jax.evaluation.outputs import Outputs
 from polylm_jax.evaluation.protocol import GENERATE
 from polylm_jax.evaluation.questions import Questions
-from polylm_jax.evaluation.result import TEXT, Result
+from polylm_jax.evaluation.result import ANSWER_BITS, TEXT, Result
 from polylm_jax.runtime.storage import Folder
 from polylm_jax.text import task_text
 
@@ -147,6 +147,7 @@ def measure(asked: Questions, done: dict[int, dict]) -> dict[str, float]:
     found: dict[str, object] = {}
     if asked.kind != GENERATE:
         scores = _scores(asked, done)
+        found |= _right_answers(kept, scores)
         if task.name not in protocol.names():  # SeqIO's own evaluator gives a number each
             scores = [log_p for log_p, _ in scores]
         for function in task.score_metric_fns:
@@ -160,6 +161,19 @@ def measure(asked: Questions, done: dict[int, dict]) -> dict[str, float]:
         for function in task.predict_metric_fns:
             found |= function(targets, predictions)
     return {key: float(getattr(value, "value", value)) for key, value in found.items()}
+
+
+def _right_answers(kept: list[dict], scores: list[tuple[float, int]]) -> dict[str, float]:
+    """Bits per byte of the right choices together: it moves where accuracy still guesses."""
+    right = [
+        (example["targets"], log_p)
+        for example, (log_p, _) in zip(kept, scores, strict=True)
+        if example.get("is_correct") and isinstance(example["targets"], str)
+    ]
+    if not right:
+        return {}
+    nats = -math.fsum(log_p for _, log_p in right)
+    return {ANSWER_BITS: nats / math.log(2) / sum(len(text.encode()) for text, _ in right)}
 
 
 def _scores(asked: Questions, done: dict[int, dict]) -> list[tuple[float, int]]:

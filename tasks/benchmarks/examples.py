@@ -144,13 +144,37 @@ class Whole:
         return [found]
 
     def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
-        signature = {
-            "inputs": tf.TensorSpec([], tf.string),
-            "targets": tf.TensorSpec([], tf.string),
-            "idx": tf.TensorSpec([2], tf.int32),
-            "size": tf.TensorSpec([2], tf.int32),
-        }
-        return _rendered(dataset, self.render, signature).unbatch()
+        return _rendered(dataset, self.render, _SIZED).unbatch()
+
+
+@dataclass(frozen=True)
+class Continued:
+    """The right answer alone, scored given what is asked: its bits per byte.
+
+    Continued(own.Made()):
+        {"context": "Q: ไทย\nA:", "answers": ["ใช่"], "number": 7}
+    ->  {"inputs": "Q: ไทย\nA:", "targets": " ใช่", "idx": [7, 0], "size": [10, 4]}
+    """
+
+    prompt: GenerationPrompt
+
+    def render(self, item: Item) -> list[dict[str, object]]:
+        """The example of one item, in a list of its own."""
+        answer = self.prompt.joint + self.prompt.references(item)[0]
+        context = self.prompt.context(item)
+        size, index = sizes(answer), (item["number"], 0)
+        return [{"inputs": context, "targets": answer, "idx": index, "size": size}]
+
+    def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+        return _rendered(dataset, self.render, _SIZED).unbatch()
+
+
+_SIZED = {
+    "inputs": tf.TensorSpec([], tf.string),
+    "targets": tf.TensorSpec([], tf.string),
+    "idx": tf.TensorSpec([2], tf.int32),
+    "size": tf.TensorSpec([2], tf.int32),
+}
 
 
 def _before(

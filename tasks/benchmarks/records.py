@@ -146,8 +146,11 @@ def _tsv(published: Published) -> Records:
 
 
 def _aligned(published: Published) -> Records:
-    """Line n of one file belongs to line n of the others; a line may not be empty in one alone."""
-    sides = {field: _all_lines(path) for field, path in published.path.items()}
+    """Line n of one file belongs to line n of the others; a line may not be empty in one alone.
+
+    Of JSON lines, as FLORES+ has them, the line is the object's `text`.
+    """
+    sides = {field: _side(str(path)) for field, path in published.path.items()}
     counts = {field: len(lines) for field, lines in sides.items()}
     if len(set(counts.values())) > 1:
         said = ", ".join(f"{published.path[f]!r} has {n}" for f, n in counts.items())
@@ -155,6 +158,16 @@ def _aligned(published: Published) -> Records:
     first = next(iter(published.path.values()))
     for number, texts in enumerate(zip(*sides.values()), 1):
         yield f"{first!r}, line {number}", dict(zip(sides, texts))
+
+
+def _side(path: str) -> list[str]:
+    if not path.removesuffix(suffix(path)).endswith(".jsonl"):
+        return _all_lines(path)
+    found = [(where, _object(_parsed(line, where), where)) for where, line in _lines(path)]
+    for where, record in found:
+        if not isinstance(record.get("text"), str):
+            raise InputError(f"{where}, has no 'text': give the file as it was published.")
+    return [record["text"] for _, record in found]
 
 
 def _all_lines(path: str) -> list[str]:

@@ -11,6 +11,7 @@ from polylm_jax.evaluation.protocol import GENERATE, RANK, ROLLING, STOP, Protoc
 from tasks import registry
 from tasks.benchmarks import records
 from tasks.benchmarks.examples import (
+    Continued,
     Generate,
     Rank,
     Whole,
@@ -20,8 +21,10 @@ from tasks.benchmarks.examples import (
 )
 from tasks.benchmarks.items import Demonstrations, Item, ItemSource
 from tasks.benchmarks.records import Record
+from tasks.metrics.bits import bits
 
 TARGETS = {RANK: rank_target, GENERATE: generation_target, ROLLING: whole_target}
+BITS = "bits_per_byte"
 SHOTS = {0: "", 1: "one_shot"}
 
 
@@ -147,6 +150,8 @@ class Benchmark:
     ) -> Callable:
         if told.kind == ROLLING:
             return Whole()
+        if told.metric == BITS:
+            return Continued(variant.prompt)
         if told.kind == RANK:
             return Rank(variant.prompt, shown)
         return Generate(variant.prompt, shown, ending)
@@ -160,8 +165,10 @@ class Benchmark:
         language: str,
         told: Protocol,
     ) -> None:
-        metrics = list(self.metrics(language))
-        registry.add_evaluation_task(name, source, step, vocabulary, TARGETS[told.kind], metrics)
+        metrics, targets = list(self.metrics(language)), TARGETS[told.kind]
+        if isinstance(step, Continued):
+            metrics, targets = [bits], whole_target
+        registry.add_evaluation_task(name, source, step, vocabulary, targets, metrics)
         protocol.add(name, told)
 
     def _check(

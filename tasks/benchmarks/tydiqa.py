@@ -57,14 +57,25 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Converter:
-    """Questions of one language: where a file has several, ids begin with 'korean-'."""
+    """Questions of one language: TyDi QA's ids begin with 'korean-', and no other benchmark's do.
+
+    by_id: whether the ids are asked; a data set of TFDS is known by its name.
+    """
 
     language: str
+    by_id: bool = True
 
     def __call__(self, record: Record) -> Item | None:
-        owner = text(record, "id").partition("-")[0]
-        known = [name.lower() for name in NAMES.values()]
-        if owner in known and owner != NAMES[self.language].lower():
+        key = text(record, "id")
+        owner = key.partition("-")[0]
+        known = owner in [name.lower() for name in NAMES.values()]
+        if self.by_id and not known:
+            raise BadRecord(
+                f"its id {key!r} is none of TyDi QA's, which begin with a language ('korean-'): "
+                "another benchmark's files are registered as tasks.benchmarks.today.xquad, or with "
+                "tasks.benchmarks.own"
+            )
+        if known and owner != NAMES[self.language].lower():
             return None
         found = record["answers"]
         found = found["text"] if isinstance(found, Mapping) else found  # TFDS nests them
@@ -80,8 +91,7 @@ def _protocol(language: str, split: str) -> Protocol:
 
 
 def _convert(language: str, format: str) -> Callable[[Record], Item | None]:
-    del format
-    return Converter(language)
+    return Converter(language, by_id=format != "tfds")
 
 
 TYDIQA = Benchmark(
@@ -112,7 +122,7 @@ def register(
 ) -> tuple[str, ...]:
     """Registers `tydiqa.ko` and `tydiqa.ko.one_shot`, and returns the names; see `Benchmark.register`.
 
-    `files` may be any in SQuAD's JSON, XQuAD's among them.
+    `files` are TyDi QA's own: the paper's rows stand beside these tasks.
     """
     return TYDIQA.register(
         data_dir,

@@ -79,6 +79,39 @@ def test_tuned_models_stand_beside_a_tuned_one():
     assert "BLOOM-7.1B" not in markdown
 
 
+@pytest.mark.parametrize(
+    ("items", "too_long", "few"),
+    [
+        (500, 497, True),
+        (500, 449, True),
+        (110, 55, False),
+        (110, 56, True),
+        (83, 0, False),
+        (49, 0, True),
+    ],
+)
+def test_a_number_of_few_items_is_marked_and_in_no_average(items, too_long, few):
+    ta = rank("ta", 100, 100, items=items, too_long=too_long)
+    markdown = report.markdown(SUBJECT, [*RESULTS[:2], ta])
+    (table,) = report.tables([*RESULTS[:2], ta])
+    ours = row(markdown, "mine: accuracy by sum, as published")
+    assert ours[3:6] == ["**54.0**", "**51.0**", "**100.0†**" if few else "**100.0**"]
+    counted = ["th", "zh"] if few else ["th", "zh", "ta"]
+    assert table.averaged == counted
+    for cells, numbers in (
+        (ours, {"th": 54, "zh": 51, "ta": 100}),
+        (row(markdown, "PolyLM-13B (paper)"), {"th": 58.6, "zh": 67.0, "ta": 55.0}),
+    ):
+        mean = sum(numbers[code] for code in counted) / len(counted)
+        assert cells[-1].strip("*") == f"{mean:.1f}"
+    assert report.as_json(SUBJECT, [ta])["tasks"]["xcopa.ta"]["few_items"] is few
+    assert (f"{items - too_long} scored †" in markdown) == few
+
+
+def test_held_out_text_has_no_items():
+    assert not text("pl", 1.0).few
+
+
 def test_json_has_all_of_it():
     found = report.as_json(SUBJECT, RESULTS)
     assert found["checkpoint"]["identity"] == SUBJECT.identity

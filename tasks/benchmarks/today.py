@@ -1,0 +1,134 @@
+"""Benchmarks of after the paper, as tasks of ours: FLORES+, SIB-200, XQuAD, MGSM.
+
+Each reads the files as they are published, from a folder; nothing is fetched. docs/benchmarks.md says
+where they come from and under which licence.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from polylm_jax.languages import codes, registry
+from tasks.benchmarks import own
+
+XQUAD = ("en", "zh", "ru", "es", "de", "ar", "vi", "th", "tr", "el", "hi", "ro")
+MGSM = ("en", "zh", "ru", "es", "de", "fr", "ja", "th", "bn", "sw", "te")
+TOPICS = (
+    "science/technology", "travel", "politics", "sports", "health", "entertainment", "geography",
+)  # fmt: skip
+TSV = {".tsv": "tsv without a header"}
+
+
+def xquad(
+    data_dir: str,
+    vocabulary: str,
+    languages: Sequence[str] = XQUAD,
+    files: Mapping[str, object] | None = None,
+    shots: Sequence[int] = (0,),
+    stop: Sequence[str] = ("\n",),
+    ending: str = "",
+) -> tuple[str, ...]:
+    """Registers `xquad.th` (F1) and `xquad_bits.th`: SQuAD's questions in 12 languages."""
+    files = files or {"validation": "xquad/xquad.{language}.json"}
+    prompt = "{context}\n{question}\nAnswer:"
+    given = (data_dir, vocabulary, languages, files)
+    told = {"split": next(iter(files)), "items": 1190}
+    return (
+        *own.generated(
+            "xquad", *given, prompt, "answers", shots=shots, stop=stop, ending=ending,
+            max_new_tokens=64, **told,
+        ),
+        *own.continued("xquad_bits", *given, prompt, "answers", **told),
+    )  # fmt: skip
+
+
+def mgsm(
+    data_dir: str,
+    vocabulary: str,
+    languages: Sequence[str] = MGSM,
+    files: Mapping[str, object] | None = None,
+    shots: Sequence[int] = (0,),
+    stop: Sequence[str] = ("\n\n", "Question:"),
+    ending: str = "",
+) -> tuple[str, ...]:
+    """Registers `mgsm.th` (the last number of the answer) and `mgsm_bits.th`: 250 sums in words."""
+    files = files or {"test": "mgsm/mgsm_{language}.tsv"}
+    prompt = "Question: {1}\nAnswer:"
+    given = (data_dir, vocabulary, languages, files)
+    told = {"split": next(iter(files)), "items": 250, "formats": TSV}
+    return (
+        *own.generated(
+            "mgsm", *given, prompt, "2", metric="number", shots=shots, stop=stop, ending=ending,
+            **told,
+        ),
+        *own.continued("mgsm_bits", *given, prompt, "2", **told),
+    )  # fmt: skip
+
+
+def sib200(
+    data_dir: str,
+    vocabulary: str,
+    languages: Sequence[str] = tuple(codes.FLORES),
+    files: Mapping[str, object] | None = None,
+    shots: Sequence[int] = (0,),
+) -> tuple[str, ...]:
+    """Registers `sib200.th`: which of seven topics a sentence has, by the likeliest name of one."""
+    files = files or {split: f"sib200/{{flores}}/{split}.tsv" for split in ("test", "train")}
+    return own.chosen(
+        "sib200", data_dir, vocabulary, languages, files, "{text}\nThe topic of this text is",
+        TOPICS, "category", shots=shots, items=204,
+        demonstrations="train" if "train" in files else "",
+    )  # fmt: skip
+
+
+def flores(
+    data_dir: str,
+    vocabulary: str,
+    languages: Sequence[str] = tuple(codes.FLORES),
+    files: Mapping[str, object] | None = None,
+    pivot: str = "en",
+    shots: Sequence[int] = (1,),
+    stop: Sequence[str] = ("\n",),
+    ending: str = "",
+    seed: int = 0,
+) -> tuple[str, ...]:
+    """Registers, to and from `pivot`, `flores.en_th` (chrF, BLEU) and `flores_bits.en_th`.
+
+    files: split -> path of one language's sentences, in which {flores} and {flores_plus} stand: a
+    sentence per line, or FLORES+'s JSON lines with `text`.
+    """
+    files = files or {"devtest": "flores_plus/devtest/{flores_plus}.jsonl"}
+    split = next(iter(files))
+    others = [code for code in languages if code != pivot]
+    names: list[str] = []
+    for pair in [(pivot, one) for one in others] + [(one, pivot) for one in others]:
+        source, target = pair
+        sides = {
+            split: {
+                side: str(path).format_map(_fill(code))
+                for side, code in (("source", source), ("target", target))
+            }
+            for split, path in files.items()
+        }
+        said = [registry.find(code).name for code in pair]
+        prompt = f"{{source}}\nTranslate this sentence from {said[0]} to {said[1]}.\n"
+        given = (data_dir, vocabulary, (f"{source}-{target}",), sides, prompt, "target")
+        told = {"split": split, "items": 1012, "joint": ""}
+        names += own.generated(
+            "flores",
+            *given,
+            metric="chrf",
+            shots=shots,
+            stop=stop,
+            ending=ending,
+            seed=seed,
+            **told,
+        )
+        names += own.continued("flores_bits", *given, **told)
+    return tuple(names)
+
+
+def _fill(language: str) -> dict[str, str]:
+    return {
+        "language": language,
+        "flores": codes.flores(language),
+        "flores_plus": codes.flores(language, plus=True),
+    }
