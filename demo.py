@@ -16,7 +16,7 @@ import rich.console
 import rich.table
 
 from polylm_jax.languages import registry
-from polylm_jax.training.inspection_view import name_of, place
+from polylm_jax.languages.labels import name_of, place
 from tasks.sample_data import generate
 
 REPO = pathlib.Path(__file__).resolve().parent

@@ -27,7 +27,7 @@ from polylm_jax.checkpoints.hf import param_table
 from polylm_jax.inference.generation import weights
 from polylm_jax.inference.generation.decode import Decoder, Request
 from polylm_jax.model import partitioning
-from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model.config import PolyLMConfig
 
 MODEL = PolyLMConfig(
     num_layers=4, embed_dim=256, num_heads=4, mlp_dim=1024, vocab_size=8192, max_length=2048,

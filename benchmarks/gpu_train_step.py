@@ -37,11 +37,13 @@ import numpy as np
 
 from benchmarks.loss_memory import full_logits
 from polylm_jax.errors import InputError
-from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model import cost
+from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.partitioning import batch_sharding
 from polylm_jax.training import metrics
 from polylm_jax.training import step as train_step
-from polylm_jax.training.experiment import Experiment, PhaseConfig
+from polylm_jax.training.experiment import Experiment
+from polylm_jax.training.phases import PhaseConfig
 from polylm_jax.training.programs import Programs
 
 Try = dict[str, str | int]
@@ -110,7 +112,7 @@ def measure(one: Try, model: PolyLMConfig) -> dict:
     compile_s = time.perf_counter() - began
     seconds = statistics.median(step_seconds(made, step, model, one["rows"]))
     device, tokens = jax.devices()[0], one["rows"] * model.max_length
-    flops = metrics.flops_per_token(model, model.max_length) * tokens
+    flops = cost.flops_per_token(model, model.max_length) * tokens
     peak = metrics.peak_flops(device.device_kind)
     memory, planned = device.memory_stats() or {}, step.memory_analysis()
     return {

@@ -29,7 +29,7 @@ sys.path.insert(0, str(REPO))
 
 from polylm_jax.checkpoints.hf import config_files, param_table
 from polylm_jax.checkpoints.hf import safetensors_stream as stream
-from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model.config import PolyLMConfig
 
 ROWS = (
     "copy",

@@ -114,8 +114,8 @@ def resume(folder: pathlib.Path, model_dir: pathlib.Path, steps: int, at: int) -
 
 def first_batch(folder: pathlib.Path, step: int) -> float:
     """Milliseconds until the rows of a step are there, of a run of a billion rows."""
-    from polylm_jax.data.batches import Rows
     from polylm_jax.data.mixture.schedule import Phase, Schedule
+    from polylm_jax.data.rows import Rows
     from polylm_jax.data.stores.store import TokenStore, store_path
 
     store = TokenStore.open(store_path(str(folder), TASK))

@@ -19,7 +19,8 @@ import jax.numpy as jnp
 import optax
 
 from polylm_jax.model import partitioning
-from polylm_jax.model.network import PolyLM, PolyLMConfig
+from polylm_jax.model.config import PolyLMConfig
+from polylm_jax.model.network import PolyLM
 from polylm_jax.model.optimizer import OptimizerConfig, RatePhase, learning_rate, make_optimizer
 from polylm_jax.training import step as train_step
 from polylm_jax.training import train_state

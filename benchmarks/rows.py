@@ -29,8 +29,8 @@ import numpy as np
 REPO = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPO))
 
-from polylm_jax.data.batches import Rows
 from polylm_jax.data.mixture.schedule import Phase, Schedule
+from polylm_jax.data.rows import Rows
 from polylm_jax.data.stores.identity import FORMAT_VERSION, Identity
 from polylm_jax.data.stores.store import MANIFEST, TokenStore
 from polylm_jax.data.stores.writer import StoreWriter

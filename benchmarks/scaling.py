@@ -32,12 +32,12 @@ import numpy as np
 
 from benchmarks.toy_runs import Workload
 from polylm_jax.model import partitioning
+from polylm_jax.model.cost import flops_per_token
 from polylm_jax.model.loss import cross_entropy
 from polylm_jax.model.network import PolyLM
 from polylm_jax.model.optimizer import OptimizerConfig, RatePhase, learning_rate, make_optimizer
 from polylm_jax.model.partitioning import MeshConfig
 from polylm_jax.training import train_state
-from polylm_jax.training.metrics import flops_per_token
 from polylm_jax.training.step import make_train_step
 
 BASE = Workload(num_layers=4, embed_dim=256, num_heads=4, vocab_size=8192, batch_size=8,

@@ -35,7 +35,7 @@ from polylm_jax.checkpoints.params_writer import Writer
 from polylm_jax.evaluation import examples, language_model, protocol
 from polylm_jax.evaluation.language_model import Batching
 from polylm_jax.evaluation.requests import encode_pairs
-from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 from tasks.benchmarks import xcopa, xwinograd
 

@@ -12,7 +12,7 @@ import sentencepiece
 from polylm_jax.checkpoints.checkpoint import Progress
 from polylm_jax.checkpoints.hf import param_table, token_ids
 from polylm_jax.checkpoints.params_writer import Writer
-from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 from tasks.sample_data import generate
 

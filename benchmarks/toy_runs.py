@@ -16,9 +16,10 @@ import sentencepiece
 from polylm_jax.data.stores.identity import FORMAT_VERSION, Identity, dtype_for
 from polylm_jax.data.stores.store import store_path
 from polylm_jax.data.stores.writer import StoreWriter
-from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.optimizer import OptimizerConfig
-from polylm_jax.training.experiment import Experiment, PhaseConfig
+from polylm_jax.training.experiment import Experiment
+from polylm_jax.training.phases import PhaseConfig
 
 TASK = "random"
 

@@ -8,10 +8,12 @@ import seqio
 import tensorflow as tf
 
 from polylm_jax.errors import InputError
+from polylm_jax.text import registrations
 from tasks.sources.source import RecordSource
 
 _NAME = re.compile(r"[\w.:#]+")  # what SeqIO takes, so no hyphen
 _DEFINITIONS: dict[str, object] = {}
+registrations.FORGETTING.append(lambda name: _DEFINITIONS.pop(name, None))
 
 
 def add_task(

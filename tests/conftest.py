@@ -31,16 +31,10 @@ def data_dir() -> pathlib.Path:
 @pytest.fixture(autouse=True, scope="module")
 def registry_of_its_own():
     """What a file's tests register in SeqIO goes with them: the registry is one for the process."""
-    import seqio
+    import seqio  # noqa: F401 -- so that its registry is there to be looked at
 
-    from polylm_jax.evaluation import protocol
-    from tasks import registry
+    from polylm_jax.text import registrations
+    from tasks import registry  # noqa: F401 -- forgets its definitions with them
 
-    before = {*seqio.TaskRegistry.names(), *seqio.MixtureRegistry.names()}
-    yield
-    for provider in (seqio.TaskRegistry, seqio.MixtureRegistry):
-        for name in [*provider.names()]:
-            if name not in before:
-                provider.remove(name)
-                registry._DEFINITIONS.pop(name, None)
-                protocol.remove(name)
+    with registrations.for_a_time():
+        yield

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from polylm_jax.ablation import wording
 from polylm_jax.ablation.comparison import Records, larger_is_better
-from polylm_jax.languages.registry import LANGUAGES
+from polylm_jax.languages.labels import in_order
 
 SIZE = (5.4, 3.4)  # inches: 390 points, the width of a phone
 COLOURS = [*matplotlib.colormaps["tab10"].colors, *matplotlib.colormaps["Set2"].colors]
@@ -176,9 +176,8 @@ def _of(line: Mapping) -> dict[str, float]:
 
 def _labels(totals: Mapping[str, float]) -> list[str]:
     """The languages with most tokens, in the table's order, and what else there is last."""
-    order = [*LANGUAGES]
     most = sorted(totals, key=lambda name: -totals[name])[:MOST_BANDS]
-    return sorted(most, key=lambda k: (order.index(k) if k in order else len(order), k))
+    return in_order(most)
 
 
 def _shares(points: Sequence[tuple[int, Mapping[str, float]]]) -> list[tuple[int, int, dict]]:

@@ -4,6 +4,7 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 
 from polylm_jax.ablation import wording
+from polylm_jax.languages.labels import in_order
 from polylm_jax.languages.registry import LANGUAGES
 
 BITS = "bits_per_byte/"
@@ -42,15 +43,11 @@ def _markup(value: object) -> str:
 
 def measures_of(found: Mapping) -> tuple[list[str], list[str]]:
     """(bits per byte, the average first and then as the languages' table has them; other scores)."""
-    order = ["average", "not_english", *LANGUAGES]
     numbers = (about["numbers"] for about in found["variants"].values())
     names = list(dict.fromkeys(measure for one in numbers for measure in one))
 
-    def place(measure: str) -> tuple[int, str]:
-        label = measure.removeprefix(BITS)
-        return (order.index(label) if label in order else len(order), label)
-
-    bits = sorted((m for m in names if m.startswith(BITS)), key=place)
+    found = [name.removeprefix(BITS) for name in names if name.startswith(BITS)]
+    bits = [BITS + label for label in in_order(found, first=("average", "not_english"))]
     return bits, [m for m in names if not m.startswith(BITS)]
 
 

@@ -6,7 +6,6 @@ left alone: they belong to the process that trains.
 
 import contextlib
 import dataclasses
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -16,8 +15,7 @@ from polylm_jax.ablation import variants
 from polylm_jax.ablation.claims import Claim
 from polylm_jax.ablation.variants import Run, Variant
 from polylm_jax.errors import InputError, nearest
-from polylm_jax.evaluation import protocol
-from polylm_jax.training import metrics
+from polylm_jax.text import registrations
 from polylm_jax.training.experiment import Resolved
 
 FILE = "ablation.json"
@@ -68,7 +66,7 @@ def make(
     for run in (Run(name, seed) for seed in seeds for name in found):
         place = f"{folder.rstrip('/')}/{run.path}"
         lines = [*found[run.variant].lines, f"SEED = {run.seed}", f"MODEL_DIR = {place!r}"]
-        with _said_of(run), _registered_for_itself():
+        with _said_of(run), registrations.for_a_time():
             experiment, text = reconfigured(lines, EXPERIMENTS[mode])
             experiment.check_start()
             resolved = experiment.resolve(num_devices=experiment.planned_devices())
@@ -82,25 +80,6 @@ def _said_of(run: Run) -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(f"variant {run.variant!r}: {error}") from error
-
-
-@contextlib.contextmanager
-def _registered_for_itself() -> Iterator[None]:
-    """What a variant registers in SeqIO goes with it: the next one may mean another by its names."""
-    before = {name for provider in _registries() for name in provider.names()}
-    try:
-        yield
-    finally:
-        for provider in _registries():
-            for name in [name for name in provider.names() if name not in before]:
-                provider.remove(name)
-                protocol.remove(name)
-
-
-def _registries() -> tuple:
-    """SeqIO's, where the recipe has brought it; a recipe of stores alone doesn't."""
-    seqio = sys.modules.get("seqio")
-    return (seqio.MixtureRegistry, seqio.TaskRegistry) if seqio else ()
 
 
 def check(
@@ -152,7 +131,7 @@ def _described(plan: Plan, variant: Variant) -> dict:
         "tokens_per_step": plan.tokens_per_step,
         "tokens": plan.tokens,
         "parameters": model.num_params,
-        "flops_per_token": metrics.flops_per_token(model, experiment.sequence_length),
+        "flops_per_token": resolved.flops_per_token,
         "vocabulary": resolved.tokenizer.fingerprint,
         "phases": [
             {"name": phase.name, "start": start}

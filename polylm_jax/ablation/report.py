@@ -13,7 +13,7 @@ from polylm_jax.ablation.plans import FILE
 from polylm_jax.ablation.records import NOT_BEGUN
 from polylm_jax.ablation.variants import Run
 from polylm_jax.errors import InputError
-from polylm_jax.languages.registry import LANGUAGES
+from polylm_jax.languages.labels import in_order
 from polylm_jax.runtime.storage import Folder
 
 
@@ -66,11 +66,10 @@ def read(place: Folder, plan: Mapping) -> Records:
 
 def labels(found: Mapping) -> list[str]:
     """The languages with bits per byte in any variant, in the table's order, pairs and code last."""
-    order = [*LANGUAGES]
     numbers = (about["numbers"] for about in found["variants"].values())
     names = {m.partition("/")[2] for one in numbers for m in one if m.startswith("bits_per_byte/")}
     names -= {"average", "not_english"}
-    return sorted(names, key=lambda k: (order.index(k) if k in order else len(order), k))
+    return in_order(names)
 
 
 def pictures(plan: Mapping, found: Mapping, records: Records) -> dict[str, tuple[Figure, str]]:

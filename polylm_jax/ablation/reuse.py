@@ -19,12 +19,11 @@ import numpy as np
 from polylm_jax.ablation.plans import Plan
 from polylm_jax.ablation.records import CONTINUED, LOGS
 from polylm_jax.ablation.variants import Run
-from polylm_jax.checkpoints.checkpoint import FOLDER
-from polylm_jax.model import optimizer
 from polylm_jax.runtime.output_folder import building
 from polylm_jax.runtime.storage import Folder, to_json
 from polylm_jax.training.experiment import Resolved
 from polylm_jax.training.log import JsonLines
+from polylm_jax.training.run_directory import CHECKPOINTS
 
 COMPARED_ROWS = 1 << 20  # at a time: a pod's run has hundreds of millions
 
@@ -44,7 +43,7 @@ def longest(plan: Plan, done: Iterable[Plan], folder: str) -> Beginning | None:
     root = Folder(folder, "ABLATION_DIR").local
     found = []
     for other in done if root else ():
-        if kept := _kept(root / other.run.path / FOLDER):
+        if kept := _kept(root / other.run.path / CHECKPOINTS):
             shared = min(shared_steps(other, plan), plan.resolved.total_steps - 1)
             found += [Beginning(other.run, step) for step in kept if step <= shared]
     return max(found, key=lambda one: one.step, default=None)
@@ -64,7 +63,7 @@ def shared_steps(one: Plan, other: Plan) -> int:
     if a.tokenizer.fingerprint != b.tokenizer.fingerprint:
         return 0
     # A curve that only one of them has is the same up to where it begins.
-    curves = set(optimizer.curves(a.rates)) ^ set(optimizer.curves(b.rates))
+    curves = set(a.curves()) ^ set(b.curves())
     steps = min([a.total_steps, b.total_steps, *(begin for begin, _ in curves)])
     size = a.experiment.batch_size
     for start in range(0, steps * size, COMPARED_ROWS):
@@ -95,8 +94,8 @@ def continue_from(beginning: Beginning, run: Run, folder: str) -> None:
     """Makes the run's MODEL_DIR of a beginning, with its log lines."""
     root, step = Folder(folder, "ABLATION_DIR").local, str(beginning.step)
     there = root / beginning.run.path
-    with building(str(root / run.path), size_of(there / FOLDER / step)) as place:
-        shutil.copytree(there / FOLDER / step, place / FOLDER / step, copy_function=_link)
+    with building(str(root / run.path), size_of(there / CHECKPOINTS / step)) as place:
+        shutil.copytree(there / CHECKPOINTS / step, place / CHECKPOINTS / step, copy_function=_link)
         for name in LOGS:
             if (there / f"{name}.jsonl").exists():
                 shutil.copy(there / f"{name}.jsonl", place)

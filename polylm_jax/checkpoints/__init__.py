@@ -1,12 +1,12 @@
 """A run's saved state: written while training goes on, read whole or in pieces, carried to and from others.
 
 checkpoint     Checkpoints: saved while training goes on, committed at once, restored onto any mesh
-damage         What a checkpoint says of itself, sealed, and the sentence for whatever is wrong with it
+damage         What a checkpoint says of itself, sealed
 digests        Digests of arrays: what a checkpoint's numbers are, however they are laid out
 hf/            Weights in and out
-items          The arrays of one item of a checkpoint, read onto the devices and compared
+items          The arrays of one item of a checkpoint (`params`, `optimizer`)
 param_store    Parameters on disk, read and written in pieces
-params_writer  Parameters from elsewhere become a checkpoint of ours
+params_writer  Parameters from elsewhere become a checkpoint of ours, element ranges in any order
 t5x            Checkpoints from t5x to ours and back, bit by bit, a piece at a time
 """
 

@@ -30,7 +30,6 @@ from polylm_jax.errors import InputError
 from polylm_jax.model import partitioning
 from polylm_jax.model.lora import Lora
 from polylm_jax.runtime.storage import Folder
-from polylm_jax.training.train_state import TrainState
 
 FOLDER = "checkpoints"
 FORMAT = 2  # 1 had no digests
@@ -151,9 +150,10 @@ class Checkpoints:
     def progress(self, step: int) -> Progress:
         return Progress.read(self._manager.directory / str(step))
 
-    def save(self, state: TrainState, progress: Progress) -> None:
+    def save(self, state, progress: Progress) -> None:
         """Copies the state off the devices, then writes it in the background.
 
+        state: anything with `params` and `opt_state`, such as the trainer's.
         Waits first for the save before it; an error of that one is raised here.
         """
         self._manager.wait_until_finished()
@@ -171,10 +171,12 @@ class Checkpoints:
             force=True,
         )
 
-    def restore(self, step: int, abstract: TrainState) -> TrainState:
+    def restore(self, step: int, abstract):
         """The state of a step, placed as `abstract` says (any mesh).
 
         InputError for another model, DamagedCheckpoint where it isn't what was saved.
+        abstract: a state whose arrays are shapes with shardings; what it holds beside step, params
+        and opt_state is kept.
         """
         folder, progress = self._manager.directory / str(step), self.progress(step)
         params, opt_state = (
@@ -182,7 +184,7 @@ class Checkpoints:
             for item, wanted in ((PARAMS, abstract.params), (OPTIMIZER, abstract.opt_state))
         )
         mesh = abstract.step.sharding.mesh
-        return TrainState(
+        return abstract.replace(
             step=jax.device_put(jax.numpy.int32(step), partitioning.replicated(mesh)),
             params=params,
             opt_state=opt_state,

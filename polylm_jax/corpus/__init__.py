@@ -1,13 +1,13 @@
 """Text made: cleaned from raw crawl, or written by a model as instructions.
 
 alphabets        The letters beyond a to z of languages in Latin script
-broken_files     How much of a source is broken
+broken_files     How much of a source is broken: what stops a run, which files are named, and when
 characters       What each Unicode character is to the rules: a letter, a digit, invisible
 classifier       A linear classifier of gold text against crawl
 cleaning         `run.py clean`: from raw crawl to one JSONL.zst per language
 dates            Dates and times as the 18 languages write them
 decontamination  Test sets of benchmarks
-detection        CLD2: which of 165 languages a text is in
+detection        CLD2: which of 165 languages a text is in, at 14 MB/s
 duplicates       Duplicates of a language across all its sources
 encoding         Text that was read in another encoding than it was written in
 escapes          Text that was escaped for HTML, for an address, for JSON or for mail
@@ -15,7 +15,7 @@ execution        Running stages: on this machine's cores
 first_look       What can be wrong with a run, found before its first stage
 instructions/    Instruction data in many languages, written by a model, as MultiAlpaca was made
 invisible        Characters that nobody sees, and what each is to a text
-language_id      Which language a text is in, and how sure that is: CLD2 with lingua's help
+language_id      Which language a text is in, and how sure that is
 members          A compressed file member by member
 mending          The characters of a text made good
 ngram_model      A model of a language's characters from a gold sample
@@ -26,7 +26,7 @@ personal_data    E-mail addresses, telephone numbers and IP addresses
 plan             The stages of a run, and what a work folder was begun with
 publishing       The end of a run
 quality          Quality by comparison with a gold sample
-reading          Reading raw text
+reading          Reading raw text: JSONL, Parquet, WARC and WET files, plain text
 registry         The languages that a user registered, brought to the processes that run the stages
 repairs          Line-level repairs: addresses, over-long words, invisible characters, white space
 repetition       How much of a text says again what it said before

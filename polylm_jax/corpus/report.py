@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from polylm_jax.corpus import broken_files, tally
 from polylm_jax.corpus.tally import Key
-from polylm_jax.languages.registry import LANGUAGES
+from polylm_jax.languages.labels import in_order
 
 STAGES = (
     "repairs",
@@ -62,8 +62,7 @@ def _languages(counts: Mapping[Key, list[int]]) -> dict[str, dict]:
         elif stage in STAGES:
             entry = dropped[language, stage].setdefault(outcome, [0, 0])
             _add(entry, documents, size)
-    order = [*(code for code in LANGUAGES if code in start), *sorted(c for c in start if "-" in c)]
-    return {code: _funnel(start[code], dropped, kept[code], code) for code in order}
+    return {code: _funnel(start[code], dropped, kept[code], code) for code in in_order(start)}
 
 
 def _add(entry: list[int], documents: int, size: int) -> None:

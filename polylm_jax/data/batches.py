@@ -1,38 +1,23 @@
-"""Rows of a run by their numbers, and batches of them that wait on the devices before a step asks.
+"""Batches of a run's rows that wait on the devices before a step asks for them.
 
-    row of the run -> schedule: (component, ordinal) -> epoch, position = divmod(ordinal, rows of
-    the store) -> permutation keyed by (seed, component, epoch): row of the store -> its tokens
-
-Each arrow is arithmetic on the row's number alone, so the same rows come from any number of hosts,
-devices and threads, and a run goes on at any row at once.
-
-Shapes: n rows asked for, B rows of a batch over all hosts, L tokens that a row predicts.
+Shapes: B rows of a batch over all hosts, L tokens that a row predicts.
 """
 
-import concurrent.futures
 import contextlib
 import dataclasses
-import functools
 import os
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import ClassVar
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import NamedSharding
 
-from polylm_jax.data import permutation
-from polylm_jax.data.mixture.schedule import Schedule
-from polylm_jax.data.stores.store import TokenStore
+from polylm_jax.data.rows import Rows
 from polylm_jax.errors import InputError
-from polylm_jax.model.partitioning import batch_sharding
 
-TRAIN, VALIDATION = "train", "validation"
-PLANNED_ROWS = 1 << 13  # rows located at a time: one row alone costs 0.1 ms per component, in NumPy
-REMOTE_READS = 32  # stores on gs:// read at a time: 20 of them one by one take 0.6 s
 CLOSE_SECONDS = 1.0  # that closing waits for reads under way
 
 
@@ -51,144 +36,17 @@ class Batch:
     packing: Mapping[str, jax.Array] = dataclasses.field(default_factory=dict)
 
 
-@dataclasses.dataclass(frozen=True)
-class Rows:
-    """The rows of a run. Raises InputError for a component without a store or without one row.
-
-    length: L. seed: decides the order of each store's rows in each epoch.
-    """
-
-    schedule: Schedule
-    stores: Mapping[str, TokenStore]
-    length: int
-    seed: int
-
-    # What `inputs` gives beside tokens and component, each [n, L]: name -> dtype.
-    packing: ClassVar[Mapping[str, type]] = {}
-
-    def __post_init__(self):
-        for component in self.schedule.trained:
-            if component not in self.stores:
-                raise InputError(
-                    f"component {component!r} has a share and no token store; cache its task or "
-                    "set its share to 0."
-                )
-            if self.num_rows(component) < 1:
-                raise InputError(
-                    f"task {component!r} has {self.stores[component].num_tokens(TRAIN)} training "
-                    f"tokens, fewer than one row of {self.length} + 1; add text, shorten the rows "
-                    "or set its share to 0."
-                )
-
-    def num_rows(self, component: str) -> int:
-        """Rows of the component's store: an epoch."""
-        return self.stores[component].num_rows(TRAIN, self.length)
-
-    @property
-    def validated(self) -> Mapping[str, TokenStore]:
-        """Component -> the store whose held-out text is scored while the run trains."""
-        return self.stores
-
-    def held_out(self, component: str, max_rows: int) -> dict[str, np.ndarray]:
-        """Held-out text of a component: tokens int32 [R, L+1], counted bool [R, L], and `packing`.
-
-        The whole split if it is short, else `max_rows` rows spread over it, the same every time.
-        """
-        tokens, valid = _held_out_rows(self.validated[component], self.length, max_rows)
-        return {"tokens": tokens, "counted": np.arange(self.length) < valid[:, None]}
-
-    def told(self) -> Iterator[str]:
-        """Sentences about the rows, for the terminal."""
-        return iter(())
-
-    @functools.cached_property
-    def _planned(self) -> Callable[[int], tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        return functools.lru_cache(maxsize=8)(self._plan)
-
-    def _plan(self, block: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(component, epoch, store row) of the block's rows, PLANNED_ROWS of them or the rest."""
-        start = block * PLANNED_ROWS
-        stop = min(start + PLANNED_ROWS, self.schedule.total_rows)
-        component, ordinal = self.schedule.rows(start, stop)
-        epoch, store_row = np.empty_like(ordinal), np.empty_like(ordinal)
-        for number in np.unique(component):
-            here = component == number
-            name = self.schedule.components[number]
-            size = self.num_rows(name)
-            epoch[here], position = np.divmod(ordinal[here], size)
-            epochs, which = np.unique(epoch[here], return_inverse=True)
-            keys = [permutation.key(self.seed, name, one) for one in epochs.tolist()]
-            key = np.array(keys, np.uint64)[which] if len(keys) > 1 else keys[0]
-            store_row[here] = permutation.permute(position, size, key)
-        return component, epoch, store_row
-
-    def located(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(component int32, epoch int64, store row int64) of any rows [n]."""
-        rows = np.asarray(rows, np.int64)
-        found = np.empty(rows.shape, np.int32), np.empty_like(rows), np.empty_like(rows)
-        blocks, offsets = np.divmod(rows, PLANNED_ROWS)
-        for block in np.unique(blocks).tolist():
-            here = blocks == block
-            for all_rows, planned in zip(found, self._planned(block)):
-                all_rows[here] = planned[offsets[here]]
-        return found
-
-    def locate(self, row: int) -> tuple[str, int, int]:
-        """(component, epoch, row of its store) of one row of the run."""
-        component, epoch, store_row = (values.item() for values in self.located(np.array([row])))
-        return self.schedule.components[component], epoch, store_row
-
-    def read(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(tokens int32 [n, L+1], component int32 [n]) of any rows int64 [n] of the run."""
-        component, _, store_row = self.located(rows)
-        tokens = np.empty((len(component), self.length + 1), np.int32)
-
-        def fill(number: int) -> None:
-            here = np.flatnonzero(component == number)
-            store = self.stores[self.schedule.components[number]]
-            tokens[here] = store.read_rows(TRAIN, store_row[here], self.length)
-
-        list((self._pool.map if self._remote else map)(fill, np.unique(component).tolist()))
-        return tokens, component
-
-    def inputs(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """What the train step takes of any rows int64 [n]: tokens, component and `packing`."""
-        return dict(zip(("tokens", "component"), self.read(rows), strict=True))
-
-    @functools.cached_property
-    def _remote(self) -> bool:
-        return any(self.stores[name].folder.local is None for name in self.schedule.trained)
-
-    @functools.cached_property
-    def _pool(self) -> concurrent.futures.ThreadPoolExecutor:
-        return concurrent.futures.ThreadPoolExecutor(REMOTE_READS, thread_name_prefix="rows")
-
-
-def _held_out_rows(store: TokenStore, length: int, max_rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """(tokens [R, L+1], labels that count [R]); a row that ends a short split is padded."""
-    labels = store.num_tokens(VALIDATION) - 1
-    if labels < 1:
-        return np.zeros((0, length + 1), np.int32), np.zeros(0, np.int64)
-    if labels > max_rows * length:
-        rows = np.arange(max_rows, dtype=np.int64) * (labels // length) // max_rows
-        return store.read_rows(VALIDATION, rows, length), np.full(max_rows, length)
-    text = store.read_rows(VALIDATION, np.zeros(1, np.int64), labels)[0]
-    starts = np.arange(0, labels, length)
-    padded = np.pad(text, (0, int(starts[-1]) + length - labels))
-    tokens = np.stack([padded[start : start + length + 1] for start in starts])
-    return tokens, np.minimum(length, labels - starts)
-
-
 class HostShards:
     """Which rows of a batch this host's devices hold, and the way onto them.
 
     offsets int64: those rows, ascending; each is read once, however many devices hold it.
     """
 
-    def __init__(self, mesh: Mesh, batch_size: int):
+    def __init__(self, sharding: NamedSharding, batch_size: int):
         self.batch_size = batch_size
-        self._sharding = batch_sharding(mesh)
-        parts = mesh.size // mesh.shape["tensor"]
+        self._sharding = sharding
+        one_each = sharding.devices_indices_map((sharding.mesh.size,))
+        parts = len({index[0].start for index in one_each.values()})
         if batch_size < 1 or batch_size % parts:
             raise InputError(
                 f"batch_size = {batch_size} does not divide over the {parts} parts of the mesh's "
@@ -274,7 +132,7 @@ class BatchIterator(Iterator[Batch]):
 
 def batches(
     rows: Rows,
-    mesh: Mesh,
+    sharding: NamedSharding,
     batch_size: int,
     start_row: int,
     stop_row: int,
@@ -283,6 +141,7 @@ def batches(
 ) -> BatchIterator:
     """The batches of rows [start_row, stop_row), which must be whole ones.
 
+    sharding: of a batch's rows, over the mesh's data x fsdp.
     Raises InputError for a batch that doesn't divide over the mesh, ValueError for other rows.
     """
     total = rows.schedule.total_rows
@@ -290,7 +149,7 @@ def batches(
         raise ValueError(
             f"rows {start_row} to {stop_row} of {total} are not whole batches of {batch_size}"
         )
-    shards = HostShards(mesh, batch_size)
+    shards = HostShards(sharding, batch_size)
 
     def load(start: int) -> Batch:
         inputs = rows.inputs(start + shards.offsets)

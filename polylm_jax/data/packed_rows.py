@@ -13,8 +13,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from polylm_jax.data.batches import TRAIN, VALIDATION, Rows
 from polylm_jax.data.packing import pack
+from polylm_jax.data.rows import TRAIN, VALIDATION, Rows
 from polylm_jax.data.stores.store import ANSWER, BEGINS, MARKS, TokenStore
 from polylm_jax.errors import InputError
 

@@ -1,21 +1,14 @@
 """Evaluation tasks in a training run: any SeqIO tasks with metrics, every so many steps, into its logs."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Sequence
 
 from jax.sharding import Mesh
 
 from polylm_jax.errors import InputError
 from polylm_jax.evaluation.language_model import Batching
-from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.tokenizer.tokenizer import Tokenizer
-
-
-class Scores(Protocol):
-    """What a run asks when an evaluation is due: see `task_scores.TaskScores`."""
-
-    def run(self, params, stop: Callable[[], bool]) -> dict[str, dict[str, float]] | None: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,16 +36,10 @@ class TrainingTasks:
                 raise InputError(f"TrainingTasks.{field} = {value}: give a positive number.")
         return self
 
-    def open(self, config: PolyLMConfig, tokenizer: Tokenizer, mesh: Mesh) -> Scores:
+    def open(self, config: PolyLMConfig, tokenizer: Tokenizer, mesh: Mesh) -> "TaskScores":  # noqa: F821
         """The tasks, read and tokenized; InputError for what is wrong with them."""
         from polylm_jax.evaluation.task_scores import TaskScores  # brings SeqIO and TensorFlow, 5 s
 
-        return TaskScores(self.check(), config, tokenizer, mesh)
-
-
-def lines(step: int, scores: dict[str, dict[str, float]]) -> list[str]:
-    """What the terminal says: a line per task."""
-    return [
-        f"step {step}  {name}  " + "  ".join(f"{key} {value:.4g}" for key, value in metrics.items())
-        for name, metrics in scores.items()
-    ]
+        self.check()
+        fields = (self.tasks, self.split, self.limit, self.max_new_tokens, self.batching)
+        return TaskScores(config, tokenizer, mesh, *fields)

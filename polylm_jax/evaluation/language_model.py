@@ -24,11 +24,12 @@ from polylm_jax.inference.generation import weights
 from polylm_jax.inference.generation.decode import Decoder
 from polylm_jax.inference.generation.decode import Request as Prompt
 from polylm_jax.model import partitioning
-from polylm_jax.model.network import PolyLM, PolyLMConfig
+from polylm_jax.model.config import PolyLMConfig
+from polylm_jax.model.network import PolyLM
+from polylm_jax.model.parameters import abstract_params
 from polylm_jax.model.partitioning import MeshConfig
 from polylm_jax.runtime.storage import Folder
 from polylm_jax.tokenizer.tokenizer import Tokenizer
-from polylm_jax.training import train_state
 
 MANIFEST = "manifest.ocdbt"
 
@@ -227,7 +228,7 @@ def _check_mesh(mesh: MeshConfig, grid: Mesh, config: PolyLMConfig) -> None:
 
 def _abstract(config: PolyLMConfig, mesh: Mesh):
     """The parameters' shapes and shardings; the layers' matrices in the dtype of their products."""
-    boxed = jax.eval_shape(lambda: train_state.init_params(PolyLM(config), jax.random.key(0)))
+    boxed = abstract_params(PolyLM(config))
 
     def one(path, x, sharding):
         matrix = path[0].key.startswith("h") and not any("ln_" in key.key for key in path)

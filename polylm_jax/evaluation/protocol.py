@@ -6,6 +6,7 @@ A module that registers benchmark tasks in SeqIO adds a protocol for each; a rep
 from dataclasses import dataclass
 
 from polylm_jax.errors import InputError, nearest
+from polylm_jax.text import registrations
 
 RANK, GENERATE = "rank", "generate"
 ROLLING = "rolling"  # a text as a whole, in windows of the model's length
@@ -84,6 +85,9 @@ def add(task: str, protocol: Protocol) -> None:
 def remove(task: str) -> None:
     """Forgets the protocol of a task, if there is one."""
     _PROTOCOLS.pop(task, None)
+
+
+registrations.FORGETTING.append(remove)
 
 
 def names() -> tuple[str, ...]:

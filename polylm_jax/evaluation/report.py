@@ -7,6 +7,7 @@ from typing import NamedTuple
 from polylm_jax.evaluation import published
 from polylm_jax.evaluation.protocol import GENERATE, RANK, ROLLING
 from polylm_jax.evaluation.result import ANSWER_BITS, COUNTS, FEWEST, TEXT, Result
+from polylm_jax.languages import labels
 from polylm_jax.languages.registry import LANGUAGES
 
 METRICS = {
@@ -125,9 +126,8 @@ def _table(benchmark: str, results: list[Result], rows: Sequence[str]) -> Table:
 
 def _in_order(benchmark: str, results: list[Result]) -> list[str]:
     """The languages that were evaluated, in the paper's order, then in that of the 18."""
-    order = [*published.languages(benchmark), *LANGUAGES]
     found = {result.protocol.language for result in results}
-    return sorted(found, key=lambda code: (order.index(code) if code in order else 999, code))
+    return labels.in_order(found, first=published.languages(benchmark))
 
 
 def _ours(results: list[Result], shots: int) -> list[Line]:

@@ -25,11 +25,11 @@ from polylm_jax.evaluation.protocol import GENERATE
 from polylm_jax.evaluation.questions import Questions
 from polylm_jax.evaluation.report import Subject
 from polylm_jax.evaluation.result import COUNTS, Result
+from polylm_jax.languages.labels import isolated
 from polylm_jax.model import partitioning
-from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.partitioning import MeshConfig
 from polylm_jax.runtime.storage import Folder
-from polylm_jax.runtime.terminal import isolated
 from polylm_jax.text import mixtures
 
 DTYPES = ("", "float32", "bfloat16")

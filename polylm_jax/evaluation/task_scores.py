@@ -1,6 +1,6 @@
 """The evaluation tasks of a training run, ready for whatever parameters it has by then."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -8,33 +8,43 @@ from jax.sharding import Mesh
 
 from polylm_jax.errors import InputError
 from polylm_jax.evaluation import protocol, runner
-from polylm_jax.evaluation.in_training import TrainingTasks
-from polylm_jax.evaluation.language_model import LanguageModel
+from polylm_jax.evaluation.language_model import Batching, LanguageModel
 from polylm_jax.evaluation.result import COUNTS
 from polylm_jax.inference.generation import weights
-from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.text import mixtures
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 
 
 class TaskScores:
-    """Reads and tokenizes the tasks, once; InputError for what is wrong with them."""
+    """Reads and tokenizes the tasks, once; InputError for what is wrong with them.
+
+    tasks, split, limit, max_new_tokens: as `in_training.TrainingTasks` has them.
+    """
 
     def __init__(
-        self, settings: TrainingTasks, config: PolyLMConfig, tokenizer: Tokenizer, mesh: Mesh
+        self,
+        config: PolyLMConfig,
+        tokenizer: Tokenizer,
+        mesh: Mesh,
+        tasks: str | Sequence[str],
+        split: str,
+        limit: int | None,
+        max_new_tokens: int | None,
+        batching: Batching | None,
     ):
-        names = mixtures.tasks_of(settings.tasks)
+        names = mixtures.tasks_of(tasks)
         if not names:
             raise InputError("evaluation tasks: name one task at least, or leave them out.")
         self._config = config
         self._params: dict = {}
         self._model = LanguageModel(
-            config, tokenizer, mesh, lambda: self._params, self._apart, settings.batching
+            config, tokenizer, mesh, lambda: self._params, self._apart, batching
         )
         self._asked = [
             runner.ask(
-                name, self._model, split=_split(name, settings.split), limit=settings.limit,
-                max_new_tokens=settings.max_new_tokens,
+                name, self._model, split=_split(name, split), limit=limit,
+                max_new_tokens=max_new_tokens,
             )
             for name in names
         ]  # fmt: skip

@@ -1,6 +1,7 @@
 """Who the languages are, their words, their names in tables, their shares of tokens.
 
-codes     Codes of languages with their scripts, as FLORES writes them and what was translated from it
+codes     Codes of languages with their scripts
+labels    What tables call a language, and the order in which they show them
 registry  The languages: who they are, what corpora call them
 scripts   Scripts by their ISO 15924 codes
 shares    Shares of tokens that know how they were chosen, so that a look at a recipe can say it

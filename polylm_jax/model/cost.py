@@ -13,8 +13,9 @@ import jax
 import jax.numpy as jnp
 
 from polylm_jax.model import loss, partitioning
-from polylm_jax.model.network import PolyLM, PolyLMConfig
-from polylm_jax.training import train_state
+from polylm_jax.model.config import PolyLMConfig
+from polylm_jax.model.network import PolyLM
+from polylm_jax.model.parameters import abstract_params
 
 FLOAT32 = 4
 # Values of a token and layer that the forward pass keeps for the backward one besides the layer's
@@ -29,6 +30,17 @@ def parts(config: PolyLMConfig) -> dict[str, int]:
         name = "/".join(path[:2]) if path[0] == "h" else path[0]
         counts[name] = counts.get(name, 0) + math.prod(array.value.shape)
     return counts
+
+
+def flops_per_token(model: PolyLMConfig, length: int) -> float:
+    """Model FLOPs of training on one token: 6 per parameter, plus causal attention.
+
+    The positions' table is looked up, not multiplied. Attention: two products of 2 T D forward,
+    three times that with the backward pass, half of it masked: 6 T D a layer. Rematerialisation
+    doesn't count.
+    """
+    multiplied = model.num_params - model.max_length * model.embed_dim
+    return 6.0 * multiplied + 6.0 * model.num_layers * model.embed_dim * length
 
 
 def per_device(
@@ -73,7 +85,7 @@ def per_device(
 def _parameters(config: PolyLMConfig) -> Iterator[tuple[list[str], nn.Partitioned]]:
     """(path, shape with axis names) of every parameter; nothing is computed."""
     model = PolyLM(dataclasses.replace(config, scan_layers=True))
-    boxed = jax.eval_shape(lambda: train_state.init_params(model, jax.random.key(0)))
+    boxed = abstract_params(model)
     leaves = jax.tree_util.tree_flatten_with_path(
         boxed, is_leaf=lambda x: isinstance(x, nn.Partitioned)
     )[0]

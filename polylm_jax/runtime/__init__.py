@@ -10,7 +10,7 @@ lock                One process at a time in a MODEL_DIR
 names               What a room hands on to recipes
 old_names           Names of the version before the rooms
 output_folder       A folder that appears when it is complete: built beside its place, then renamed
-parameter_types     Values that a user gives, against the annotations of the parameters that they are for
+parameter_types     Values that a user gives
 stderr              Standard error without the lines that TensorFlow's C++ writes while it is
 storage             A folder on local disk or gs://
 tensorflow_devices  TensorFlow reads text and writes TensorBoard for us; the accelerators are JAX's

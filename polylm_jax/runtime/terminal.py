@@ -11,12 +11,6 @@ import rich.progress
 import rich.table
 
 LINE_SECONDS = 30.0  # between lines, where no terminal shows a bar
-LRI, PDI = "\u2068", "\u2069"  # isolates right-to-left text, so that a line keeps its order
-
-
-def isolated(text: str) -> str:
-    """Text of any script as one unit of a left-to-right line."""
-    return f"{LRI}{text}{PDI}"
 
 
 def count(number: float) -> str:

@@ -12,8 +12,8 @@ import rich.box
 import rich.table
 
 from polylm_jax.errors import InputError, nearest
+from polylm_jax.languages.labels import isolated, place
 from polylm_jax.languages.registry import CODE, LANGUAGES
-from polylm_jax.runtime.terminal import isolated
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 
 Limit = float | Mapping[str, float] | None  # for every language, or for those named
@@ -106,10 +106,8 @@ COLUMNS = ("language", "text", "KB", "bytes/token", "tokens", "% bytes", "ratio"
 
 
 def _ordered(rows: Iterable[Row]) -> list[Row]:
-    """In the order of the paper's Table 2, then the others, code last."""
-    order = {language: place for place, language in enumerate(LANGUAGES)}
-    order |= {CODE: len(order) + 1}
-    return sorted(rows, key=lambda row: (order.get(row.language, len(LANGUAGES)), row.language))
+    """In the order of the paper's Table 2, then code, then the others."""
+    return sorted(rows, key=lambda row: place(row.language))
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -129,9 +127,9 @@ def _cells(row: Row) -> tuple[str, ...]:
 def table(rows: Iterable[Row]) -> rich.table.Table:
     """The rows for a terminal of 80 columns."""
     made = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
-    for place, column in enumerate(COLUMNS):
+    for number, column in enumerate(COLUMNS):
         made.add_column(
-            column.replace("/", "/\n"), justify="left" if place < 2 else "right", no_wrap=True
+            column.replace("/", "/\n"), justify="left" if number < 2 else "right", no_wrap=True
         )
     for row in _ordered(rows):
         made.add_row(*_cells(row))

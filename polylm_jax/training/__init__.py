@@ -1,6 +1,7 @@
 """The training run: what it consists of, its steps, what happens between them, what it reports.
 
 adapted_programs  What the devices execute where only adapters are trained
+evaluation        What a run takes as evaluation on the way
 experiment        What a run consists of, and everything that can be wrong with it
 finetuning        `run.py finetune`
 heartbeat         The other processes of a run
@@ -9,6 +10,7 @@ inspection_view   The report of `inspect` as tables in the terminal
 log               Where numbers go
 loop              What happens between two steps
 metrics           What a run reports
+phases            A phase of a run as a recipe says it: a mixture, a length, its learning rate
 planning/         A recipe planned without its hardware
 preemption        Leaving when told to
 profiling         A profile of a few steps of a run
@@ -29,7 +31,7 @@ names.hand_on(
     __name__,
     {
         "Experiment": "experiment",
-        "PhaseConfig": "experiment",
+        "PhaseConfig": "phases",
         "train": "run",
         "finetune": "finetuning",
         "FinetuningExperiment": "finetuning",

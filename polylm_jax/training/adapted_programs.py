@@ -11,7 +11,7 @@ from polylm_jax.checkpoints import checkpoint
 from polylm_jax.model import partitioning
 from polylm_jax.model.lora import AdaptedModel
 from polylm_jax.model.network import PolyLM
-from polylm_jax.training import train_state
+from polylm_jax.model.parameters import abstract_params
 from polylm_jax.training.programs import Programs
 from polylm_jax.training.train_state import TrainState
 
@@ -34,7 +34,7 @@ class AdaptedPrograms(Programs):
     @functools.cached_property
     def _boxed(self):
         """The base's parameters and the adapters, in their boxes of axis names."""
-        base = jax.eval_shape(lambda: train_state.init_params(self._plain, jax.random.key(0)))
+        base = abstract_params(self._plain)
         return base, self.model.lora.boxed(base)
 
     @functools.cached_property

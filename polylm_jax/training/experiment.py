@@ -13,76 +13,20 @@ from typing import ClassVar
 import jax
 import numpy as np
 
-from polylm_jax.data.batches import Rows
 from polylm_jax.data.mixture import ledger
 from polylm_jax.data.mixture.schedule import Phase, Schedule
+from polylm_jax.data.rows import Rows
 from polylm_jax.data.stores.store import TokenStore, store_path
 from polylm_jax.errors import InputError
-from polylm_jax.model import optimizer, partitioning
-from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model import cost, optimizer, partitioning
+from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.optimizer import OptimizerConfig, RatePhase
 from polylm_jax.model.partitioning import MeshConfig
 from polylm_jax.tokenizer.tokenizer import Tokenizer
+from polylm_jax.training.phases import PhaseConfig
 
 # Fields of the model that change speed and memory, not what is computed.
 _FREE = ("remat", "attention")
-
-
-@dataclasses.dataclass(frozen=True)
-class PhaseConfig:
-    """A stretch of the run: a mixture, a length in tokens or in steps, and its learning rate.
-
-    mixture: the name of a SeqIO mixture or task; or component -> share of tokens, where components
-    are tasks (their stores, once cached, are all that is read).
-    ramp_tokens or ramp_steps: how much of the phase's beginning goes linearly from the shares
-    before it to its own. rate: see `optimizer.RatePhase`.
-    """
-
-    mixture: str | Mapping[str, float]
-    tokens: int | None = None
-    steps: int | None = None
-    ramp_tokens: int | None = None
-    ramp_steps: int | None = None
-    name: str = ""
-    rate: str = "warmup_cosine"
-    peak_learning_rate: float = 1e-4
-    start_learning_rate: float = 1e-7
-    warmup_steps: int = 2000
-    final_fraction: float = 0.1
-
-    def title(self, number: int) -> str:
-        """What the run calls it; `number` counts from 0."""
-        return self.name or (self.mixture if isinstance(self.mixture, str) else f"{number + 1}")
-
-    def rows(self, title: str, length: int, batch_size: int) -> tuple[int, int]:
-        """(rows, ramp rows) of it; InputError unless it has one length, and one ramp at most."""
-        lengths = [value for value in (self.tokens, self.steps) if value is not None]
-        if len(lengths) != 1 or lengths[0] < 1:
-            raise InputError(
-                f"phase {title!r} has tokens = {self.tokens} and steps = {self.steps}: give one of "
-                "them, 1 or more."
-            )
-        ramps = [value for value in (self.ramp_tokens, self.ramp_steps) if value is not None]
-        if len(ramps) > 1 or any(value < 0 for value in ramps):
-            raise InputError(
-                f"phase {title!r} has ramp_tokens = {self.ramp_tokens} and ramp_steps = "
-                f"{self.ramp_steps}: give one of them, 0 or more, or none."
-            )
-
-        def count(tokens: int | None, steps: int | None) -> int:
-            return math.ceil(tokens / length) if tokens is not None else (steps or 0) * batch_size
-
-        return count(self.tokens, self.steps), count(self.ramp_tokens, self.ramp_steps)
-
-    def rate_phase(self, steps: int) -> RatePhase:
-        return RatePhase(
-            steps=steps,
-            policy=self.rate,
-            peak=self.peak_learning_rate,
-            warmup_steps=self.warmup_steps,
-            start=self.start_learning_rate,
-            final_fraction=self.final_fraction,
-        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,9 +156,7 @@ class Experiment:
         if self.tasks is None and all(isinstance(p.mixture, Mapping) for p in self.phases):
             folders = {name: store_path(self.cache_dir, name) for name in names}
             return {n: TokenStore.open(f, tokenizer.fingerprint) for n, f in folders.items()}
-        from polylm_jax.data.stores import cache  # brings SeqIO and TensorFlow, 5 s
-
-        return cache.ensure_stores(names, self.cache_dir, tokenizer)
+        return _seqio().ensure_stores(names, self.cache_dir, tokenizer)
 
     def decides(self) -> dict:
         """What a kind of experiment adds to `Resolved.fingerprint`."""
@@ -228,9 +170,14 @@ class Experiment:
 def _shares(mixture: str | Mapping[str, float]) -> dict[str, float]:
     if isinstance(mixture, Mapping):
         return dict(mixture)
-    from polylm_jax.text import mixtures  # brings SeqIO and TensorFlow, 5 s, and only names need it
+    return _seqio().flatten(mixture)
 
-    return mixtures.flatten(mixture)
+
+def _seqio():
+    """The one door to SeqIO, which only names of tasks and mixtures need: it takes 5 s to import."""
+    from polylm_jax.data.stores import cache
+
+    return cache
 
 
 @dataclasses.dataclass(frozen=True)
@@ -272,6 +219,15 @@ class Resolved:
         less the updates that they were (0 as long as the batch size never changed)."""
         rate = optimizer.learning_rate(self.rates)
         return lambda step: rate(step + offset)
+
+    def curves(self) -> list[tuple[int, RatePhase]]:
+        """The learning rate's curves, each with the step at which it begins."""
+        return optimizer.curves(self.rates)
+
+    @property
+    def flops_per_token(self) -> float:
+        """FLOPs that a trained token costs, rematerialisation not counted."""
+        return cost.flops_per_token(self.experiment.model, self.experiment.sequence_length)
 
     def fingerprint(self) -> dict:
         """What decides the numbers of the run, nested names -> plain values.

@@ -9,12 +9,12 @@ from polylm_jax.data.mixture.schedule import Schedule
 from polylm_jax.data.packed_rows import PackedRows
 from polylm_jax.data.stores.store import TokenStore
 from polylm_jax.errors import InputError, nearest
-from polylm_jax.evaluation.in_training import TrainingTasks
 from polylm_jax.model.lora import Lora
 from polylm_jax.runtime.storage import to_json
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 from polylm_jax.training import run
 from polylm_jax.training.adapted_programs import AdaptedPrograms
+from polylm_jax.training.evaluation import Evaluation
 from polylm_jax.training.experiment import Experiment
 from polylm_jax.training.heartbeat import SILENT_SECONDS
 from polylm_jax.training.programs import Programs
@@ -112,7 +112,7 @@ def finetune(
     keep_every: int | None = None,
     eval_every_steps: int = 100,
     eval_rows: int = 1000,
-    evaluation: TrainingTasks | None = None,
+    evaluation: Evaluation | None = None,
     log_every_steps: int = 10,
     allow_changes: bool = False,
     grace_seconds: float = 25.0,

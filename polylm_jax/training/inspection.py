@@ -10,11 +10,10 @@ import numpy as np
 from polylm_jax.data.mixture import ledger
 from polylm_jax.data.stores.store import MANIFEST, TokenStore, store_path
 from polylm_jax.errors import InputError
-from polylm_jax.languages import registry
+from polylm_jax.languages import labels, registry
 from polylm_jax.languages import shares as chosen_shares
 from polylm_jax.model import cost
 from polylm_jax.runtime.storage import Folder
-from polylm_jax.training import metrics
 from polylm_jax.training.experiment import Experiment, Resolved
 from polylm_jax.training.inspection_view import show
 
@@ -67,27 +66,6 @@ def open_stores(cache_dir: str, components: Sequence[str]) -> dict[str, TokenSto
     return {n: TokenStore.open(p) for n, p in paths.items() if Folder(p).peek(MANIFEST)}
 
 
-def label(component: str, stores: Mapping[str, TokenStore]) -> str:
-    """'th', 'en-th' or 'code': what the store says, else the end of the task's name."""
-    if component in stores:
-        return stores[component].language
-    parts = component.rpartition(".")[2].split("_")
-    try:
-        return "-".join(p if p == registry.CODE else registry.find(p).code for p in parts)
-    except InputError:
-        return "und"
-
-
-def by_language(shares: Mapping[str, float], stores: Mapping[str, TokenStore]) -> dict[str, float]:
-    """Shares of components -> shares of languages, code and 'parallel', in the table's order."""
-    sums = dict.fromkeys([*registry.LANGUAGES, registry.CODE, registry.PARALLEL], 0.0)
-    for component, share in shares.items():
-        key = label(component, stores)
-        key = registry.PARALLEL if "-" in key else key
-        sums[key] = sums.get(key, 0.0) + share
-    return {key: share for key, share in sums.items() if share}
-
-
 def model_report(experiment: Experiment) -> dict:
     """The shape and its parameters, per part."""
     model = experiment.model
@@ -107,7 +85,7 @@ def run_report(resolved: Resolved, devices: int) -> dict:
     """Sizes of the whole run; FLOPs are the model's, rematerialisation not counted."""
     experiment, steps = resolved.experiment, resolved.total_steps
     tokens = steps * experiment.batch_size * experiment.sequence_length
-    flops = metrics.flops_per_token(experiment.model, experiment.sequence_length)
+    flops = cost.flops_per_token(experiment.model, experiment.sequence_length)
     return {
         "steps": steps,
         "batch_size": experiment.batch_size,
@@ -127,7 +105,8 @@ def phase_report(resolved: Resolved, stores: Mapping[str, TokenStore], number: i
     """One phase: when, how long, what of, and its shares by language."""
     schedule, experiment = resolved.schedule, resolved.experiment
     phase, rate = schedule.phases[number], resolved.rates[number]
-    shares = by_language(phase.shares, stores)
+    languages = {name: store.language for name, store in stores.items()}
+    shares = labels.by_language(phase.shares, languages)
     return {
         "name": phase.name,
         "first_step": sum(other.steps for other in resolved.rates[:number]),
@@ -178,5 +157,6 @@ def ledger_report(resolved: Resolved, stores: Mapping[str, TokenStore], step: in
     row = step * experiment.batch_size
     book = ledger.ledger(resolved.schedule, stores, experiment.sequence_length, row).as_dict()
     for line in book["components"]:
-        line["language"] = label(line["component"], stores)
+        if line["component"] not in stores:
+            line["language"] = labels.label_of(line["component"])
     return {"step": step, **book}

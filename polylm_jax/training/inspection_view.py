@@ -7,8 +7,8 @@ import rich.console
 import rich.table
 
 from polylm_jax.data.mixture import ledger
-from polylm_jax.languages import registry
-from polylm_jax.runtime.terminal import count, isolated
+from polylm_jax.languages.labels import name_of, place
+from polylm_jax.runtime.terminal import count
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -29,21 +29,6 @@ def show(report: Mapping, max_epochs: float) -> None:
         console.print(table)
     for line in (*_chosen(report), *_learning_rate(report), *_notes(report, max_epochs)):
         console.print(line, markup=False, soft_wrap=True)
-
-
-def name_of(label: str) -> str:
-    """'th' -> 'Thai · ไทย', 'en-th' -> 'English to Thai', 'parallel' -> 'parallel text'."""
-    if label in registry.LANGUAGES:
-        language = registry.LANGUAGES[label]
-        return f"{language.name} · {isolated(language.native_name)}"
-    names = [registry.LANGUAGES[p].name for p in label.split("-") if p in registry.LANGUAGES]
-    return " to ".join(names) or {registry.PARALLEL: "parallel text"}.get(label, label)
-
-
-def place(label: str) -> int:
-    """Where a language stands in every table: as in Table 2, then code, then parallel text."""
-    order = [*registry.LANGUAGES, registry.CODE, registry.PARALLEL]
-    return order.index(label) if label in order else len(order)
 
 
 def _table(title: str, *columns: str) -> rich.table.Table:

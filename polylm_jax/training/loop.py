@@ -16,9 +16,8 @@ import jax
 from polylm_jax.checkpoints.checkpoint import Checkpoints, Progress
 from polylm_jax.data.batches import Batch
 from polylm_jax.errors import InputError
-from polylm_jax.evaluation import in_training
 from polylm_jax.runtime.terminal import Terminal
-from polylm_jax.training import metrics, validation
+from polylm_jax.training import evaluation, metrics, validation
 from polylm_jax.training.experiment import Resolved
 from polylm_jax.training.log import RunLog
 from polylm_jax.training.metrics import Window
@@ -63,7 +62,7 @@ class Loop:
     train_step: Callable[..., tuple[TrainState, dict[str, jax.Array]]]
     validation: Validation | None
     baseline: Mapping[str, Score]
-    tasks: in_training.Scores | None
+    tasks: evaluation.Scores | None
     window: Window
     checkpoints: Checkpoints
     preemption: Preemption
@@ -183,7 +182,7 @@ class Loop:
         if scores is None:
             return False
         self.log.evaluation(self.progress.step, scores)
-        for line in in_training.lines(self.progress.step, scores):
+        for line in evaluation.lines(self.progress.step, scores):
             self.terminal.line(line)
         return True
 

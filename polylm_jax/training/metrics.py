@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 import jax
 import numpy as np
 
-from polylm_jax.model.network import PolyLMConfig
-
 # Dense bfloat16 TFLOP/s of what JAX calls one device, from the makers' data sheets. One device is
 # half a chip on v2, v3 and TPU7x. The longest name that the device's kind begins with counts.
 PEAK_TFLOPS = {
@@ -39,17 +37,6 @@ def peak_flops(device_kind: str) -> float | None:
     return PEAK_TFLOPS[max(names, key=len)] * 1e12 if names else None
 
 
-def flops_per_token(model: PolyLMConfig, length: int) -> float:
-    """Model FLOPs of training on one token: 6 per parameter, plus causal attention.
-
-    The positions' table is looked up, not multiplied. Attention: two products of 2 T D forward,
-    three times that with the backward pass, half of it masked: 6 T D a layer. Rematerialisation
-    doesn't count.
-    """
-    multiplied = model.num_params - model.max_length * model.embed_dim
-    return 6.0 * multiplied + 6.0 * model.num_layers * model.embed_dim * length
-
-
 def fetch(device_metrics: Mapping[str, jax.Array]) -> dict[str, np.ndarray]:
     """The only place where the training loop waits for the devices."""
     return jax.device_get(device_metrics)
@@ -61,7 +48,7 @@ def window(resolved) -> "Window":
     peak = peak_flops(jax.devices()[0].device_kind)
     return Window(
         [languages.get(name, name) for name in schedule.components],
-        flops_per_token(experiment.model, experiment.sequence_length),
+        resolved.flops_per_token,
         peak * jax.device_count() if peak else None,
         experiment.sequence_length,
         also=("param_norm", "z_loss") if experiment.z_loss else ("param_norm",),

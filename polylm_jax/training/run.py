@@ -15,11 +15,11 @@ from jax._src import xla_bridge
 from polylm_jax.checkpoints.checkpoint import Checkpoints, Progress
 from polylm_jax.data import batches as data
 from polylm_jax.errors import InputError
-from polylm_jax.evaluation.in_training import TrainingTasks
 from polylm_jax.model import partitioning
 from polylm_jax.runtime.terminal import Terminal
 from polylm_jax.training import metrics, preemption, run_summary, validation
 from polylm_jax.training import start as run_start
+from polylm_jax.training.evaluation import Evaluation
 from polylm_jax.training.experiment import Experiment
 from polylm_jax.training.heartbeat import SILENT_SECONDS, Peers
 from polylm_jax.training.log import RunLog
@@ -40,7 +40,7 @@ class Settings:
     keep_every: int | None
     eval_every_steps: int
     eval_rows: int
-    evaluation: TrainingTasks | None
+    evaluation: Evaluation | None
     log_every_steps: int
     init_from: str | None
     init_step: int | None
@@ -69,7 +69,7 @@ def train(
     keep_every: int | None = None,
     eval_every_steps: int = 1000,
     eval_rows: int = 128,
-    evaluation: TrainingTasks | None = None,
+    evaluation: Evaluation | None = None,
     log_every_steps: int = 10,
     init_from: str | None = None,
     init_step: int | None = None,
@@ -193,7 +193,7 @@ def _run(
     # Rows on their way and programs compiled, then step after step.
     batches = data.batches(
         resolved.rows,
-        programs.mesh,
+        partitioning.batch_sharding(programs.mesh),
         experiment.batch_size,
         start.rows,
         start.rows + (total - start.step) * experiment.batch_size,

@@ -15,6 +15,7 @@ from polylm_jax.runtime import lock
 from polylm_jax.runtime.fingerprint import differences
 from polylm_jax.runtime.storage import Folder, to_json
 
+CHECKPOINTS = "checkpoints"  # the folder of them
 _SHOWN = 3  # differences that a refusal names
 
 

@@ -8,6 +8,7 @@ import optax
 from jax.sharding import Mesh
 
 from polylm_jax.model import partitioning
+from polylm_jax.model.parameters import abstract_params, init_params
 
 
 class TrainState(flax.struct.PyTreeNode):
@@ -32,11 +33,6 @@ def whole(params: dict, frozen: dict | None) -> dict:
     return params if frozen is None else {**frozen, "adapters": params}
 
 
-def init_params(model: nn.Module, rng: jax.Array):
-    """Parameters in their boxes of axis names; `jax.eval_shape` of it costs no memory."""
-    return model.init(rng, jnp.zeros((1, 1), jnp.int32))["params"]
-
-
 def init_fn(model: nn.Module, tx: optax.GradientTransformation, rng: jax.Array) -> TrainState:
     """The state before the first step."""
     params = nn.unbox(init_params(model, rng))
@@ -45,7 +41,7 @@ def init_fn(model: nn.Module, tx: optax.GradientTransformation, rng: jax.Array) 
 
 def shardings(model: nn.Module, tx: optax.GradientTransformation, mesh: Mesh) -> TrainState:
     """The state's tree with a NamedSharding per array: moments lie as their parameters do."""
-    boxed = jax.eval_shape(lambda: init_params(model, jax.random.key(0)))
+    boxed = abstract_params(model)
     params = partitioning.param_shardings(boxed, mesh)
     replicated = partitioning.replicated(mesh)
     opt_state = optax.tree_map_params(

@@ -20,7 +20,7 @@ import numpy as np
 import rich.table
 from jax.sharding import Mesh
 
-from polylm_jax.data.batches import Rows
+from polylm_jax.data.rows import Rows
 from polylm_jax.data.stores.store import TokenStore
 from polylm_jax.languages.registry import LANGUAGES
 from polylm_jax.model import partitioning

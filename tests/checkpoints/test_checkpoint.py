@@ -11,7 +11,8 @@ from orbax.checkpoint._src.path import atomicity
 from polylm_jax.checkpoints import checkpoint
 from polylm_jax.errors import InputError
 from polylm_jax.model import partitioning
-from polylm_jax.model.network import PolyLM, PolyLMConfig
+from polylm_jax.model.config import PolyLMConfig
+from polylm_jax.model.network import PolyLM
 from polylm_jax.model.optimizer import OptimizerConfig, make_optimizer
 from polylm_jax.training import train_state
 

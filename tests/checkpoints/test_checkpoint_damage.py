@@ -15,7 +15,7 @@ from test_checkpoint import assert_equal, mesh_of, parts, progress
 from polylm_jax.checkpoints import checkpoint, damage, param_store
 from polylm_jax.checkpoints.damage import DamagedCheckpoint
 from polylm_jax.errors import InputError
-from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.training import train_state
 
 STEPS = (10, 20, 30)

@@ -13,11 +13,12 @@ import jax
 import numpy as np
 from toy_stores import Watched, numbered
 
-from polylm_jax.data.batches import Rows, batches
+from polylm_jax.data.batches import batches
 from polylm_jax.data.mixture.schedule import Phase, Schedule
+from polylm_jax.data.rows import Rows
 from polylm_jax.data.stores.store import TokenStore
 from polylm_jax.model import partitioning
-from polylm_jax.model.partitioning import MeshConfig
+from polylm_jax.model.partitioning import MeshConfig, batch_sharding
 
 LENGTH, BATCH, START, STOP = 6, 16, 32, 160
 SIZES = {"ar": 60, "en": 241, "th": 1000}
@@ -36,7 +37,7 @@ def collect(folder: str) -> dict[str, np.ndarray]:
     for number, config in enumerate(MESHES):
         mesh = partitioning.make_mesh(config)
         stores = {name: Watched(TokenStore.open(f"{folder}/{name}")) for name in SIZES}
-        train = batches(Rows(SCHEDULE, stores, LENGTH, 5), mesh, BATCH, START, STOP)
+        train = batches(Rows(SCHEDULE, stores, LENGTH, 5), batch_sharding(mesh), BATCH, START, STOP)
         rows = _held(train, str(number), found)
         reads = sum(len(store.read) for store in stores.values())
         found[f"{number}/reads"] = np.array([len(rows), reads])

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from jax.sharding import Mesh
 from toy_stores import build, numbered, schedules
 
-from polylm_jax.data.batches import Rows, batches
+from polylm_jax.data.batches import batches
 from polylm_jax.data.mixture import ledger
 from polylm_jax.data.mixture.schedule import Phase, Schedule
+from polylm_jax.data.rows import Rows
+from polylm_jax.model.partitioning import batch_sharding
 
 LENGTH = 5
 SIZES = {"ar": 101, "en": 241, "th": 64}
@@ -72,7 +74,7 @@ def test_equals_a_recount_of_what_the_devices_got(stores, schedule, data):
     stop = start + (schedule.total_rows - start) // 8 * 8
     mesh = Mesh(np.array(jax.devices()).reshape(4, 2, 1), ("data", "fsdp", "tensor"))
     rows = Rows(schedule, stores, LENGTH, seed=1)
-    delivered = (batch.component for batch in batches(rows, mesh, 8, start, stop))
+    delivered = (batch.component for batch in batches(rows, batch_sharding(mesh), 8, start, stop))
     counts = ledger.recount(schedule, delivered)
     before = ledger.ledger(schedule, stores, LENGTH, start)
     after = ledger.ledger(schedule, stores, LENGTH, stop)

@@ -11,11 +11,10 @@ import toy_hf
 from polylm_jax.evaluation import batching
 from polylm_jax.evaluation.requests import Request, encode_pairs, rolling
 from polylm_jax.evaluation.scoring import Scorer
-from polylm_jax.model import partitioning
+from polylm_jax.model import parameters, partitioning
 from polylm_jax.model.network import PolyLM
 from polylm_jax.model.partitioning import MeshConfig
 from polylm_jax.tokenizer.tokenizer import Tokenizer
-from polylm_jax.training import train_state
 
 CONFIG = dataclasses.replace(toy_hf.MODEL, num_layers=1, dtype="float32", remat="none")
 
@@ -30,7 +29,7 @@ def params(model):
     """Random parameters, large enough that tokens differ in their likelihood."""
     import flax.linen as nn
 
-    params = nn.unbox(train_state.init_params(model, jax.random.key(0)))
+    params = nn.unbox(parameters.init_params(model, jax.random.key(0)))
     return jax.tree.map(lambda x: 4 * x, params)
 
 
@@ -69,7 +68,7 @@ def scorer(model, mesh, **options):
 
 
 def placed(model, params, grid):
-    boxed = jax.eval_shape(lambda: train_state.init_params(model, jax.random.key(0)))
+    boxed = jax.eval_shape(lambda: parameters.init_params(model, jax.random.key(0)))
     return jax.device_put(params, partitioning.param_shardings(boxed, grid))
 
 

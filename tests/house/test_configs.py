@@ -10,8 +10,9 @@ import pytest
 
 import run
 from polylm_jax.errors import InputError
-from polylm_jax.model.network import PolyLM, PolyLMConfig
-from polylm_jax.training import train_state
+from polylm_jax.model import parameters
+from polylm_jax.model.config import PolyLMConfig
+from polylm_jax.model.network import PolyLM
 from tasks.sample_data import generate
 
 CONFIGS = run.REPO / "gin_configs"
@@ -57,7 +58,7 @@ def test_the_header_says_the_parameters_of_the_model(path):
     header = re.search(r"^# parameters: +([\d,]+)", path.read_text(), re.MULTILINE)
     run.configure([str(path)], [], [])
     config = gin.get_configurable(PolyLMConfig)().check()
-    shapes = jax.eval_shape(lambda: train_state.init_params(PolyLM(config), jax.random.key(0)))
+    shapes = jax.eval_shape(lambda: parameters.init_params(PolyLM(config), jax.random.key(0)))
     number = sum(leaf.size for leaf in jax.tree.leaves(shapes))
     assert header is not None, f"{path.name} lacks its '# parameters:' line"
     assert int(header[1].replace(",", "")) == number == config.num_params

@@ -19,7 +19,7 @@ from polylm_jax.inference.generation import chat, prompts
 from polylm_jax.inference.generation.generate import generate
 from polylm_jax.inference.generation.prompts import Options
 from polylm_jax.inference.generation.text_generator import TextGenerator
-from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.partitioning import MeshConfig
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 

@@ -11,7 +11,7 @@ from polylm_jax.inference.generation.beam_search import Beams
 from polylm_jax.inference.generation.detokenizer import Detokenizer, unfinished
 from polylm_jax.inference.generation.sampling import Sampling
 from polylm_jax.inference.generation.text_generator import Prompt, TextGenerator
-from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 
 FAMILY = "👩‍👩‍👧‍👦"  # one grapheme, 25 bytes, none of which a toy vocabulary has a piece for

@@ -15,11 +15,12 @@ from polylm_jax.checkpoints import checkpoint
 from polylm_jax.checkpoints.hf import exporting, verifying
 from polylm_jax.checkpoints.param_store import Reader, folder_of, open_params
 from polylm_jax.errors import InputError
+from polylm_jax.model import parameters
 from polylm_jax.model.lora import ADAPTERS, AdaptedModel, Lora
 from polylm_jax.model.network import PolyLM, unstack
-from polylm_jax.training import metrics, train_state
+from polylm_jax.training import metrics
 from polylm_jax.training.adapted_programs import AdaptedPrograms
-from polylm_jax.training.experiment import PhaseConfig
+from polylm_jax.training.phases import PhaseConfig
 
 LORA = Lora({"attn.c_attn": 4, "attn.c_proj": 4, "mlp.c_fc": 2, "mlp.c_proj": 4}, alpha=8.0)
 CHANGES = {"lora": LORA}
@@ -54,7 +55,7 @@ def logits(params, model=None):
 
 def random_adapters(config, lora=LORA):
     """Adapters of which nothing is zero."""
-    boxed = jax.eval_shape(lambda: train_state.init_params(PolyLM(config), jax.random.key(0)))
+    boxed = jax.eval_shape(lambda: parameters.init_params(PolyLM(config), jax.random.key(0)))
     leaves, tree = jax.tree.flatten(jax.eval_shape(lambda: lora.init(boxed, jax.random.key(1))))
     chance = np.random.default_rng(0)
     values = [jnp.asarray(chance.normal(0, 0.1, x.shape), jnp.float32) for x in leaves]

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from polylm_jax.errors import InputError
-from polylm_jax.model.network import POLICIES, PolyLM, PolyLMConfig, unstack
+from polylm_jax.model.config import POLICIES, PolyLMConfig
+from polylm_jax.model.network import PolyLM, unstack
 
 TOY = PolyLMConfig(
     num_layers=3,

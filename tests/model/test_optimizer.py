@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from polylm_jax.errors import InputError
-from polylm_jax.model.network import PolyLM, PolyLMConfig
+from polylm_jax.model import parameters
+from polylm_jax.model.config import PolyLMConfig
+from polylm_jax.model.network import PolyLM
 from polylm_jax.model.optimizer import (
     OptimizerConfig,
     RatePhase,
@@ -16,7 +18,6 @@ from polylm_jax.model.optimizer import (
     learning_rate,
     make_optimizer,
 )
-from polylm_jax.training import train_state
 
 TOY = PolyLMConfig(num_layers=2, embed_dim=16, num_heads=2, mlp_dim=32, vocab_size=11, max_length=8)
 STAGE1 = RatePhase(steps=1000, peak=6e-5, warmup_steps=100)
@@ -31,7 +32,7 @@ def names(tree) -> dict:
 @pytest.mark.parametrize(("scanned", "layers"), [(True, ["h"]), (False, ["h_0", "h_1"])])
 def test_decay_is_on_the_embeddings_and_the_four_kernels_of_a_block(scanned, layers):
     model = PolyLM(dataclasses.replace(TOY, scan_layers=scanned))
-    params = jax.eval_shape(lambda: train_state.init_params(model, jax.random.key(0)))
+    params = jax.eval_shape(lambda: parameters.init_params(model, jax.random.key(0)))
     params = jax.tree.map(lambda x: x.value, params, is_leaf=lambda x: hasattr(x, "names"))
     decayed = {name for name, decays in names(decay_mask(params)).items() if decays}
     kernels = ("attn/c_attn", "attn/c_proj", "mlp/c_fc", "mlp/c_proj")

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from polylm_jax.errors import InputError
-from polylm_jax.model import attention, partitioning
+from polylm_jax.model import attention, parameters, partitioning
+from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.lora import TARGETS, Lora
 from polylm_jax.model.loss import cross_entropy
-from polylm_jax.model.network import PolyLM, PolyLMConfig
+from polylm_jax.model.network import PolyLM
 from polylm_jax.model.partitioning import MeshConfig
-from polylm_jax.training import train_state
 
 TOY = PolyLMConfig(num_layers=2, embed_dim=16, num_heads=2, mlp_dim=32, vocab_size=16, max_length=8)
 FITS = {
@@ -112,13 +112,13 @@ def names_used(monkeypatch) -> set[tuple]:
 
     monkeypatch.setattr(nn, "with_logical_constraint", record)
     model, tokens = PolyLM(TOY), jnp.zeros((2, 8), jnp.int32)
-    boxed = jax.eval_shape(lambda: train_state.init_params(model, jax.random.key(0)))
+    boxed = jax.eval_shape(lambda: parameters.init_params(model, jax.random.key(0)))
     is_box = lambda x: isinstance(x, nn.Partitioned)
     adapters = Lora(dict.fromkeys(TARGETS, 1)).boxed(boxed)
     used |= {tuple(box.names) for box in jax.tree.leaves((boxed, adapters), is_leaf=is_box)}
 
     def run():
-        variables = {"params": nn.unbox(train_state.init_params(model, jax.random.key(0)))}
+        variables = {"params": nn.unbox(parameters.init_params(model, jax.random.key(0)))}
         x, cache = model.apply(variables, tokens, prefill=True, mutable=["cache"])
         model.apply(variables | cache, tokens[:, :1], decode=True, mutable=["cache"])
         model.apply(variables, x, method="logits")

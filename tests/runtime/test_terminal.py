@@ -2,7 +2,8 @@
 
 import pytest
 
-from polylm_jax.runtime.terminal import Terminal, count, isolated
+from polylm_jax.languages.labels import isolated
+from polylm_jax.runtime.terminal import Terminal, count
 
 REPORT = {
     "phase": "one",

@@ -10,8 +10,8 @@ import toy_run
 from reading import vocabulary
 
 from polylm_jax.model.partitioning import MeshConfig
-from polylm_jax.training.experiment import PhaseConfig
 from polylm_jax.training.finetuning import FinetuningExperiment, finetune
+from polylm_jax.training.phases import PhaseConfig
 from tasks.instructions import tuning
 
 LENGTH = 48

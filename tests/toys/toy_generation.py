@@ -9,7 +9,7 @@ from polylm_jax.checkpoints.hf import param_table
 from polylm_jax.inference.generation import weights
 from polylm_jax.inference.generation.decode import Decoder
 from polylm_jax.model import partitioning
-from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model.config import PolyLMConfig
 
 MODEL = PolyLMConfig(
     num_layers=2, embed_dim=32, num_heads=4, mlp_dim=64, vocab_size=97, max_length=160,

@@ -27,10 +27,11 @@ import sentencepiece
 from polylm_jax.checkpoints.checkpoint import Checkpoints, read_progress
 from polylm_jax.data.stores.identity import FORMAT_VERSION, Identity, dtype_for
 from polylm_jax.data.stores.writer import StoreWriter
-from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.partitioning import MeshConfig
 from polylm_jax.training import metrics
-from polylm_jax.training.experiment import Experiment, PhaseConfig
+from polylm_jax.training.experiment import Experiment
+from polylm_jax.training.phases import PhaseConfig
 from polylm_jax.training.programs import Programs
 from polylm_jax.training.run import train
 

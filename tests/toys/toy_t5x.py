@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import toy_run
 
-from polylm_jax.training.experiment import Experiment, PhaseConfig
+from polylm_jax.training.experiment import Experiment
+from polylm_jax.training.phases import PhaseConfig
 from tasks import corpus
 
 needs_t5x = pytest.mark.skipif(

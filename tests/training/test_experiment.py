@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from polylm_jax.errors import InputError
-from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.optimizer import OptimizerConfig
 from polylm_jax.model.partitioning import MeshConfig
-from polylm_jax.training.experiment import Experiment, PhaseConfig
+from polylm_jax.training.experiment import Experiment
+from polylm_jax.training.phases import PhaseConfig
 
 MODEL = PolyLMConfig(
     num_layers=1, embed_dim=16, num_heads=8, mlp_dim=32, vocab_size=512, max_length=16

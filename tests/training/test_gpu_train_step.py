@@ -5,7 +5,7 @@ import pytest
 from benchmarks import gpu_train_step
 from benchmarks.gpu_train_step import AXES, LOSSES, START, TOY, measure, search, table
 from polylm_jax.errors import InputError
-from polylm_jax.model.network import POLICIES
+from polylm_jax.model.config import POLICIES
 
 
 def machine(tried, allowed=1000):

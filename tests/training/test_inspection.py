@@ -11,12 +11,14 @@ import pytest
 import toy_stores
 
 from polylm_jax.errors import InputError
-from polylm_jax.languages import registry
-from polylm_jax.model import cost, partitioning
-from polylm_jax.model.network import PolyLM, PolyLMConfig
+from polylm_jax.languages import labels, registry
+from polylm_jax.model import cost, parameters, partitioning
+from polylm_jax.model.config import PolyLMConfig
+from polylm_jax.model.network import PolyLM
 from polylm_jax.model.partitioning import MeshConfig
 from polylm_jax.training import inspection, train_state
-from polylm_jax.training.experiment import Experiment, PhaseConfig
+from polylm_jax.training.experiment import Experiment
+from polylm_jax.training.phases import PhaseConfig
 
 LENGTH, BATCH = 16, 8
 MODEL = PolyLMConfig(
@@ -111,7 +113,7 @@ def test_the_learning_rate_is_told_where_something_happens(report):
 
 
 def test_parameters_are_those_of_the_model():
-    variables = jax.eval_shape(lambda: train_state.init_params(PolyLM(MODEL), jax.random.key(0)))
+    variables = jax.eval_shape(lambda: parameters.init_params(PolyLM(MODEL), jax.random.key(0)))
     number = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables))
     parts = cost.parts(MODEL)
     assert sum(parts.values()) == number == MODEL.num_params
@@ -136,7 +138,7 @@ def test_memory_per_device_is_what_the_state_takes(mesh):
 
 
 def test_a_component_without_a_store_is_told_by_its_name():
-    assert [inspection.label(n, {}) for n in ("tldr.th", "p.opus.en_th", "a.code", "x.y")] == [
+    assert [labels.label_of(n) for n in ("tldr.th", "p.opus.en_th", "a.code", "x.y")] == [
         "th",
         "en-th",
         "code",

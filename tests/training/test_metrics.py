@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model import cost
+from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.training import metrics
 
 
@@ -76,7 +77,7 @@ def test_flops_per_token_counted_product_by_product():
     attention = 3 * sum(2 * D * (t + 1) for t in range(L)) / L  # keys up to one's own place
     small = 3 * (3 * D + D + F + D + 4 * D) + 2 * D  # biases and norms, counted as parameters
     expected = 3 * 2 * (products + attention + small)
-    assert metrics.flops_per_token(model, L) == pytest.approx(expected, rel=0.01)
+    assert cost.flops_per_token(model, L) == pytest.approx(expected, rel=0.01)
 
 
 @pytest.mark.parametrize(

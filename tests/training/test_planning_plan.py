@@ -8,10 +8,12 @@ import types
 import pytest
 
 from polylm_jax.errors import InputError
-from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model import cost
+from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.partitioning import MeshConfig
 from polylm_jax.training import metrics, programs
-from polylm_jax.training.experiment import Experiment, PhaseConfig
+from polylm_jax.training.experiment import Experiment
+from polylm_jax.training.phases import PhaseConfig
 from polylm_jax.training.planning import candidates, chips, compilation, plan_view, report
 from polylm_jax.training.planning.plan import plan
 
@@ -164,7 +166,7 @@ def test_a_real_step_fits_and_counts_its_work(planned):
     hardware = planned["work"]["hardware_flops"]
     assert hardware == pytest.approx(products + attention, rel=1e-2)
     assert planned["work"]["model_flops"] == pytest.approx(
-        tokens * metrics.flops_per_token(MODEL, 256)
+        tokens * cost.flops_per_token(MODEL, 256)
     )
 
 

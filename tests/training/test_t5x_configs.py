@@ -9,7 +9,7 @@ import toy_t5x
 import toy_t5x_gin
 
 import run
-from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.training.experiment import Experiment
 
 REPO = run.REPO

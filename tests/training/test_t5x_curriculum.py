@@ -9,7 +9,7 @@ import toy_t5x
 
 from polylm_jax.data.mixture.schedule import Phase, Schedule
 from polylm_jax.errors import InputError
-from polylm_jax.training.experiment import PhaseConfig
+from polylm_jax.training.phases import PhaseConfig
 from polylm_jax.training.t5x import curriculum
 
 LENGTHS = {"a": 10.0, "b": 250.0}

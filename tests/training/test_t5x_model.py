@@ -12,9 +12,8 @@ import toy_t5x
 from toy_fixture import toy_folder  # noqa: F401
 
 from polylm_jax.errors import InputError
-from polylm_jax.model import partitioning
+from polylm_jax.model import parameters, partitioning
 from polylm_jax.model.network import PolyLM
-from polylm_jax.training import train_state
 from polylm_jax.training.step import row_loss
 
 pytestmark = toy_t5x.needs_t5x
@@ -56,12 +55,12 @@ def toy_params(config):
 
 
 def unboxed(config):
-    return t5x_model.nn.unbox(train_state.init_params(PolyLM(config), jax.random.key(0)))
+    return t5x_model.nn.unbox(parameters.init_params(PolyLM(config), jax.random.key(0)))
 
 
 def test_parameters_are_ours_and_every_one_has_its_axes(vocabulary):
     found = model(vocabulary).get_initial_variables(jax.random.key(0), {})
-    ours = train_state.init_params(PolyLM(CONFIG), jax.random.key(0))
+    ours = parameters.init_params(PolyLM(CONFIG), jax.random.key(0))
     toy_run.assert_bitwise_equal(
         jax.tree.map(np.asarray, flax.core.unfreeze(found["params"])),
         jax.tree.map(np.asarray, flax.core.unfreeze(t5x_model.nn.unbox(ours))),

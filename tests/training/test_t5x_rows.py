@@ -9,7 +9,7 @@ from toy_fixture import toy_folder  # noqa: F401
 
 from polylm_jax.data import batches as data
 from polylm_jax.errors import InputError
-from polylm_jax.model.partitioning import MeshConfig, make_mesh
+from polylm_jax.model.partitioning import MeshConfig, batch_sharding, make_mesh
 from polylm_jax.training.t5x import rows as t5x_rows
 
 
@@ -19,7 +19,7 @@ def rows(toy_folder):  # noqa: F811
 
 
 def test_the_batches_are_those_of_our_trainer(rows):
-    ours = data.batches(rows, make_mesh(MeshConfig()), 8, 0, 80)
+    ours = data.batches(rows, batch_sharding(make_mesh(MeshConfig())), 8, 0, 80)
     theirs = t5x_rows.RowIterator(rows, 8)
     for batch in ours:
         found = next(theirs)

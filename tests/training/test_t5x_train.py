@@ -17,6 +17,7 @@ from polylm_jax.checkpoints import t5x as t5x_checkpoint
 from polylm_jax.checkpoints.checkpoint import Progress
 from polylm_jax.checkpoints.hf import exporting
 from polylm_jax.checkpoints.params_writer import Writer
+from polylm_jax.model import parameters
 from polylm_jax.model.network import PolyLM
 from polylm_jax.model.partitioning import MeshConfig
 from polylm_jax.tokenizer.tokenizer import Tokenizer
@@ -54,7 +55,7 @@ def train(monkeypatch, folder, model_dir, *extra, **macros):
 def start(folder):
     """A checkpoint of ours with fresh parameters."""
     config = toy_run.model(max_length=64)
-    params = train_state.init_params(PolyLM(config), jax.random.key(5))
+    params = parameters.init_params(PolyLM(config), jax.random.key(5))
     leaves = jax.tree_util.tree_flatten_with_path(train_state.nn.unbox(params))[0]
     named = {jax.tree_util.keystr(p, simple=True, separator="."): np.asarray(x) for p, x in leaves}
     vocabulary = Tokenizer.load(f"{folder}/toy.model").fingerprint

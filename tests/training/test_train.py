@@ -11,7 +11,7 @@ import pytest
 import toy_run
 
 from polylm_jax.checkpoints.checkpoint import read_progress
-from polylm_jax.data import batches
+from polylm_jax.data import rows
 from polylm_jax.errors import InputError
 from polylm_jax.model.partitioning import MeshConfig
 from polylm_jax.training import metrics, programs
@@ -185,13 +185,13 @@ def test_another_batch_size_reads_on_where_the_rows_are(
 ):
     tokens = {"phases": toy_run.in_tokens(SHORT["phases"])}
     read = []
-    real = batches.Rows.read
+    real = rows.Rows.read
 
     def recorded(rows, numbers):
         read.extend(numbers.tolist())
         return real(rows, numbers)
 
-    monkeypatch.setattr(batches.Rows, "read", recorded)
+    monkeypatch.setattr(rows.Rows, "read", recorded)
     with monkeypatch.context() as patch:
         interrupt_after(patch, 5, lambda: os.kill(os.getpid(), signal.SIGTERM))
         with pytest.raises(SystemExit):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from polylm_jax.model import partitioning
-from polylm_jax.model.network import PolyLM, PolyLMConfig
+from polylm_jax.model.config import PolyLMConfig
+from polylm_jax.model.network import PolyLM
 from polylm_jax.model.optimizer import OptimizerConfig, RatePhase, learning_rate, make_optimizer
 from polylm_jax.model.partitioning import MeshConfig
 from polylm_jax.training import train_state

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import toy_run
 
-from polylm_jax.data import batches
+from polylm_jax.data import rows
 from polylm_jax.data.mixture.schedule import Phase, Schedule
 from polylm_jax.data.stores.store import TokenStore
 from polylm_jax.model import partitioning
@@ -31,8 +31,8 @@ def stores(toy_folder):
 @pytest.fixture(scope="module")
 def rows_of(stores):
     """Held-out rows, at most so many of each component."""
-    rows = batches.Rows(Schedule([Phase("all", {task: 1 / 3 for task in stores}, 9)]), stores, L, 0)
-    return functools.partial(validation.held_out, rows)
+    found = rows.Rows(Schedule([Phase("all", {task: 1 / 3 for task in stores}, 9)]), stores, L, 0)
+    return functools.partial(validation.held_out, found)
 
 
 @pytest.fixture(scope="module")

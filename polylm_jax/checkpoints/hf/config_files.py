@@ -5,7 +5,8 @@ import pathlib
 from collections.abc import Mapping
 
 from polylm_jax.errors import InputError
-from polylm_jax.model.network import EPSILON, PolyLMConfig
+from polylm_jax.model.config import PolyLMConfig
+from polylm_jax.model.network import EPSILON
 
 # PolyLM-13B's release names a class of its own, with model_type gpt2 and GPT-2's fields.
 OWN_CLASS = "PolyLMHeadModel"

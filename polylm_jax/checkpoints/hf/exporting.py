@@ -24,7 +24,7 @@ from polylm_jax.checkpoints.hf import (
 from polylm_jax.checkpoints.hf import safetensors_stream as stream
 from polylm_jax.checkpoints.param_store import Reader, open_params
 from polylm_jax.errors import InputError, nearest
-from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.runtime import output_folder
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 

@@ -16,7 +16,7 @@ from polylm_jax.checkpoints.hf import config_files, param_table
 from polylm_jax.checkpoints.hf.weights import Places, named_places
 from polylm_jax.checkpoints.params_writer import Writer
 from polylm_jax.errors import InputError
-from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.runtime import output_folder
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 

@@ -7,10 +7,10 @@ from polylm_jax.checkpoints.param_store import folder_of
 from polylm_jax.data.mixture.schedule import Phase, Schedule
 from polylm_jax.errors import InputError
 from polylm_jax.languages import registry
-from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.languages.labels import label_of
+from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.runtime import json_lines
 from polylm_jax.runtime.storage import Folder
-from polylm_jax.training import inspection
 
 HEAD = """---
 library_name: transformers
@@ -46,7 +46,7 @@ def tokens_by_label(progress: Progress) -> dict[str, int]:
     tokens: dict[str, int] = {}
     counts = schedule.counts(min(progress.rows, schedule.total_rows))
     for component, rows in zip(schedule.components, counts, strict=True):
-        label = inspection.label(component, {})
+        label = label_of(component)
         tokens[label] = tokens.get(label, 0) + int(rows) * found["sequence_length"]
     return tokens
 

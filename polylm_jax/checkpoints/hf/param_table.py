@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 
 from polylm_jax.errors import InputError, nearest
-from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model.config import PolyLMConfig
 
 PREFIX = "transformer."
 WTE = f"{PREFIX}wte.weight"

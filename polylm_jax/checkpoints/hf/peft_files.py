@@ -13,8 +13,8 @@ import safetensors.numpy
 from polylm_jax.checkpoints.checkpoint import PARAMS, Progress, adapters_of
 from polylm_jax.checkpoints.param_store import Reader, reader_of
 from polylm_jax.errors import InputError
+from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.lora import TARGETS, Lora
-from polylm_jax.model.network import PolyLMConfig
 
 PREFIX = "base_model.model.transformer."
 

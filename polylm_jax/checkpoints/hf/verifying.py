@@ -18,7 +18,8 @@ from polylm_jax.checkpoints.checkpoint import read_progress, restore_params
 from polylm_jax.checkpoints.hf import config_files, param_table, token_ids, weights
 from polylm_jax.checkpoints.param_store import open_params
 from polylm_jax.errors import InputError
-from polylm_jax.model.network import PolyLM, PolyLMConfig
+from polylm_jax.model.config import PolyLMConfig
+from polylm_jax.model.network import PolyLM
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 
 TOLERANCE = 1e-4  # of float32 logits

@@ -13,7 +13,7 @@ from polylm_jax.checkpoints.hf import param_table, torch_files
 from polylm_jax.checkpoints.hf import safetensors_stream as stream
 from polylm_jax.checkpoints.param_store import Reader, runs
 from polylm_jax.errors import InputError
-from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model.config import PolyLMConfig
 
 Place = stream.Place | torch_files.TorchPlace
 Places = dict[str, Place]

@@ -11,7 +11,7 @@ import rich.table
 
 from polylm_jax.data.stores.build import Progress
 from polylm_jax.data.stores.store import Manifest
-from polylm_jax.languages.registry import LANGUAGES
+from polylm_jax.languages.labels import in_order
 from polylm_jax.runtime.terminal import LINE_SECONDS
 
 
@@ -97,7 +97,7 @@ def show_summary(manifests: Iterable[Manifest]) -> None:
     table = rich.table.Table(title="Tokens by language, pairs counted per side", title_style="")
     for heading in ("language", "train tokens", "share", "bytes/token", "held-out tokens"):
         table.add_column(heading, justify="left" if heading == "language" else "right")
-    for code in sorted({*tokens, *held_out}, key=_order):
+    for code in in_order({*tokens, *held_out}):
         share = tokens[code] / max(tokens.total(), 1)
         density = sizes[code] / max(tokens[code], 1)
         row = f"{tokens[code]:,}", f"{share:.2%}", f"{density:.2f}", f"{held_out[code]:,}"
@@ -105,11 +105,6 @@ def show_summary(manifests: Iterable[Manifest]) -> None:
     console = rich.console.Console(highlight=False)
     console.print(table)
     console.print(_totals(manifests), soft_wrap=True)
-
-
-def _order(code: str) -> tuple[int, str]:
-    codes = list(LANGUAGES)
-    return (codes.index(code) if code in codes else len(codes), code)
 
 
 def _totals(manifests: list[Manifest]) -> str:

@@ -24,7 +24,7 @@ from polylm_jax.inference.generation import buckets, steps
 from polylm_jax.inference.generation.beam_search import Beams
 from polylm_jax.inference.generation.sampling import GREEDY, Sampling, kind, knobs
 from polylm_jax.model import partitioning
-from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model.config import PolyLMConfig
 
 # A single token can't be split over the axis that shares out a row between the layers.
 RULES = tuple((partitioning.RULES | {"residual_length": None}).items())

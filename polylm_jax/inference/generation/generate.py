@@ -19,7 +19,7 @@ from polylm_jax.inference.generation.prompts import Item, Options
 from polylm_jax.inference.generation.results import Results
 from polylm_jax.inference.generation.text_generator import TextGenerator
 from polylm_jax.model import partitioning
-from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.partitioning import MeshConfig
 from polylm_jax.runtime.storage import to_json
 from polylm_jax.tokenizer.tokenizer import Tokenizer

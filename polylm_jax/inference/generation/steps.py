@@ -17,7 +17,8 @@ import jax.numpy as jnp
 from polylm_jax.inference.generation import sampling
 from polylm_jax.inference.generation.beam_search import Beams, Search, begin, extend
 from polylm_jax.model import precision
-from polylm_jax.model.network import PolyLM, PolyLMConfig
+from polylm_jax.model.config import PolyLMConfig
+from polylm_jax.model.network import PolyLM
 
 CHUNK = 64  # tokens that one call can make
 NONE = -1  # in a chunk's output: this row made no token here

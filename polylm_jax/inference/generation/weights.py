@@ -9,8 +9,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from polylm_jax.checkpoints import checkpoint
 from polylm_jax.model import partitioning
-from polylm_jax.model.network import PolyLM, PolyLMConfig
-from polylm_jax.training import train_state
+from polylm_jax.model.config import PolyLMConfig
+from polylm_jax.model.network import PolyLM
+from polylm_jax.model.parameters import abstract_params
 
 
 def load(path: str, config: PolyLMConfig, mesh: Mesh, step: int | None = None):
@@ -33,8 +34,7 @@ def shardings(config: PolyLMConfig, mesh: Mesh):
 
 
 def _boxed(config):
-    model = PolyLM(config)
-    return jax.eval_shape(lambda: train_state.init_params(model, jax.random.key(0)))
+    return abstract_params(PolyLM(config))
 
 
 def generating(config: PolyLMConfig) -> PolyLMConfig:

@@ -25,7 +25,7 @@ from polylm_jax.inference.serving.requests import Asking, Limits
 from polylm_jax.inference.serving.slots import Lanes
 from polylm_jax.inference.serving.telemetry import Telemetry
 from polylm_jax.model import partitioning
-from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.partitioning import MeshConfig
 
 KEY_VARIABLE = "POLYLM_API_KEY"

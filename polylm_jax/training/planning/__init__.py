@@ -4,7 +4,7 @@ candidates      Which settings of a step a search compiles
 chips           TPU generations: what the maker publishes of a chip
 collectives     The collectives of a compiled step
 compilation     A step compiled for a TPU slice that isn't there, by libtpu's own compiler
-cycles          An expected time of a step: the cycles that libtpu writes into the program
+cycles          An expected time of a step
 hlo             Optimized HLO as text -> its computations, and how often each one runs in a step
 money           What a run takes at a given share of the hardware's peak
 plan            `run.py plan`: a recipe's step compiled for its TPU slice without the TPU

@@ -10,9 +10,8 @@ from collections.abc import Iterator, Sequence
 
 from polylm_jax.errors import InputError
 from polylm_jax.model import cost
-from polylm_jax.model.network import POLICIES
+from polylm_jax.model.config import POLICIES
 from polylm_jax.model.partitioning import MeshConfig
-from polylm_jax.training import metrics
 from polylm_jax.training.experiment import Experiment
 from polylm_jax.training.planning.chips import Topology
 
@@ -80,7 +79,7 @@ def thumb(experiment: Experiment, topology: Topology, peak_flops: float) -> floa
     """Seconds of a step by the rule of thumb."""
     model, chip, mesh = experiment.model, topology.chip, experiment.mesh
     tokens = experiment.batch_size * experiment.sequence_length / topology.num_chips
-    flops = metrics.flops_per_token(model, experiment.sequence_length) * tokens
+    flops = cost.flops_per_token(model, experiment.sequence_length) * tokens
     # Per microbatch and device: two gathers in 2 bytes and one sum in 4 bytes of what tensor leaves.
     gathered = 8 * model.num_params / mesh.tensor * experiment.microbatches if mesh.fsdp > 1 else 0
     summed = 8 * model.num_params / (mesh.fsdp * mesh.tensor) if mesh.data > topology.slices else 0

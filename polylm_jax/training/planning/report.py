@@ -6,7 +6,7 @@ import functools
 import jax
 import numpy as np
 
-from polylm_jax.model import partitioning
+from polylm_jax.model import cost, partitioning
 from polylm_jax.training import metrics
 from polylm_jax.training.experiment import Resolved
 from polylm_jax.training.planning import collectives, cycles, hlo, money, roofline, work
@@ -25,7 +25,7 @@ def report(
     step fits."""
     experiment = resolved.experiment
     tokens_per_step = experiment.batch_size * experiment.sequence_length
-    flops_per_token = metrics.flops_per_token(experiment.model, experiment.sequence_length)
+    flops_per_token = cost.flops_per_token(experiment.model, experiment.sequence_length)
     peak = metrics.peak_flops(devices[0].device_kind)
     run = functools.partial(
         money.at_utilisation,

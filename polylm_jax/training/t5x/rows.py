@@ -11,7 +11,7 @@ import os
 import numpy as np
 from clu.data import dataset_iterator
 
-from polylm_jax.data.batches import Rows
+from polylm_jax.data.rows import Rows
 from polylm_jax.errors import InputError
 from polylm_jax.runtime import storage
 from polylm_jax.training.experiment import Experiment

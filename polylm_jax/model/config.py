@@ -1,0 +1,71 @@
+"""Shapes and numerics of a model, checked before anything is made of them."""
+
+import dataclasses
+
+import jax
+
+from polylm_jax.errors import InputError, nearest
+from polylm_jax.model.attention import IMPLEMENTATIONS
+
+POLICIES = {  # what the forward pass keeps for the backward one, besides each layer's input
+    "none": None,  # everything: no rematerialisation
+    "full": jax.checkpoint_policies.nothing_saveable,
+    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "attention": jax.checkpoint_policies.save_only_these_names("attention"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class PolyLMConfig:
+    """Shapes and numerics of a model; the defaults are what all of PolyLM's sizes share."""
+
+    num_layers: int
+    embed_dim: int
+    num_heads: int
+    mlp_dim: int
+    vocab_size: int = 256_000
+    max_length: int = 2048
+    dtype: str = "bfloat16"  # of the matrix products; parameters are float32
+    residual_dtype: str = "float32"
+    remat: str = "full"
+    attention: str = "auto"
+    scan_layers: bool = True
+    embedding_init_std: float = 0.02
+
+    @property
+    def head_dim(self) -> int:
+        return self.embed_dim // self.num_heads
+
+    @property
+    def num_params(self) -> int:
+        """Parameters, exactly: the tied embedding counts once."""
+        D, F = self.embed_dim, self.mlp_dim
+        attention = (3 * D * D + 3 * D) + (D * D + D)
+        mlp = (D * F + F) + (F * D + D)
+        norm = 2 * D
+        block = 2 * norm + attention + mlp
+        return (self.vocab_size + self.max_length) * D + self.num_layers * block + norm
+
+    def check(self) -> "PolyLMConfig":
+        """Itself, or InputError for shapes and names that make no model."""
+        sizes = ("num_layers", "embed_dim", "num_heads", "mlp_dim", "vocab_size", "max_length")
+        for field in sizes:
+            if getattr(self, field) < 1:
+                raise InputError(f"{field} = {getattr(self, field)}: give a positive number.")
+        if self.embed_dim % self.num_heads:
+            raise InputError(
+                f"embed_dim = {self.embed_dim} does not divide into num_heads = {self.num_heads}: "
+                "make it a multiple."
+            )
+        _check_name("remat", self.remat, POLICIES)
+        _check_name("attention", self.attention, IMPLEMENTATIONS)
+        for field in ("dtype", "residual_dtype"):
+            _check_name(field, getattr(self, field), ("float32", "bfloat16"))
+        return self
+
+
+def _check_name(field, value, names):
+    if value not in names:
+        raise InputError(
+            f"{field} = {value!r} is not one of {', '.join(names)}.{nearest(value, names)}"
+        )

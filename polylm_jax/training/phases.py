@@ -1,0 +1,65 @@
+"""A phase of a run as a recipe says it: a mixture, a length, its learning rate."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+from polylm_jax.errors import InputError
+from polylm_jax.model.optimizer import RatePhase
+
+
+@dataclasses.dataclass(frozen=True)
+class PhaseConfig:
+    """A stretch of the run: a mixture, a length in tokens or in steps, and its learning rate.
+
+    mixture: the name of a SeqIO mixture or task; or component -> share of tokens, where components
+    are tasks (their stores, once cached, are all that is read).
+    ramp_tokens or ramp_steps: how much of the phase's beginning goes linearly from the shares
+    before it to its own. rate: see `optimizer.RatePhase`.
+    """
+
+    mixture: str | Mapping[str, float]
+    tokens: int | None = None
+    steps: int | None = None
+    ramp_tokens: int | None = None
+    ramp_steps: int | None = None
+    name: str = ""
+    rate: str = "warmup_cosine"
+    peak_learning_rate: float = 1e-4
+    start_learning_rate: float = 1e-7
+    warmup_steps: int = 2000
+    final_fraction: float = 0.1
+
+    def title(self, number: int) -> str:
+        """What the run calls it; `number` counts from 0."""
+        return self.name or (self.mixture if isinstance(self.mixture, str) else f"{number + 1}")
+
+    def rows(self, title: str, length: int, batch_size: int) -> tuple[int, int]:
+        """(rows, ramp rows) of it; InputError unless it has one length, and one ramp at most."""
+        lengths = [value for value in (self.tokens, self.steps) if value is not None]
+        if len(lengths) != 1 or lengths[0] < 1:
+            raise InputError(
+                f"phase {title!r} has tokens = {self.tokens} and steps = {self.steps}: give one of "
+                "them, 1 or more."
+            )
+        ramps = [value for value in (self.ramp_tokens, self.ramp_steps) if value is not None]
+        if len(ramps) > 1 or any(value < 0 for value in ramps):
+            raise InputError(
+                f"phase {title!r} has ramp_tokens = {self.ramp_tokens} and ramp_steps = "
+                f"{self.ramp_steps}: give one of them, 0 or more, or none."
+            )
+
+        def count(tokens: int | None, steps: int | None) -> int:
+            return math.ceil(tokens / length) if tokens is not None else (steps or 0) * batch_size
+
+        return count(self.tokens, self.steps), count(self.ramp_tokens, self.ramp_steps)
+
+    def rate_phase(self, steps: int) -> RatePhase:
+        return RatePhase(
+            steps=steps,
+            policy=self.rate,
+            peak=self.peak_learning_rate,
+            warmup_steps=self.warmup_steps,
+            start=self.start_learning_rate,
+            final_fraction=self.final_fraction,
+        )
