@@ -47,7 +47,7 @@ def main(data: pathlib.Path, cases: int) -> None:
         )
     rows_of("invisible characters", {c: (sum(repairs.invisible_share(faults.invisible(t)) > repairs.MAX_INVISIBLE
                                     for _ in range(cases)), cases) for c, t in texts.items()})  # fmt: skip
-    for kind in personal_data.MARKERS:
+    for kind in personal_data.ADDRESSES:
         rows_of(
             f"personal data: {kind}",
             {c: (sum(masked(kind, t) for _ in range(cases)), cases) for c, t in texts.items()},
@@ -79,7 +79,9 @@ def clean(data: pathlib.Path) -> None:
 
 def masked(kind: str, text: faults.Text) -> bool:
     line, detail = faults.personal(kind, text)
-    return personal_data.masked(line)[0] == line.replace(detail, personal_data.MARKERS[kind])
+    return personal_data.masked(line, text.code)[0] == line.replace(
+        detail, personal_data.MARKERS[kind]
+    )
 
 
 def same(text: faults.Text) -> bool:

@@ -40,6 +40,7 @@ stages           The stages of a cleaning run
 steps            The steps that look at one document at a time, as datatrove's filters
 stop_words       The little words that any real sentence has
 tally            What each stage refused, why, and how much of it, with samples to read
+telephones       Telephone numbers in running text
 two_languages    Pages of two languages
 warc             Records of WARC files, WET among them
 """

@@ -34,7 +34,7 @@ def clean(
     minhash_ngrams: int = 5,
     minhash_bands: int = 14,
     minhash_rows: int = 8,
-    personal_data: bool = False,
+    personal_data: bool | Sequence[str] = False,
     benchmarks: Mapping[str, Mapping] | None = None,
     executor: str = "local",
     executor_options: Mapping[str, object] | None = None,
@@ -54,7 +54,7 @@ def clean(
     gold: language -> a gold sample, as in `sources`; none leaves the quality stage out.
     kenlm_models: 'folder/{language}.arpa.bin'; '' trains one per language from its gold.
     classifier: 'sklearn', 'fasttext' or ''. gold_kept: what each threshold keeps of held-out gold.
-    minhash_*: n-grams of the shingles, bands, hashes per band. personal_data: whether it's masked.
+    minhash_*: n-grams of the shingles, bands, hashes per band. personal_data: True, or which kinds are masked.
     benchmarks: name -> {'files': glob, 'fields': [...]}. overwrite: replaces an output that exists.
     executor: 'local', 'slurm' or 'ray', the latter two with datatrove's options.
 
@@ -63,6 +63,7 @@ def clean(
     from polylm_jax.corpus import execution, first_look, plan, stages
     from polylm_jax.corpus.decontamination import benchmarks_of
     from polylm_jax.corpus.language_id import Identifier
+    from polylm_jax.corpus.personal_data import kinds_of as masked_kinds
     from polylm_jax.corpus.publishing import Publish
     from polylm_jax.corpus.sources import shards_of, sources_of
 
@@ -84,7 +85,7 @@ def clean(
         ngrams=minhash_ngrams,
         bands=minhash_bands,
         rows=minhash_rows,
-        personal_data=personal_data,
+        personal_data=masked_kinds(personal_data),
         benchmarks=benchmarks_of(benchmarks or {}, data_dir),
         max_line=int(max_line_mb * (1 << 20)),
         max_broken=max_broken,

@@ -76,7 +76,7 @@ def wrong_language(side: str, code: str, wanted: tuple[str, ...]) -> bool:
         return True
     if letters * DENSITY.get(script, 1.0) < LEAST_LETTERS:
         return False
-    if not language_id.known(code):
+    if not language_id.sentence_known(code):
         return False
     guess, sure = language_id.lingua(tuple(dict.fromkeys((*wanted, code))))(text)
     return language_id.canonical(guess) != code and sure > SURE

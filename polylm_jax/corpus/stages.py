@@ -38,7 +38,7 @@ class Options:
         limits: the user's own ranges of the rules, per script or for 'all'.
         quality: gold samples and what is made of them; None for no such stage.
         ngrams, bands, rows: of MinHash; see `duplicates.curve`.
-        personal_data: whether addresses and numbers are masked.
+        personal_data: the kinds of addresses and numbers that are masked.
         benchmarks: whose test items go.
         max_line: bytes of the longest record.
         max_broken: the share of a source's records that may be broken.
@@ -51,7 +51,7 @@ class Options:
     ngrams: int = 5
     bands: int = 14
     rows: int = 8
-    personal_data: bool = False
+    personal_data: Sequence[str] = ()
     benchmarks: Sequence[Benchmark] = ()
     max_line: int = MAX_LINE
     max_broken: float = 0.2
@@ -214,10 +214,10 @@ def _finish(options: Options, tasks: int, work: str, written: str) -> Stage:
         ReadDocuments(written),
         _without_exact(work, tally),
         MinhashDedupFilter(clusters, near, lines_to_buffer=_BUFFERED),
-        *([steps.MaskPersonalData(tally)] if options.personal_data else []),
+        *([steps.MaskPersonalData(tally, options.personal_data)] if options.personal_data else []),
         WriteLanguages(os.path.join(work, "final")),
         steps.CountKept(tally),
         steps.SaveTally(tally),
     ]
-    settings = {"personal_data": options.personal_data}
+    settings = {"personal_data": list(options.personal_data)}
     return Stage("finish", pipeline, tasks, settings, ("final", "counts/5_finish"))

@@ -192,19 +192,22 @@ class Pairs(Refusing):
 
 
 class MaskPersonalData(PipelineStep):
-    """Markers for e-mail addresses, telephone numbers and IP addresses, in pairs on both sides."""
+    """Markers for addresses and numbers, in pairs on both sides."""
 
     type, name = "FORMAT", "personal data"
 
-    def __init__(self, tally: Tally):
+    def __init__(self, tally: Tally, kinds: Sequence[str] = personal_data.ADDRESSES):
         super().__init__()
-        self.tally = tally
+        self.tally, self.kinds = tally, tuple(kinds)
 
     def run(self, data, rank: int = 0, world_size: int = 1):
         for document in data:
-            document.text, found = personal_data.masked(document.text)
             about = document.metadata
-            for kind, count in found.items():
+            codes = about["language"].split("-") if "pair" in about else [about["language"]]
+            texts = document.text.split("\n") if "pair" in about else [document.text]
+            masked = [personal_data.masked(*part, self.kinds) for part in zip(texts, codes)]
+            document.text = "\n".join(text for text, _ in masked)
+            for kind, count in sum((found for _, found in masked), Counter()).items():
                 key = ("note personal data", about["source"], about["language"], kind)
                 self.tally.add(*key, document.text, count)
             yield document

@@ -287,7 +287,7 @@ def personal(kind: str, t: Text) -> tuple[str, str]:
             [f"{name}@example.org", f"{name}.b-{rng.randint(1, 99)}@mail.example.co"]
         )
     elif kind == "ip":
-        detail = rng.choice([".".join(str(rng.randint(0, 255)) for _ in range(4)),
+        detail = rng.choice([".".join(["93", *(str(rng.randint(0, 255)) for _ in range(3))]),
                              f"2001:db8::{rng.randint(1, 0xFFFF):x}:{rng.randint(1, 0xFFFF):x}"])  # fmt: skip
     else:
         detail = re.sub(r"(?<=\d)\d(?=\d*$)", lambda _: str(rng.randint(0, 9)), PHONES[t.code])
