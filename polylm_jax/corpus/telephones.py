@@ -157,7 +157,7 @@ def _as_there(written: str, number, region: str) -> bool:
         return _sign_or_long(written, groups)
     if written[0] in "(0" or (region in ("RU", "KZ", "BY") and written[0] == "8"):
         signs = bool(regex.search(r"[-()]", written)) and max(groups) <= 8
-        return signs or (len(groups[0]) >= 3 and 5 <= max(groups) <= 8)
+        return signs or (groups[0] >= 3 and 5 <= max(groups) <= 8)
     return False
 
 
