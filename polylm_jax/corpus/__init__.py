@@ -5,6 +5,7 @@ broken_files     How much of a source is broken: what stops a run, which files a
 characters       What each Unicode character is to the rules: a letter, a digit, invisible
 classifier       A linear classifier of gold text against crawl
 cleaning         `run.py clean`: from raw crawl to one JSONL.zst per language
+clusters         Near-duplicates put together
 dates            Dates and times as the 18 languages write them
 decontamination  Test sets of benchmarks
 detection        CLD2: which of 165 languages a text is in, at 14 MB/s
@@ -35,6 +36,7 @@ report_page      The report as one HTML page without anything from outside
 rules            The rules of Gopher and BLOOM
 shards           Documents between two stages
 shingles         Words, characters and their n-grams as 64-bit hashes, whole texts at a time
+signs            Texts folded to what they say
 sources          Sources of raw text
 stages           The stages of a cleaning run
 steps            The steps that look at one document at a time, as datatrove's filters

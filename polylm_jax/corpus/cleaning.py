@@ -34,6 +34,8 @@ def clean(
     minhash_ngrams: int = 5,
     minhash_bands: int = 14,
     minhash_rows: int = 8,
+    minhash_numbers: bool = True,
+    minhash_chains: bool = False,
     personal_data: bool | Sequence[str] = False,
     benchmarks: Mapping[str, Mapping] | None = None,
     executor: str = "local",
@@ -54,7 +56,9 @@ def clean(
     gold: language -> a gold sample, as in `sources`; none leaves the quality stage out.
     kenlm_models: 'folder/{language}.arpa.bin'; '' trains one per language from its gold.
     classifier: 'sklearn', 'fasttext' or ''. gold_kept: what each threshold keeps of held-out gold.
-    minhash_*: n-grams of the shingles, bands, hashes per band. personal_data: True, or which kinds are masked.
+    minhash_*: n-grams of the shingles, bands, hashes per band; whether texts that differ in numbers
+        and signs alone both stay; whether of a chain of near-duplicates one stays alone.
+    personal_data: True, or which kinds are masked.
     benchmarks: name -> {'files': glob, 'fields': [...]}. overwrite: replaces an output that exists.
     executor: 'local', 'slurm' or 'ray', the latter two with datatrove's options.
 
@@ -85,6 +89,8 @@ def clean(
         ngrams=minhash_ngrams,
         bands=minhash_bands,
         rows=minhash_rows,
+        numbers=minhash_numbers,
+        chains=minhash_chains,
         personal_data=masked_kinds(personal_data),
         benchmarks=benchmarks_of(benchmarks or {}, data_dir),
         max_line=int(max_line_mb * (1 << 20)),

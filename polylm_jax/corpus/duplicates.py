@@ -16,7 +16,7 @@ from datatrove.pipeline.dedup.exact_dedup import ExactDedupConfig, ExactDedupSig
 from datatrove.pipeline.dedup.minhash import MinhashConfig, MinhashDedupSignature
 from datatrove.utils.hashing import HashConfig
 
-from polylm_jax.corpus import repetition, shingles
+from polylm_jax.corpus import characters, repetition, shingles, signs
 from polylm_jax.languages.registry import LANGUAGES
 
 _ROWS = 4096  # shingles hashed at a time: 112 hashes of each in 4 MB
@@ -33,12 +33,29 @@ def seed(language: str) -> int:
     return xxhash.xxh3_64_intdigest(language.encode())
 
 
-def shingled(text: str, code: str, n: int) -> np.ndarray:
-    """uint64: the set of n-grams of a text, of words or of as many characters; never empty."""
-    language = LANGUAGES[code]
-    units = shingles.units(text, language.spaces)[0]
+def shingled(text: str, code: str, n: int, numbers: bool = True) -> np.ndarray:
+    """uint64: the set of n-grams of a text, of words or of as many characters; never empty.
+
+    numbers: whether a number is a word like others; else all numbers are the same.
+    """
+    language, own = LANGUAGES[code], seed(code)
+    points = signs.folded(text) if numbers else _without_numbers(characters.folded(text))
+    units = shingles.units_of(points, language.spaces)[0]
     size = max(1, min(n * repetition.word_size(language), len(units)))
-    return np.unique(shingles.mixed(shingles.ngrams(units, size) ^ np.uint64(seed(code))))
+    return np.unique(shingles.mixed(shingles.ngrams(units, size) ^ np.uint64(own)))
+
+
+def _without_numbers(points: np.ndarray) -> np.ndarray:
+    """Of each run of digits, which folding made zeros, the first."""
+    zero = points == ord("0")
+    keep = np.ones(len(points), bool)
+    keep[1:] = ~(zero[1:] & zero[:-1])
+    return points[keep]
+
+
+def _spaced(code: str) -> bool:
+    """Whether a space changes what a text says; Korean writes many words with or without one."""
+    return LANGUAGES[code].spaces and LANGUAGES[code].script != "Kore"
 
 
 def _content(document: Document) -> str:
@@ -63,7 +80,8 @@ class SignExact(ExactDedupSignature):
 
     def get_hashes(self, document: Document, index: int) -> list[tuple[int, int, int]]:
         text, language = document.text, document.metadata["language"]
-        own = shingles.whole(text) or xxhash.xxh3_64_intdigest(text.encode())
+        spaces = all(_spaced(code) for code in language.split("-"))
+        own = shingles.whole(text, spaces) or xxhash.xxh3_64_intdigest(text.encode())
         return [(own ^ seed(language), 1, index)]
 
     def run(self, data: Iterator[Document], rank: int = 0, world_size: int = 1) -> None:
@@ -72,30 +90,43 @@ class SignExact(ExactDedupSignature):
 
 
 class SignNear(MinhashDedupSignature):
-    """MinHash signatures of the documents that are no sentence pairs."""
+    """MinHash signatures of the documents that are no sentence pairs, and what `Cluster` asks of each.
 
-    def __init__(self, folder: str, config: MinhashConfig):
+    about: a folder for the latter, uint64 [documents, 2] per shard: the hash of the words without
+    numbers and signs, and how many exact copies went.
+    """
+
+    def __init__(self, folder: str, config: MinhashConfig, numbers: bool = True, about: str = ""):
         PipelineStep.__init__(self)  # the parent's own would load a word tokenizer per language
         from datatrove.io import get_datafolder
 
         self.output_folder, self.config = get_datafolder(folder), config
         self.num_hashes = config.num_buckets * config.hashes_per_bucket
         self.skip_existing_sigs = False
-        self._parameters, self._document = None, None
+        self.numbers, self.about = numbers, about
+        self._parameters, self._document, self._known = None, None, []
 
     def run(self, data: Iterator[Document], rank: int = 0, world_size: int = 1) -> None:
+        self._known = []
         super().run(self._remembered(data), rank, world_size)
+        if self.about:
+            os.makedirs(self.about, exist_ok=True)
+            known = np.array(self._known, np.uint64).reshape(-1, 2)
+            np.save(os.path.join(self.about, f"{rank:05d}.npy"), known)
 
     def _remembered(self, data: Iterator[Document]) -> Iterator[Document]:
-        for self._document in data:
-            yield self._document
+        for document in data:
+            self._document = document
+            words = shingles.hash_of(signs.words(signs.folded(document.text)))
+            self._known.append((words, document.metadata.get("duplicate_count", 0)))
+            yield document
 
     def get_shingles(self, text: str) -> np.ndarray:
         """uint64 [shingles, 1] of the document that is at hand; none of a sentence pair."""
         about = self._document.metadata
         if "pair" in about:
             return np.zeros((0, 1), np.uint64)
-        return shingled(text, about["language"], self.config.n_grams)[:, None]
+        return shingled(text, about["language"], self.config.n_grams, self.numbers)[:, None]
 
     def get_signature(self, hashes: np.ndarray) -> list[list[int]]:
         """The parent's, a few thousand shingles at a time: a book would take a gigabyte at once."""

@@ -54,7 +54,10 @@ class WriteDocuments(JsonlWriter):
 
 
 class WriteLanguages(JsonlWriter):
-    """The cleaned documents of a shard, a file per language; of pairs a field per language."""
+    """The cleaned documents of a shard, a file per language; of pairs a field per language.
+
+    `cluster_size` is how many texts each stands for, exact copies and near-duplicates.
+    """
 
     def __init__(self, folder: str):
         super().__init__(folder, "${language}/${rank}.jsonl.zst", compression="zstd")
@@ -65,4 +68,7 @@ class WriteLanguages(JsonlWriter):
             text = dict(zip(about["language"].split("-"), document.text.split("\n")))
         else:
             text = {"text": document.text, "language": about["language"]}
-        return {"id": document.id, **text, "source": about["source"], **about["kept"]}
+        copies = about.get("duplicate_count", 0) + 1
+        size = max(copies, about.get("minhash_cluster_size", 1))
+        found = {"source": about["source"], "cluster_size": size}
+        return {"id": document.id, **text, **found, **about["kept"]}

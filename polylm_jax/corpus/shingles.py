@@ -8,7 +8,7 @@ import functools
 
 import numpy as np
 
-from polylm_jax.corpus import characters
+from polylm_jax.corpus import characters, signs
 
 _P = 0x9E3779B97F4A7C15  # odd, so it has an inverse modulo 2**64
 _P_INVERSE = pow(_P, -1, 1 << 64)
@@ -45,7 +45,11 @@ def _spans(values: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarr
 
 def units(text: str, spaces: bool) -> tuple[np.ndarray, np.ndarray]:
     """(hashes uint64 [units], their lengths in characters int64 [units]) of a text, folded."""
-    points = characters.folded(text)
+    return units_of(characters.folded(text), spaces)
+
+
+def units_of(points: np.ndarray, spaces: bool) -> tuple[np.ndarray, np.ndarray]:
+    """`units` of a text that is folded."""
     if not len(points):
         return np.zeros(0, np.uint64), np.zeros(0, np.int64)
     inside = np.concatenate([[False], points != _SPACE, [False]])
@@ -67,10 +71,14 @@ def ngrams(hashes: np.ndarray, n: int) -> np.ndarray:
     return _spans(hashes, starts, starts + n)
 
 
-def whole(text: str) -> int:
-    """One hash for all of a text, folded but for its digits: what exact duplicates share."""
-    points = characters.folded(text, digits=True)
-    points = points[points != _SPACE].astype(np.uint64)
-    if not len(points):
+def whole(text: str, spaces: bool = True) -> int:
+    """One hash for all that a text says, as `signs.folded` has it: what exact duplicates share."""
+    points = signs.folded(text)
+    return hash_of(points if spaces else signs.without_spaces(points))
+
+
+def hash_of(values: np.ndarray) -> int:
+    """One hash for all of an array; 0 for an empty one."""
+    if not len(values):
         return 0
-    return int(_spans(points, np.array([0]), np.array([len(points)]))[0])
+    return int(_spans(values.astype(np.uint64), np.array([0]), np.array([len(values)]))[0])

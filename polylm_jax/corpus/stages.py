@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from datatrove.pipeline.dedup.exact_dedup import ExactDedupFilter, ExactFindDedups
 from datatrove.pipeline.dedup.minhash import (
     MinhashDedupBuckets,
-    MinhashDedupCluster,
     MinhashDedupFilter,
 )
 
 from polylm_jax.corpus import duplicates, steps
+from polylm_jax.corpus.clusters import Cluster
 from polylm_jax.corpus.decontamination import Benchmark
 from polylm_jax.corpus.language_id import Identifier
 from polylm_jax.corpus.plan import Stage
@@ -38,6 +38,7 @@ class Options:
         limits: the user's own ranges of the rules, per script or for 'all'.
         quality: gold samples and what is made of them; None for no such stage.
         ngrams, bands, rows: of MinHash; see `duplicates.curve`.
+        numbers, chains: whether a number is a word like others; see `clusters.Cluster`.
         personal_data: the kinds of addresses and numbers that are masked.
         benchmarks: whose test items go.
         max_line: bytes of the longest record.
@@ -51,6 +52,8 @@ class Options:
     ngrams: int = 5
     bands: int = 14
     rows: int = 8
+    numbers: bool = True
+    chains: bool = False
     personal_data: Sequence[str] = ()
     benchmarks: Sequence[Benchmark] = ()
     max_line: int = MAX_LINE
@@ -188,21 +191,23 @@ def _without_exact(work: str, tally: Tally | None) -> ExactDedupFilter:
 
 def _near(options: Options, tasks: int, work: str, written: str) -> list[Stage]:
     config = duplicates.minhash_config(options.ngrams, options.bands, options.rows)
-    signed, paired, clustered = (
-        os.path.join(work, "near", name) for name in ("signatures", "buckets", "clusters")
+    signed, about, paired, clustered = (
+        os.path.join(work, "near", name) for name in ("signatures", "about", "buckets", "clusters")
     )
     sign = [
         ReadDocuments(written),
         _without_exact(work, None),
-        duplicates.SignNear(signed, config),
+        duplicates.SignNear(signed, config, options.numbers, about),
     ]
     buckets = MinhashDedupBuckets(signed, paired, config=config, lines_to_buffer=_BUFFERED)
-    cluster = MinhashDedupCluster(paired, clustered, config=config, lines_to_buffer=_BUFFERED)
+    cluster = Cluster(paired, about, clustered, options.numbers, options.chains)
     settings = {"ngrams": options.ngrams, "bands": options.bands, "rows": options.rows}
+    settings["minhash_numbers"] = options.numbers
+    chains = {"minhash_chains": options.chains}
     return [
-        Stage("sign", sign, tasks, settings, ("near/signatures",)),
+        Stage("sign", sign, tasks, settings, ("near/signatures", "near/about")),
         Stage("near duplicates", [buckets], options.bands, outputs=("near/buckets",)),
-        Stage("cluster", [cluster], 1, outputs=("near/clusters",)),
+        Stage("cluster", [cluster], 1, chains, ("near/clusters",)),
     ]
 
 
@@ -213,7 +218,7 @@ def _finish(options: Options, tasks: int, work: str, written: str) -> Stage:
     pipeline = [
         ReadDocuments(written),
         _without_exact(work, tally),
-        MinhashDedupFilter(clusters, near, lines_to_buffer=_BUFFERED),
+        MinhashDedupFilter(clusters, near, load_cluster_sizes=True, lines_to_buffer=_BUFFERED),
         *([steps.MaskPersonalData(tally, options.personal_data)] if options.personal_data else []),
         WriteLanguages(os.path.join(work, "final")),
         steps.CountKept(tally),
