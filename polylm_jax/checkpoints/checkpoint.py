@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping
 import jax
 import orbax.checkpoint as ocp
 from etils import epath
+from jax.experimental import multihost_utils
 from orbax.checkpoint import checkpoint_managers
 
 from polylm_jax.checkpoints import damage, digests, items
@@ -189,6 +190,23 @@ class Checkpoints:
             params=params,
             opt_state=opt_state,
         )
+
+    def owns(self, error: damage.DamagedCheckpoint) -> bool:
+        """Whether it is one of these that is damaged."""
+        return epath.Path(error.folder).parent == self._manager.directory
+
+    def set_aside(self, error: damage.DamagedCheckpoint) -> str:
+        """Gives a damaged one another name, under which it is none; every process calls it."""
+        folder = epath.Path(error.folder)
+        taken = {place.name for place in self._manager.directory.iterdir()}
+        names = (f"{folder.name}.damaged{n or ''}" for n in range(len(taken) + 1))
+        place = folder.with_name(next(name for name in names if name not in taken))
+        multihost_utils.sync_global_devices("a damaged checkpoint is seen")
+        if jax.process_index() == 0:
+            folder.rename(place)
+        multihost_utils.sync_global_devices("a damaged checkpoint is set aside")
+        self._manager.reload()
+        return place.name
 
     def wait(self) -> None:
         """Until what is being saved is committed; raises the error of a save that failed."""

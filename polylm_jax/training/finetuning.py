@@ -122,6 +122,7 @@ def finetune(
     profile_steps: int = 0,
     compilation_cache_dir: str = "~/.cache/polylm_jax",
     recipe: str = "",
+    allow_older_checkpoint: bool = False,
 ) -> None:
     """Tunes a checkpoint on instructions, or goes on tuning: MODEL_DIR's newest checkpoint is the start.
 
@@ -138,6 +139,7 @@ def finetune(
     profile_steps: so many steps are traced, from the fourth on, into MODEL_DIR/profile for TensorBoard.
     compilation_cache_dir: compiled programs are kept here for the next start; '' keeps none.
     recipe: the resolved config, written beside the checkpoints before the first step.
+    allow_older_checkpoint: a damaged checkpoint is set aside, and the next older one is the start.
 
     Raises InputError for bad input, before anything compiles; SystemExit(143) when told to leave.
     """
@@ -146,5 +148,6 @@ def finetune(
         save_every_steps, keep_last, keep_every, eval_every_steps, eval_rows, evaluation,
         log_every_steps, experiment.base, experiment.base_step, allow_changes, grace_seconds, silent_seconds,
         tensorboard, wandb_project, profile_steps, compilation_cache_dir, recipe,
+        allow_older_checkpoint,
     )  # fmt: skip
     run.run(experiment, model_dir, settings, AdaptedPrograms if experiment.lora else Programs)

@@ -52,6 +52,7 @@ class Settings:
     profile_steps: int
     compilation_cache_dir: str
     recipe: str
+    allow_older_checkpoint: bool = False
 
     @property
     def cadence(self) -> Cadence:
@@ -81,6 +82,7 @@ def train(
     profile_steps: int = 0,
     compilation_cache_dir: str = "~/.cache/polylm_jax",
     recipe: str = "",
+    allow_older_checkpoint: bool = False,
 ) -> None:
     """Trains a model, or goes on training it: the newest checkpoint in MODEL_DIR is the start.
 
@@ -95,6 +97,7 @@ def train(
     profile_steps: so many steps are traced, from the fourth on, into MODEL_DIR/profile for TensorBoard.
     compilation_cache_dir: compiled programs are kept here for the next start; '' keeps none.
     recipe: the resolved config, written beside the checkpoints before the first step.
+    allow_older_checkpoint: a damaged checkpoint is set aside, and the next older one is the start.
 
     Raises InputError for bad input, before anything compiles; SystemExit(143) when told to leave.
     """
@@ -102,6 +105,7 @@ def train(
         save_every_steps, keep_last, keep_every, eval_every_steps, eval_rows, evaluation,
         log_every_steps, init_from, init_step, allow_changes, grace_seconds, silent_seconds, tensorboard,
         wandb_project, profile_steps, compilation_cache_dir, recipe,
+        allow_older_checkpoint,
     )  # fmt: skip
     run(experiment, model_dir, settings)
 
@@ -150,14 +154,10 @@ def _run(
         model_dir, keep_last=settings.keep_last, keep_every=settings.keep_every
     )
     stack.callback(checkpoints.close)
-    start, changes = run_start.progress(
-        checkpoints, model_dir, resolved, settings.recipe, settings.allow_changes
+    start, changes, programs, state = run_start.begin(
+        checkpoints, model_dir, resolved, settings, programs_type
     )
     total = start.step + resolved.steps_after(start.rows)
-    programs = programs_type(resolved, start.rows / experiment.batch_size - start.step)
-    state = run_start.state(
-        programs, checkpoints, start, settings.init_from, settings.init_step, settings.allow_changes
-    )
 
     # Who hears of it.
     log = RunLog(

@@ -2,12 +2,48 @@
 
 import dataclasses
 
+from etils import epath
+
+from polylm_jax.checkpoints import damage
 from polylm_jax.checkpoints.checkpoint import Checkpoints, Progress, read_progress
+from polylm_jax.checkpoints.damage import DamagedCheckpoint
 from polylm_jax.errors import InputError
 from polylm_jax.training.experiment import Resolved
 from polylm_jax.training.programs import Programs
 from polylm_jax.training.run_directory import check_resume
 from polylm_jax.training.train_state import TrainState
+
+
+def begin(
+    checkpoints: Checkpoints, model_dir: str, resolved: Resolved, settings, programs: type[Programs]
+) -> tuple[Progress, list[str], Programs, TrainState]:
+    """Where the run goes on, what has changed since, its programs and its state.
+
+    settings: `run.Settings`. InputError for what can't be gone on from; a damaged checkpoint of this
+    run is passed over where that is allowed.
+    """
+    passed_over: list[str] = []
+    while True:
+        try:
+            start, changes = progress(
+                checkpoints, model_dir, resolved, settings.recipe, settings.allow_changes
+            )
+            made = programs(resolved, start.rows / resolved.experiment.batch_size - start.step)
+            init = (settings.init_from, settings.init_step, settings.allow_changes)
+            return start, passed_over + changes, made, state(made, checkpoints, start, *init)
+        except DamagedCheckpoint as error:
+            if not checkpoints.owns(error):
+                base = getattr(resolved.experiment, "base", "")
+                flag = "--gin.BASE_STEP={step}" if base else "--init_step={step}"
+                raise DamagedCheckpoint(error.folder, error.why, flag) from error
+            older = damage.older(epath.Path(error.folder))
+            if older is None or not settings.allow_older_checkpoint:
+                flag = "--allow_older_checkpoint"
+                raise DamagedCheckpoint(error.folder, error.why, flag) from error
+            passed_over.append(
+                f"{error.folder} is damaged ({error.why}), set aside as "
+                f"{checkpoints.set_aside(error)}: goes on from step {older}"
+            )
 
 
 def progress(
