@@ -1,13 +1,14 @@
 """Text made: cleaned from raw crawl, or written by a model as instructions.
 
 alphabets        The letters beyond a to z of languages in Latin script
+benchmarks       Test sets of benchmarks as files
 broken_files     How much of a source is broken: what stops a run, which files are named, and when
 characters       What each Unicode character is to the rules: a letter, a digit, invisible
 classifier       A linear classifier of gold text against crawl
 cleaning         `run.py clean`: from raw crawl to one JSONL.zst per language
 clusters         Near-duplicates put together
 dates            Dates and times as the 18 languages write them
-decontamination  Test sets of benchmarks
+decontamination  Test sets of benchmarks: what of them stands in a text
 detection        CLD2: which of 165 languages a text is in, at 14 MB/s
 duplicates       Duplicates of a language across all its sources
 encoding         Text that was read in another encoding than it was written in

@@ -65,7 +65,7 @@ def clean(
     Raises InputError for bad input; the output is complete or absent.
     """
     from polylm_jax.corpus import execution, first_look, plan, stages
-    from polylm_jax.corpus.decontamination import benchmarks_of
+    from polylm_jax.corpus.benchmarks import benchmarks_of
     from polylm_jax.corpus.language_id import Identifier
     from polylm_jax.corpus.personal_data import kinds_of as masked_kinds
     from polylm_jax.corpus.publishing import Publish

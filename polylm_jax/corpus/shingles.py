@@ -34,7 +34,7 @@ def mixed(hashes: np.ndarray) -> np.ndarray:
     return hashes ^ (hashes >> np.uint64(31))
 
 
-def _spans(values: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+def spans(values: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """The hash of values[start:end] for each pair: equal values give equal hashes anywhere."""
     sums = np.zeros(len(values) + 1, np.uint64)
     np.cumsum((values + np.uint64(1)) * _power(_P, len(values)), out=sums[1:])
@@ -59,7 +59,7 @@ def units_of(points: np.ndarray, spaces: bool) -> tuple[np.ndarray, np.ndarray]:
     cut = (inside[1:] != inside[:-1]) | alone[1:] | alone[:-1]
     edges = np.flatnonzero(cut)
     starts, ends = edges[:-1][inside[1:][edges[:-1]]], edges[1:][inside[:-1][edges[1:]]]
-    return _spans(points.astype(np.uint64), starts, ends), ends - starts
+    return spans(points.astype(np.uint64), starts, ends), ends - starts
 
 
 def ngrams(hashes: np.ndarray, n: int) -> np.ndarray:
@@ -68,7 +68,7 @@ def ngrams(hashes: np.ndarray, n: int) -> np.ndarray:
     if count <= 0:
         return np.zeros(0, np.uint64)
     starts = np.arange(count)
-    return _spans(hashes, starts, starts + n)
+    return spans(hashes, starts, starts + n)
 
 
 def whole(text: str, spaces: bool = True) -> int:
@@ -81,4 +81,4 @@ def hash_of(values: np.ndarray) -> int:
     """One hash for all of an array; 0 for an empty one."""
     if not len(values):
         return 0
-    return int(_spans(values.astype(np.uint64), np.array([0]), np.array([len(values)]))[0])
+    return int(spans(values.astype(np.uint64), np.array([0]), np.array([len(values)]))[0])

@@ -109,22 +109,22 @@ def sources_of(given: Mapping[str, object], data_dir: str = "") -> list[Source]:
             options["language"] = registry.find(options["language"]).code
         patterns = options["files"]
         patterns = (patterns,) if isinstance(patterns, str) else tuple(patterns)
-        options["files"] = tuple(_under(data_dir, pattern) for pattern in patterns)
+        options["files"] = tuple(under(data_dir, pattern) for pattern in patterns)
         kept = options.get("keep", ())
         options["keep"] = (kept,) if isinstance(kept, str) else tuple(kept)
         found.append(Source(**{"name": name, **options}))
     return found
 
 
-def _under(folder: str, pattern: str) -> str:
+def under(folder: str, pattern: str) -> str:
     return pattern if "://" in pattern or not folder else os.path.join(folder, pattern)
 
 
-def files_of(source: Source) -> list[tuple[str, int]]:
+def files_of(source: Source, field: str = "") -> list[tuple[str, int]]:
     """(path, bytes) of a source's files. InputError where there are none, or only empty ones."""
     from fsspec.core import url_to_fs
 
-    found, field = [], f"SOURCES[{source.name!r}]"
+    found, field = [], field or f"SOURCES[{source.name!r}]"
     for pattern in source.files:
         with text_files.naming(pattern, field):
             fs, path = url_to_fs(pattern)

@@ -14,8 +14,8 @@ from datatrove.pipeline.dedup.minhash import (
 )
 
 from polylm_jax.corpus import duplicates, steps
+from polylm_jax.corpus.benchmarks import Benchmark
 from polylm_jax.corpus.clusters import Cluster
-from polylm_jax.corpus.decontamination import Benchmark
 from polylm_jax.corpus.language_id import Identifier
 from polylm_jax.corpus.plan import Stage
 from polylm_jax.corpus.publishing import Publish
@@ -162,7 +162,7 @@ def _quality(options: Options, tasks: int, work: str, before: str) -> list[Stage
 def _benchmarks(options: Options, tasks: int, work: str, before: str) -> Stage:
     """Before duplicates are looked for: of two near copies the one without a test item stays."""
     tally = _tally(work, "4_benchmarks")
-    named = {b.name: [list(b.files), list(b.fields)] for b in options.benchmarks}
+    named = {b.name: [list(b.files), list(b.fields), b.language] for b in options.benchmarks}
     settings = {"benchmarks": named}
     middle = [steps.Decontaminate(tally, options.benchmarks)]
     return _filtering(

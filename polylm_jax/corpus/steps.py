@@ -20,7 +20,8 @@ from polylm_jax.corpus import (
     tally,
     two_languages,
 )
-from polylm_jax.corpus.decontamination import Benchmark, index_of
+from polylm_jax.corpus.benchmarks import Benchmark
+from polylm_jax.corpus.decontamination import index_of
 from polylm_jax.corpus.language_id import Identifier
 from polylm_jax.corpus.tally import Tally, merged
 from polylm_jax.errors import InputError

@@ -1,14 +1,18 @@
 """Duplicates as the curve says, pairs that don't translate each other, test sets that leaked."""
 
+import gzip
 import json
 import random
 
 import planted_documents
 import planted_faults
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from polylm_jax.corpus import duplicates, pairs, shingles
-from polylm_jax.corpus.decontamination import Index, benchmarks_of
+from polylm_jax.corpus.benchmarks import benchmarks_of
+from polylm_jax.corpus.decontamination import Index
 from polylm_jax.errors import InputError
 from polylm_jax.languages.registry import LANGUAGES, PAPER_CODES
 
@@ -125,7 +129,38 @@ def test_what_is_too_short_to_tell_is_counted(leaked):
     assert leaked.search("Too short to tell", LANGUAGES["en"]) is None
 
 
+SHORT = {
+    "vi": ("Người đàn ông bật vòi nước.", "Nước chảy ra từ vòi."),
+    "tr": ("Adam musluğu açtı.", "Su muslukten aktı."),
+    "zh": ("男子打开水龙头。", "水从水龙头里流了出来。"),
+    "th": ("ผู้ชายเปิดก๊อกน้ำ", "น้ำไหลออกมาจากก๊อก"),
+    "en": ("The man turned on the tap.", "Water flowed out."),
+}
+
+
+@pytest.mark.parametrize("code", SHORT)
+def test_two_short_texts_of_an_item_are_found_with_a_gap_between(code, tmp_path, texts):
+    premise, answer = SHORT[code]
+    row = {"q": {"premise": premise}, "choices": ["x", answer]}
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(json.dumps(row).encode()))
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([row]), tmp_path / "a.parquet")
+    for name in ("a.jsonl.gz", "a.parquet"):
+        given = {"files": name, "fields": ["q.premise", "choices"], "language": code}
+        index = Index(benchmarks_of({"x": given}, str(tmp_path)))
+        language, around = LANGUAGES[code], texts[code].all
+        for between in ("", " … ", f" ({around[3][:25]}) "):
+            text = f"{around[1]} {premise.upper()}{between or ' '}{answer} {around[2]}"
+            assert index.search(text, language) == "x"
+        assert index.search(f"{around[1]} {answer} {around[3][:25]} {premise}", language) == "x"
+        far = " ".join(around[1:40])
+        assert index.search(f"{premise} {far} {answer}", language) is None
+        assert index.search(f"{around[1]} {premise} {around[2]}", language) is None
+        assert index.skipped == {"x": 0}
+
+
 def test_a_benchmark_without_its_field_is_refused(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"a": "b"}\n')
-    with pytest.raises(InputError, match=r"record 1 of a.jsonl lacks a field of \('q',\)"):
+    with pytest.raises(
+        InputError, match=r"record 1 of a.jsonl lacks a field of \('q',\) \('q'\).* It has 'a'"
+    ):
         Index(benchmarks_of({"x": {"files": "a.jsonl", "fields": ["q"]}}, str(tmp_path)))

@@ -69,10 +69,22 @@ def test_a_folder_of_another_version_is_refused(raw):
         clean(raw)
 
 
+def test_the_copy_without_a_test_item_stays(raw):
+    story = toy_corpus.document("en", 2)
+    rows = [
+        {"id": "leaked", "text": f"{story} {toy_corpus.document('en', 4)[:90]}"},
+        {"id": "clean", "text": story},
+    ]
+    toy_corpus.write_jsonl(raw / "crawl.jsonl", rows)
+    toy_corpus.write_jsonl(raw / "test.jsonl", [{"question": toy_corpus.document("en", 4)[:90]}])
+    assert len(clean(raw, minhash_rows=1)) == 1
+    assert clean(raw, minhash_rows=1, benchmarks=benchmark("test.jsonl")) == {"clean"}
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"benchmarks": benchmark("nothing.jsonl")}, "BENCHMARKS mine.*matches no file"),
+        ({"benchmarks": benchmark("nothing.jsonl")}, r"BENCHMARKS\['mine'\]: .*matches no file"),
         ({"benchmarks": {"m": {"files": "test.jsonl", "fields": ["answer"]}}}, "lacks a field"),
         ({"gold": {"en": "crawl.jsonl"}}, r"GOLD\['en'\] has 10 documents: give 20"),
         ({"work_dir": "crawl.jsonl/work"}, "WORK_DIR = .* can't be made"),
