@@ -5,7 +5,7 @@ import random
 import pytest
 import toy_hf
 from sentencepiece import sentencepiece_model_pb2
-from test_hf_tokenizer import train
+from toy_vocabularies import train
 
 from polylm_jax.checkpoints.hf import literals, tokenizer_files
 from polylm_jax.checkpoints.hf.exporting import export

@@ -115,8 +115,8 @@ def log_p_of(tokens) -> np.ndarray:
     @jax.jit
     def whole(tokens_BT):
         x_BTD = PolyLM(decoder.config).apply({"params": of_model}, tokens_BT)
-        logits_TV = (x_BTD[0] @ decoder.params["head"])[:, : decoder.pieces]
-        return jax.nn.log_softmax(logits_TV, axis=-1)
+        logits_TV = x_BTD[0] @ decoder.params["head"]
+        return jax.nn.log_softmax(logits_TV, axis=-1)[:, : decoder.pieces]
 
     return np.asarray(whole(np.array([tokens])))
 

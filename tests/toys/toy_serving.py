@@ -79,10 +79,10 @@ def service(running: Engine, **options) -> app.Service:
 
 
 @contextlib.contextmanager
-def server(key: str = "", hosts=(), max_waiting: int = 64, **options) -> Iterator[str]:
+def server(key: str = "", hosts=(), max_waiting: int = 64, origins=(), **options) -> Iterator[str]:
     """The address of a live server."""
     with engine(max_waiting) as running:
-        application = app.build(service(running, **options), key, hosts)
+        application = app.build(service(running, **options), key, hosts, origins)
         config = uvicorn.Config(application, log_level="error", lifespan="off")
         listening = uvicorn.Server(config)
         bound = socket.create_server(("127.0.0.1", 0))

@@ -70,6 +70,11 @@ def hidden(static: Static, params, tokens_BT, *, cache=None, **options):
 
 def logits(static: Static, params, x_BD) -> jax.Array:
     """Hidden states -> float32 logits [B, V], -inf for rows of the embedding without a piece."""
+    return with_pieces(all_logits(params, x_BD), static.pieces)
+
+
+def all_logits(params, x_BD) -> jax.Array:
+    """Hidden states -> float32 logits [B, V], of every row of the embedding: the model's own."""
     logits_BV = jnp.einsum(
         "BD,DV->BV",
         x_BD,
@@ -77,9 +82,13 @@ def logits(static: Static, params, x_BD) -> jax.Array:
         precision=precision.of(x_BD, params["head"]),
         preferred_element_type=jnp.float32,
     )
-    logits_BV = nn.with_logical_constraint(logits_BV, ("batch", "vocab"))
-    if static.pieces < static.config.vocab_size:
-        real_V = jnp.arange(static.config.vocab_size) < static.pieces
+    return nn.with_logical_constraint(logits_BV, ("batch", "vocab"))
+
+
+def with_pieces(logits_BV: jax.Array, pieces: int) -> jax.Array:
+    """-inf for rows of the embedding without a piece, which are never made."""
+    if pieces < logits_BV.shape[-1]:
+        real_V = jnp.arange(logits_BV.shape[-1]) < pieces
         logits_BV = jnp.where(real_V, logits_BV, -jnp.inf)
     return logits_BV
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import orjson
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
@@ -53,8 +54,10 @@ class Service:
     created: int = dataclasses.field(default_factory=lambda: int(time.time()))
 
 
-def build(service: Service, key: str = "", hosts: Sequence[str] = ()) -> Guard:
-    """The ASGI application."""
+def build(
+    service: Service, key: str = "", hosts: Sequence[str] = (), origins: Sequence[str] = ()
+) -> Guard | CORSMiddleware:
+    """The ASGI application. origins: of other sites whose pages may call it from a browser."""
     routes = Routes(service)
     router = Router(
         [
@@ -71,7 +74,14 @@ def build(service: Service, key: str = "", hosts: Sequence[str] = ()) -> Guard:
         ]
     )
     paths = [route.path for route in router.routes]
-    return Guard(router, service.telemetry, key, hosts, paths)
+    guard = Guard(router, service.telemetry, key, hosts, paths)
+    if not origins:
+        return guard
+    # Before the guard: a browser asks first (OPTIONS) without the key, and reads errors alike.
+    return CORSMiddleware(
+        guard, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=["*"],
+        expose_headers=["retry-after"],
+    )  # fmt: skip
 
 
 class Routes:

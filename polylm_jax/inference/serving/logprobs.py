@@ -31,12 +31,48 @@ class Pieces:
         """'the', ' der', 'bytes:\\xe2', '</s>'."""
         return self._of(int(token))[0]
 
+    def offsets(
+        self, tokens: Sequence[int], shown: Sequence[int] = (), context: Sequence[int] = ()
+    ) -> list[int]:
+        """Where each token begins in the text that is shown, in characters.
+
+        shown: tokens of that text before these. context: what stands before the text, not shown. A
+        vocabulary with a prefix begins a text with a blank that decoding takes off again.
+        """
+        found, place, begun = [], 0, False
+        for token in [*shown, *tokens]:
+            found.append(place)
+            width = self._width(int(token))
+            if width and not begun:
+                begun = True
+                width -= self._taken_off(int(token), context)
+            place += width
+        return found[len(shown) :]
+
+    def _width(self, token: int) -> int:
+        """Characters of a piece; an unknown one reads ' ⁇ '."""
+        if self._tokenizer.processor.is_unknown(token):
+            return len(self._tokenizer.decode([token]))
+        return int(self._tokenizer.piece_characters[token])
+
+    def _taken_off(self, token: int, context: Sequence[int]) -> int:
+        if not self.text(token).startswith(" "):
+            return 0
+        before = len(self._tokenizer.decode(context))
+        return self._width(token) - len(self._tokenizer.decode([*context, token])) + before
+
     def completion(
-        self, tokens: Sequence[int], found: Sequence[LogP | None], top: int, offset: int = 0
+        self,
+        tokens: Sequence[int],
+        found: Sequence[LogP | None],
+        top: int,
+        shown: Sequence[int] = (),
+        context: Sequence[int] = (),
     ) -> dict:
         """The `logprobs` of /v1/completions; a part of `found` for each run of tokens, None for one.
 
-        A None stands for the first token of a text, which nothing foretells.
+        A None stands for the first token of a text, which nothing foretells. shown, context: as
+        `offsets` has them.
         """
         values: list[float | None] = []
         likeliest: list[dict[str, float] | None] = []
@@ -45,16 +81,11 @@ class Pieces:
                 token = int(tokens[len(values)])
                 values.append(None if part is None else _finite(part.log_p[row]))
                 likeliest.append(part and self._likeliest(part, row, top, token))
-        widths = self._tokenizer.piece_characters
-        offsets = []
-        for token in tokens:
-            offsets.append(offset)
-            offset += int(widths[token])
         return {
             "tokens": [self.text(token) for token in tokens],
             "token_logprobs": values,
             "top_logprobs": likeliest if top else None,
-            "text_offset": offsets,
+            "text_offset": self.offsets(tokens, shown, context),
         }
 
     def _likeliest(self, part: LogP, row: int, top: int, token: int) -> dict[str, float]:

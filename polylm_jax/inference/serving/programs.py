@@ -49,14 +49,14 @@ def prefill(
     options = {"prefill": True, "lengths_B": lengths_P, "cache_length": columns}
     x_PTD, cache = steps.hidden(static, params, tokens_PT, **options)
     x_PD = jnp.take_along_axis(x_PTD, (lengths_P - 1)[:, None, None], axis=1)[:, 0]
-    logits_PV = steps.logits(static, params, x_PD)
+    logits_PV = steps.all_logits(params, x_PD)
     given_PT = jnp.arange(tokens_PT.shape[1]) < lengths_P[:, None]
     rows_P1 = jnp.arange(len(lengths_P))[:, None]
     memory = Memory(
         seen_BV=jnp.zeros(logits_PV.shape, bool).at[rows_P1, tokens_PT].max(given_PT),
         made_BV=jnp.zeros(logits_PV.shape, jnp.int16),
     )
-    chosen = sampler.choose(logits_PV, controls, memory, cache["cache_index"])
+    chosen = sampler.choose(logits_PV, static.pieces, controls, memory, cache["cache_index"])
     rows = Rows(cache, chosen.token_B, sampler.remember(memory, chosen.token_B))
     return _placed(rows), *_everywhere((chosen, _told(static, params, x_PTD, tokens_PT, told)))
 
@@ -71,8 +71,8 @@ def _told(static, params, x_PTD, tokens_PT, wanted):
     def some(first):
         x_PcD = jax.lax.dynamic_slice_in_dim(x_PTD, first, count, axis=1)
         label_Pc = jax.lax.dynamic_slice_in_dim(label_PT, first, count, axis=1)
-        logits_BV = steps.logits(static, params, x_PcD.reshape(P * count, -1))
-        found = sampler.log_likelihoods(logits_BV, label_Pc.reshape(-1), True)
+        logits_BV = steps.all_logits(params, x_PcD.reshape(P * count, -1))
+        found = sampler.log_likelihoods(logits_BV, static.pieces, label_Pc.reshape(-1), True)
         return jax.tree.map(lambda x: x.reshape(P, count, *x.shape[1:]), found)
 
     def found():
@@ -103,10 +103,11 @@ def advance(
 
     def one(carry):
         step, rows, left_B, made = carry
-        logits_BV, cache = steps.apply(
+        x_BTD, cache = steps.hidden(
             static, params, rows.token_B[:, None], cache=rows.cache, decode=True
         )
-        new = sampler.choose(logits_BV, controls, rows.memory, cache["cache_index"])
+        logits_BV = steps.all_logits(params, x_BTD[:, -1])
+        new = sampler.choose(logits_BV, static.pieces, controls, rows.memory, cache["cache_index"])
         rows = Rows(cache, new.token_B, sampler.remember(rows.memory, new.token_B))
         shown = new.replace(token_B=jnp.where(left_B > 0, new.token_B, steps.NONE))
         made = jax.tree.map(
@@ -117,7 +118,7 @@ def advance(
             left_B = jnp.where(new.token_B == end, 0, left_B)
         return step + 1, _placed(rows), left_B, made
 
-    made = _unmade(len(left_B), chunk, static.config.vocab_size)
+    made = _unmade(len(left_B), chunk, min(static.pieces, static.config.vocab_size))
     start = (jnp.int32(0), _placed(rows), left_B, made)
     _, rows, _, made = jax.lax.while_loop(wanted, one, start)
     return _placed(rows), _everywhere(made)

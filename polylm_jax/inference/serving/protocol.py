@@ -6,7 +6,7 @@ Fields are OpenAI's, and those that other servers have added to it: `top_k`, `re
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from polylm_jax.errors import nearest
 
@@ -42,13 +42,24 @@ Text = Annotated[str, Field(min_length=1, max_length=LONGEST_STOP)]
 Stops = Annotated[list[Text], Field(max_length=MOST_STOPS)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 Bias = Annotated[float, Field(ge=-100, le=100)]
+Nothing = Annotated[list, Field(max_length=0)]
 Ids = list[Annotated[int, Field(ge=0, lt=2**31)]]
 
 
 class Strict(BaseModel):
-    """No coercion, no field that is not known, no NaN."""
+    """No coercion, no field that is not known, no NaN.
+
+    A null in a field that is not known asks for nothing: clients dump what they have no value for.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, fields: Any) -> Any:
+        if not isinstance(fields, dict):
+            return fields
+        return {k: v for k, v in fields.items() if v is not None or k in cls.model_fields}
 
 
 class StreamOptions(Strict):
@@ -114,6 +125,9 @@ class Message(Strict):
     content: str | list[Part]
     name: str | None = None
     refusal: None = None
+    # Of an answer that is sent back: nothing was called, nothing was noted.
+    tool_calls: Nothing | None = None
+    annotations: Nothing | None = None
 
     @property
     def text(self) -> str:
@@ -137,7 +151,7 @@ class Chat(Asked):
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     response_format: ResponseFormat | None = None
-    tools: Annotated[list, Field(max_length=0)] | None = None
+    tools: Nothing | None = None
     tool_choice: Literal["none", "auto"] | None = None
     parallel_tool_calls: bool | None = None
     modalities: list[Literal["text"]] | None = None

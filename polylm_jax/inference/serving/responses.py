@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from polylm_jax.inference.serving.logprobs import Pieces
 from polylm_jax.inference.serving.protocol import Asked, Chat
-from polylm_jax.inference.serving.writing import Delta, Writer
+from polylm_jax.inference.serving.writing import CONTEXT, Delta, Writer
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 
 
@@ -63,11 +63,12 @@ class Answer:
     def _echoed(self, writer: Writer) -> str:
         return self._tokenizer.decode(writer.job.tokens) if writer.wanted.echo else ""
 
-    def _log_p(self, writer, tokens, parts, *, echo: bool, offset: int = 0) -> dict:
-        """Of new tokens, behind those of the prompt where that is echoed."""
+    def _log_p(self, writer, tokens, parts, *, echo: bool, shown=()) -> dict:
+        """Of new tokens, behind those of the prompt where that is echoed. shown: those before them."""
+        context = () if writer.wanted.echo else list(writer.job.tokens)[-CONTEXT:]
         if echo and writer.wanted.echo:
             tokens, parts = [*writer.job.tokens, *tokens], [None, writer.prompt_log_p, *parts]
-        return self._pieces.completion(tokens, parts, self._top, offset)
+        return self._pieces.completion(tokens, parts, self._top, shown, context)
 
     def opening(self) -> list[dict]:
         """The chunks that a stream begins with: a chat's role in each choice."""
@@ -90,11 +91,9 @@ class Answer:
             content = self._pieces.chat(delta.tokens, delta.log_p, self._top)
             log_p = {"content": content, "refusal": None}
         elif wants and delta.log_p:
-            widths = self._tokenizer.piece_characters
             before = [*writer.job.tokens] if writer.wanted.echo and not first else []
             before += writer.tokens[: len(writer.tokens) - len(delta.tokens)]
-            offset = int(sum(widths[token] for token in before))
-            log_p = self._log_p(writer, delta.tokens, [delta.log_p], echo=first, offset=offset)
+            log_p = self._log_p(writer, delta.tokens, [delta.log_p], echo=first, shown=before)
         shown = {"delta": {"content": text} if text else {}} if self._is_chat else {"text": text}
         return self._chunk(writer, shown, log_p, delta.finish)
 

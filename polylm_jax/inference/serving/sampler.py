@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from polylm_jax.errors import InputError
-from polylm_jax.inference.generation import sampling
+from polylm_jax.inference.generation import sampling, steps
 from polylm_jax.inference.generation.sampling import GREEDY, Sampling
 
 LIKELIEST = 20  # tokens that log-likelihoods are given of, the protocol's most
@@ -116,9 +116,11 @@ def controls(rules: Sequence[Rule | None], log_p: bool) -> Controls:
 
 
 def choose(
-    logits_BV: jax.Array, controls: Controls, memory: Memory, position_B: jax.Array
+    all_BV: jax.Array, pieces: int, controls: Controls, memory: Memory, position_B: jax.Array
 ) -> Chosen:
-    """The next token of every row. position_B: where it will stand."""
+    """The next token of every row. all_BV: float32 logits of all ids; those from `pieces` on are
+    never made. position_B: where it will stand."""
+    logits_BV = steps.with_pieces(all_BV, pieces)
     ruled_BV = jax.lax.cond(
         controls.changes, functools.partial(_ruled, controls, memory), lambda x: x, logits_BV
     )
@@ -127,7 +129,7 @@ def choose(
     token_B = jax.lax.cond(
         controls.sampler > 0, drawn, lambda _, greedy_B: greedy_B, ruled_BV, greedy_B
     )
-    return Chosen(token_B, *log_likelihoods(logits_BV, token_B, controls.log_p))
+    return Chosen(token_B, *log_likelihoods(all_BV, pieces, token_B, controls.log_p))
 
 
 def _drawn(controls, position_B, logits_BV, greedy_B):
@@ -153,13 +155,16 @@ def _ruled(controls, memory, logits_BV):
     return logits_BV.at[rows_B1, controls.bias_token_BE].add(controls.bias_BE, mode="drop")
 
 
-def log_likelihoods(logits_BV, token_B, wanted) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """log p of a token of every row, the likeliest tokens and theirs; zeros where not wanted."""
-    K = min(LIKELIEST, logits_BV.shape[-1])
+def log_likelihoods(all_BV, pieces, token_B, wanted) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """log p of a token of every row, the likeliest tokens and theirs; zeros where not wanted.
+
+    They are the model's own: ids without a piece count in the sum, and are among no likeliest.
+    """
+    K = min(LIKELIEST, pieces, all_BV.shape[-1])
 
     def found(logits_BV):
         total_B1 = jax.nn.logsumexp(logits_BV, axis=-1, keepdims=True)
-        top_BK, ids_BK = jax.lax.top_k(logits_BV, K)
+        top_BK, ids_BK = jax.lax.top_k(steps.with_pieces(logits_BV, pieces), K)
         of_B1 = jnp.take_along_axis(logits_BV, token_B[:, None], axis=-1)
         return (of_B1 - total_B1)[:, 0], ids_BK.astype(jnp.int32), top_BK - total_B1
 
@@ -168,7 +173,7 @@ def log_likelihoods(logits_BV, token_B, wanted) -> tuple[jax.Array, jax.Array, j
         zeros_BK = jnp.zeros((B, K), jnp.float32)
         return jnp.zeros(B, jnp.float32), jnp.zeros((B, K), jnp.int32), zeros_BK
 
-    return jax.lax.cond(wanted, found, nothing, logits_BV)
+    return jax.lax.cond(wanted, found, nothing, all_BV)
 
 
 def remember(memory: Memory, token_B: jax.Array) -> Memory:

@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import time
+import urllib.parse
 from collections.abc import Sequence
 
 import jax
@@ -51,6 +52,7 @@ def serve(
     max_body_bytes: int = 4_000_000,
     body_seconds: float = 20.0,
     drain_seconds: float = 60.0,
+    cors_origins: Sequence[str] = (),
     compilation_cache_dir: str = "~/.cache/polylm_jax",
 ) -> None:
     """Serves a checkpoint: OpenAI's protocol under /v1, and a page to talk in.
@@ -62,12 +64,14 @@ def serve(
     end an answer. rows: texts made at once, a multiple of data x fsdp. chunk: tokens between two
     looks at who came and who left. max_waiting: texts in the queue. max_new_tokens: of one text, 0
     for what the model has positions for. body_seconds: a request's body takes no longer.
-    drain_seconds: after SIGTERM, texts under way have as long. compilation_cache_dir: compiled
+    cors_origins: other sites whose pages may call the server from a browser, as
+    'https://app.example.org', or '*' for all. drain_seconds: after SIGTERM, texts under way have as long. compilation_cache_dir: compiled
     programs are kept here for the next start; '' keeps none.
 
     Raises InputError for bad input, before the weights are read.
     """
     key = _key(host)
+    _check_origins(cors_origins)
     positive = {
         "rows": rows, "max_waiting": max_waiting, "max_body_bytes": max_body_bytes,
         "body_seconds": body_seconds,
@@ -101,9 +105,8 @@ def serve(
         max_length=model.max_length, max_body_bytes=max_body_bytes, body_seconds=body_seconds,
     )  # fmt: skip
     hosts = LOOPBACK_NAMES if _is_loopback(host) else ()
-    run(
-        service, app.build(service, key, (*hosts, *([host] if hosts else []))), bound, drain_seconds
-    )
+    names = (*hosts, *([host] if hosts else []))
+    run(service, app.build(service, key, names, tuple(cors_origins)), bound, drain_seconds)
 
 
 def _key(host: str) -> str:
@@ -116,6 +119,19 @@ def _key(host: str) -> str:
     if not key.isascii() or not key.isprintable() or " " in key:
         raise InputError(f"{KEY_VARIABLE} must be printable ASCII without spaces: choose another.")
     return key
+
+
+def _check_origins(origins: Sequence[str]) -> None:
+    if isinstance(origins, str):
+        raise InputError(f"cors_origins = {origins!r}: give a list of origins, [{origins!r}].")
+    for origin in origins:
+        found = urllib.parse.urlsplit(origin)
+        good = found.scheme in ("http", "https") and found.netloc and not found.path
+        if origin != "*" and not good:
+            raise InputError(
+                f"cors_origins has {origin!r}: give scheme and host of a site, without a path, as "
+                "'https://app.example.org', or '*' for all."
+            )
 
 
 def _is_loopback(host: str) -> bool:
