@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 
 from polylm_jax.errors import InputError, nearest
-from polylm_jax.runtime import command_line, huge_pages, names, parameter_types
+from polylm_jax.runtime import command_line, huge_pages, moved_parameters, names, parameter_types
 from polylm_jax.runtime.gin_errors import explained, misspelt
 from polylm_jax.runtime.gin_statements import GinStatements
 from polylm_jax.runtime.parameter_types import Later
@@ -131,6 +131,7 @@ def configure(files: list[str], overrides: list[str], search_paths: Iterable[str
             line = f"{name} = {BARE.get(value.strip().lower(), value)}"
             gin.parse_config(line)
             statements.read_text("the command line", line)
+    moved_parameters.follow(gin)
     references = [*gin.config.iterate_references(known := bindings())]
     for name in ["/".join(ref.scopes) for ref in references if ref.selector == "gin.macro"]:
         if name not in known:

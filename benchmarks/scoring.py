@@ -28,6 +28,7 @@ import numpy as np
 import sentencepiece
 import seqio
 
+from polylm_jax.checkpoints import identity
 from polylm_jax.checkpoints.checkpoint import Progress
 from polylm_jax.checkpoints.hf import param_table
 from polylm_jax.checkpoints.hf.exporting import export
@@ -105,7 +106,7 @@ def timed(function, pairs) -> tuple[float, list[float]]:
 
 def ours(model_dir: pathlib.Path, vocabulary: str):
     """Text pairs -> log-likelihoods by this project."""
-    found, progress = language_model.identify(str(model_dir))
+    found, progress = identity.identify(str(model_dir))
     model = language_model.load(found, progress, vocabulary, MODEL, batching=Batching())
 
     def score(pairs):

@@ -68,7 +68,7 @@ def make(
         lines = [*found[run.variant].lines, f"SEED = {run.seed}", f"MODEL_DIR = {place!r}"]
         with _said_of(run), registrations.for_a_time():
             experiment, text = reconfigured(lines, EXPERIMENTS[mode])
-            experiment.check_start()
+            experiment.start()  # before stores are built
             resolved = experiment.resolve(num_devices=experiment.planned_devices())
         plans[run] = Plan(run, mode, resolved, text)
     return plans

@@ -6,8 +6,8 @@ recipe's words: the rows of every step, the learning rates and all that decides 
 The continued run ends with bitwise the parameters that it would have had.
 """
 
-import dataclasses
 import hashlib
+import json
 import os
 import pathlib
 import shutil
@@ -19,6 +19,7 @@ import numpy as np
 from polylm_jax.ablation.plans import Plan
 from polylm_jax.ablation.records import CONTINUED, LOGS
 from polylm_jax.ablation.variants import Run
+from polylm_jax.errors import InputError
 from polylm_jax.runtime.output_folder import building
 from polylm_jax.runtime.storage import Folder, to_json
 from polylm_jax.training.experiment import Resolved
@@ -43,10 +44,17 @@ def longest(plan: Plan, done: Iterable[Plan], folder: str) -> Beginning | None:
     root = Folder(folder, "ABLATION_DIR").local
     found = []
     for other in done if root else ():
-        if kept := _kept(root / other.run.path / CHECKPOINTS):
+        place = root / other.run.path
+        if _recorded_start(place) == other.resolved.start and (kept := _kept(place / CHECKPOINTS)):
             shared = min(shared_steps(other, plan), plan.resolved.total_steps - 1)
             found += [Beginning(other.run, step) for step in kept if step <= shared]
     return max(found, key=lambda one: one.step, default=None)
+
+
+def _recorded_start(place: pathlib.Path) -> str | None:
+    """What a run says that it started from; earlier versions didn't say it."""
+    path = place / "fingerprint.json"
+    return json.loads(path.read_bytes()).get("start") if path.exists() else None
 
 
 def _kept(place: pathlib.Path) -> list[int]:
@@ -58,7 +66,7 @@ def _kept(place: pathlib.Path) -> list[int]:
 def shared_steps(one: Plan, other: Plan) -> int:
     """How many steps two runs have in common, from the first one on."""
     a, b = one.resolved, other.resolved
-    if _settings(a.experiment) != _settings(b.experiment):
+    if a.experiment.settings() != b.experiment.settings() or a.start != b.start:
         return 0
     if a.tokenizer.fingerprint != b.tokenizer.fingerprint:
         return 0
@@ -72,11 +80,6 @@ def shared_steps(one: Plan, other: Plan) -> int:
         if differs.any():
             return int(rows[np.argmax(differs)]) // size
     return steps
-
-
-def _settings(experiment) -> object:
-    """All that decides a step but its rows and its learning rate."""
-    return dataclasses.replace(experiment, phases=(), tasks=None)
 
 
 def _reads(resolved: Resolved, rows: np.ndarray) -> np.ndarray:
@@ -102,6 +105,20 @@ def continue_from(beginning: Beginning, run: Run, folder: str) -> None:
                 JsonLines(Folder(str(place)), f"{name}.jsonl", beginning.step).close()
         about = {"run": beginning.run.title, "step": beginning.step}
         (place / CONTINUED).write_bytes(to_json(about))
+
+
+def check_continued(plan: Plan, made: Iterable[Plan], folder: Folder) -> None:
+    """InputError for a run that went on from one of another start, as earlier versions let it."""
+    about = folder.peek(f"{plan.run.path}/{CONTINUED}")
+    if about is None:
+        return
+    title = json.loads(about)["run"]
+    for other in made:
+        if other.run.title == title and other.resolved.start != plan.resolved.start:
+            raise InputError(
+                f"{folder.path}/{plan.run.path} went on from {title}, which starts from other "
+                "parameters: its numbers are not its own; delete it, and it is trained anew."
+            )
 
 
 def _link(source: str, target: str) -> None:

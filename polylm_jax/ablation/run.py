@@ -8,7 +8,7 @@ ABLATION_DIR/ablation.json                 the variants, their plans, the claims
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from polylm_jax.ablation import launch, plans, records, reuse, variants
 from polylm_jax.ablation.claims import Claim
@@ -17,6 +17,7 @@ from polylm_jax.ablation.records import DONE
 from polylm_jax.ablation.variants import Run
 from polylm_jax.errors import InputError
 from polylm_jax.runtime.storage import Folder, to_json
+from polylm_jax.training.identity import fingerprint
 from polylm_jax.training.run_directory import check_resume
 
 
@@ -111,8 +112,7 @@ def _planned(
         raise InputError(f"seed = {seed} is not one of SEEDS = {seeds}: give one of them.")
     made = plans.make(reconfigured, found, seeds, place.path, mode)
     base = plans.check(made, found, base, other_budgets, claims)
-    for plan in made.values():
-        _check_begun(place, plan)
+    _check_begun(place, made.values())
     for run, plan in made.items():
         place.write(run.recipe, plan.text.encode())
     about = plans.described(made, found, base, claims, title)
@@ -123,12 +123,19 @@ def _planned(
     return made, wanted
 
 
-def _check_begun(place: Folder, plan: Plan) -> None:
+def _check_begun(place: Folder, made: Collection[Plan]) -> None:
     """InputError for a run that has begun with another recipe, done or not."""
-    old = place.peek(f"{plan.run.path}/fingerprint.json")
-    if old is not None:
-        new = json.loads(to_json(plan.resolved.fingerprint()))
-        check_resume(f"{place.path}/{plan.run.path}", json.loads(old), new, False)
+    told: dict[str, list[Run]] = {}
+    for plan in made:
+        reuse.check_continued(plan, made, place)
+        old = place.peek(f"{plan.run.path}/fingerprint.json")
+        if old is not None:
+            new = json.loads(to_json(fingerprint(plan.resolved)))
+            where = f"{place.path}/{plan.run.path}"
+            for line in check_resume(where, json.loads(old), new, False):
+                told.setdefault(line, []).append(plan.run)
+    for line, runs in told.items():
+        print(f"{runs[0].title}{f' and {len(runs) - 1} more' if runs[1:] else ''}: {line}")
 
 
 def _train_all(

@@ -4,6 +4,7 @@ checkpoint     Checkpoints: saved while training goes on, committed at once, res
 damage         What a checkpoint says of itself, sealed
 digests        Digests of arrays: what a checkpoint's numbers are, however they are laid out
 hf/            Weights in and out
+identity       Which parameters a checkpoint holds, told by their content
 items          The arrays of one item of a checkpoint (`params`, `optimizer`)
 param_store    Parameters on disk, read and written in pieces
 params_writer  Parameters from elsewhere become a checkpoint of ours, element ranges in any order

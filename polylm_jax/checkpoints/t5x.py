@@ -20,8 +20,9 @@ from collections.abc import Mapping
 import numpy as np
 import orbax.checkpoint as ocp
 
-from polylm_jax.checkpoints.checkpoint import OPTIMIZER, Progress, located, read_progress
+from polylm_jax.checkpoints.checkpoint import OPTIMIZER, Progress, located
 from polylm_jax.checkpoints.hf import param_table
+from polylm_jax.checkpoints.identity import identify
 from polylm_jax.checkpoints.param_store import (
     ArrayWriter,
     Reader,
@@ -101,7 +102,7 @@ def export_t5x(
     replaces an output that exists. InputError for bad input, with nothing written.
     """
     output_folder.check(output, overwrite, checkpoint)
-    progress = read_progress(checkpoint, step)
+    progress = identify(checkpoint, step)[1]
     params = open_params(checkpoint, progress.step)
     config = param_table.config_of(params.shapes)
     sources = [(params, TARGET)]

@@ -5,7 +5,6 @@ the two layouts at a time.
 """
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -16,7 +15,8 @@ from jax.sharding import Mesh
 
 from polylm_jax.checkpoints import checkpoint
 from polylm_jax.checkpoints.hf import param_table
-from polylm_jax.checkpoints.param_store import folder_of, open_params
+from polylm_jax.checkpoints.identity import Checkpoint, matching_tokenizer
+from polylm_jax.checkpoints.param_store import open_params
 from polylm_jax.errors import InputError
 from polylm_jax.evaluation.requests import Request
 from polylm_jax.evaluation.scoring import LogLikelihood, Scorer
@@ -28,10 +28,7 @@ from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.network import PolyLM
 from polylm_jax.model.parameters import abstract_params
 from polylm_jax.model.partitioning import MeshConfig
-from polylm_jax.runtime.storage import Folder
 from polylm_jax.tokenizer.tokenizer import Tokenizer
-
-MANIFEST = "manifest.ocdbt"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,28 +134,6 @@ class LanguageModel:
         return Answer(text, completion.finish)
 
 
-class Checkpoint(NamedTuple):
-    """Which parameters: MODEL_DIR, the step, and what tells them from any others (SHA-256)."""
-
-    path: str
-    step: int
-    identity: str
-
-
-def identify(path: str, step: int | None = None) -> tuple[Checkpoint, checkpoint.Progress]:
-    """The checkpoint that `path` and `step` mean (the newest by default) and its progress.
-
-    Its manifest names the files that hold the parameters, and each save names its own at random:
-    so the manifest's hash is another one after every save, and a copy's is the same.
-    """
-    progress = checkpoint.read_progress(path, step)
-    folder = Folder(folder_of(path, progress.step), "checkpoint")
-    content = folder.read(MANIFEST)
-    if content is None:
-        raise InputError(f"checkpoint = {path!r}, step {progress.step}, lacks {MANIFEST}: copy it.")
-    return Checkpoint(path, progress.step, hashlib.sha256(content).hexdigest()), progress
-
-
 def load(
     found: Checkpoint,
     progress: checkpoint.Progress,
@@ -177,7 +152,7 @@ def load(
     """
     config = model or _config(found, progress)
     config = dataclasses.replace(config, remat="none", dtype=dtype or config.dtype).check()
-    tokenizer = _tokenizer(vocabulary, progress, config)
+    tokenizer = matching_tokenizer(vocabulary, progress, config.vocab_size)
     grid = partitioning.make_mesh(mesh or MeshConfig())
     _check_mesh(mesh or MeshConfig(), grid, config)
     held: dict[str, object] = {}
@@ -204,18 +179,6 @@ def _config(found: Checkpoint, progress: checkpoint.Progress) -> PolyLMConfig:
     trained = progress.fingerprint.get("model", {})
     known = {name: trained[name] for name in ("dtype", "residual_dtype") if name in trained}
     return dataclasses.replace(config, **known)
-
-
-def _tokenizer(vocabulary: str, progress: checkpoint.Progress, config: PolyLMConfig) -> Tokenizer:
-    tokenizer = Tokenizer.load(vocabulary)
-    trained = progress.fingerprint["vocabulary"]
-    if tokenizer.fingerprint != trained or tokenizer.vocab_size > config.vocab_size:
-        raise InputError(
-            f"vocabulary = {vocabulary!r} is {tokenizer.fingerprint[:12]} with "
-            f"{tokenizer.vocab_size} pieces, and the checkpoint was trained with "
-            f"{str(trained)[:12]} and {config.vocab_size} rows: give it that one."
-        )
-    return tokenizer
 
 
 def _check_mesh(mesh: MeshConfig, grid: Mesh, config: PolyLMConfig) -> None:

@@ -16,6 +16,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 from lm_eval.api.registry import register_model
 
+from polylm_jax.checkpoints import identity
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.evaluation import language_model
 from polylm_jax.evaluation.language_model import Batching
@@ -66,7 +67,7 @@ class PolyLMEval(LM):
             if name not in ("batch_size", "max_batch_size", "device"):
                 known = inspect.signature(PolyLMEval).parameters
                 raise InputError(f"model_args: polylm takes no {name!r}.{nearest(name, known)}")
-        found, progress = language_model.identify(checkpoint, step)
+        found, progress = identity.identify(checkpoint, step)
         self._found, self._max_new_tokens = found, max_gen_toks
         self.model = language_model.load(
             found, progress, str(vocabulary), dtype=dtype,

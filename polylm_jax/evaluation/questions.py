@@ -54,7 +54,7 @@ class Questions:
         return len({item_of(n, self.examples[n]) for n in self.too_long})
 
     def identity(self, dtype: str) -> dict:
-        """What decides the answers besides the parameters; `dtype`: of the matrix products."""
+        """What decides the answers besides the parameters; `dtype`: `PolyLMConfig.numerics`."""
         told = self.protocol
         found = {"kind": self.kind, "dtype": dtype}
         if self.kind == GENERATE:

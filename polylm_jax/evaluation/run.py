@@ -18,6 +18,8 @@ import rich.console
 import rich.progress
 from jax._src import xla_bridge
 
+from polylm_jax.checkpoints import identity
+from polylm_jax.checkpoints.identity import SHOWN
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.evaluation import language_model, plots, published, report, runner
 from polylm_jax.evaluation.language_model import Batching, LanguageModel
@@ -80,9 +82,9 @@ def evaluate(
     names = mixtures.tasks_of(tasks)
     if not names:
         raise InputError("tasks is empty: name one task at least.")
-    found, progress = language_model.identify(checkpoint, step)
+    found, progress = identity.identify(checkpoint, step)
     lm = language_model.load(found, progress, vocabulary, model, dtype, mesh, batching)
-    folder = f"{str(output).rstrip('/')}/step_{found.step}_{found.identity[:12]}"
+    folder = f"{str(output).rstrip('/')}/step_{found.step}_{found.identity[:SHOWN]}"
     # What is wrong with any task is said before the first one is computed.
     asked = [runner.ask(n, lm, limit=limit, max_new_tokens=max_new_tokens) for n in names]
     # Scoring before generation, which lays the parameters out anew.

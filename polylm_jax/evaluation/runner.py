@@ -60,7 +60,7 @@ def run(
     """
     outputs = None
     if folder is not None:
-        outputs = Outputs(folder, asked.task.name, asked.identity(model.config.dtype))
+        outputs = Outputs(folder, asked.task.name, asked.identity(model.config.numerics))
     done = dict(outputs.done) if outputs else {}
     missing = _agreed([number for number in asked.open if number not in done])
     total = len(asked.open)

@@ -46,6 +46,12 @@ class PolyLMConfig:
         block = 2 * norm + attention + mlp
         return (self.vocab_size + self.max_length) * D + self.num_layers * block + norm
 
+    @property
+    def numerics(self) -> str:
+        """The precision that texts and scores depend on: 'bfloat16', or with its residual stream's."""
+        residual = self.residual_dtype
+        return self.dtype if residual == "float32" else f"{self.dtype}, residual {residual}"
+
     def check(self) -> "PolyLMConfig":
         """Itself, or InputError for shapes and names that make no model."""
         sizes = ("num_layers", "embed_dim", "num_heads", "mlp_dim", "vocab_size", "max_length")

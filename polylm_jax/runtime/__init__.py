@@ -7,6 +7,7 @@ gin_statements      Gin files statement by statement
 huge_pages          Memory in pages of 2 MB
 json_lines          JSON lines that a process may leave at any moment and another one goes on with
 lock                One process at a time in a MODEL_DIR
+moved_parameters    Parameters that have another place now
 names               What a room hands on to recipes
 old_names           Names of the version before the rooms
 output_folder       A folder that appears when it is complete: built beside its place, then renamed

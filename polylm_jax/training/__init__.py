@@ -5,6 +5,7 @@ evaluation        What a run takes as evaluation on the way
 experiment        What a run consists of, and everything that can be wrong with it
 finetuning        `run.py finetune`
 heartbeat         The other processes of a run
+identity          What decides a run's numbers, so that runs are told apart
 inspection        What would train, told without training
 inspection_view   The report of `inspect` as tables in the terminal
 log               Where numbers go

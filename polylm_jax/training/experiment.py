@@ -6,6 +6,7 @@ the phase of its first row. The whole run is floor(rows / batch) steps, the rest
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
@@ -25,8 +26,7 @@ from polylm_jax.model.partitioning import MeshConfig
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 from polylm_jax.training.phases import PhaseConfig
 
-# Fields of the model that change speed and memory, not what is computed.
-_FREE = ("remat", "attention")
+SEED = "seed"  # what a run starts from that takes no other's parameters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Experiment:
     tasks: what registering the recipe's tasks returned; gin evaluates it before `resolve` runs.
     None, with phases that name their components, needs no more than their stores.
     sequence_length, batch_size: tokens a row predicts, and rows of a step over all devices.
+    init_from, init_step: MODEL_DIR of another run whose parameters are the start, and which
+    checkpoint (its newest one); None starts from the seed.
     max_epochs: a component that is read more often than this is told of.
     num_chunks: pieces of a row that the loss takes one after another. vocab_blocks: above 1, it
     goes by so many blocks of the vocabulary in their place: less memory, a third more products.
@@ -54,6 +56,8 @@ class Experiment:
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
     mesh: MeshConfig = dataclasses.field(default_factory=MeshConfig)
     seed: int = 0
+    init_from: str | None = None
+    init_step: int | None = None
     max_epochs: float = 4.0
     num_chunks: int = 8
     vocab_blocks: int = 1
@@ -83,8 +87,27 @@ class Experiment:
         rows = self._rows(schedule, tokenizer) if open_stores else None
         return Resolved(self, schedule, rates, self.mesh.shape(devices), tokenizer, rows)
 
-    def check_start(self) -> None:
-        """InputError where what the run starts from isn't there; a seed always is."""
+    def start_place(self) -> tuple[str | None, int | None]:
+        """MODEL_DIR and step of the parameters that it starts from; (None, None) for the seed."""
+        return self.init_from or None, self.init_step
+
+    def start(self) -> str:
+        """What it starts from, by content: the identity of a checkpoint, or 'seed'.
+
+        InputError where the checkpoint isn't there.
+        """
+        path, step = self.start_place()
+        if path is None:
+            return SEED
+        from polylm_jax.checkpoints import (
+            identity,  # brings Orbax, which a look at a recipe needs not
+        )
+
+        return identity.identify(path, step)[0].identity
+
+    def settings(self) -> "Experiment":
+        """All that decides a step but its rows, its learning rate and where the run starts."""
+        return dataclasses.replace(self, phases=(), tasks=None, init_from=None, init_step=None)
 
     def check_shapes(self, devices: int) -> None:
         self.model.check()
@@ -102,6 +125,10 @@ class Experiment:
             raise InputError(
                 f"sequence_length = {self.sequence_length} is above the model's max_length = "
                 f"{self.model.max_length}: shorten the rows, or give the model more positions."
+            )
+        if self.init_step is not None and not self.init_from:
+            raise InputError(
+                f"init_step = {self.init_step} without init_from: name the run whose step it is."
             )
         partitioning.check_mesh(
             self.mesh,
@@ -159,7 +186,7 @@ class Experiment:
         return _seqio().ensure_stores(names, self.cache_dir, tokenizer)
 
     def decides(self) -> dict:
-        """What a kind of experiment adds to `Resolved.fingerprint`."""
+        """What a kind of experiment adds to `identity.fingerprint`."""
         return {}
 
     def adapted_base(self) -> str:
@@ -190,6 +217,11 @@ class Resolved:
     mesh_shape: tuple[int, int, int]
     tokenizer: Tokenizer | None
     rows: Rows | None
+
+    @functools.cached_property
+    def start(self) -> str:
+        """See `Experiment.start`; read when it is first asked for."""
+        return self.experiment.start()
 
     @property
     def stores(self) -> Mapping[str, TokenStore]:
@@ -228,31 +260,3 @@ class Resolved:
     def flops_per_token(self) -> float:
         """FLOPs that a trained token costs, rematerialisation not counted."""
         return cost.flops_per_token(self.experiment.model, self.experiment.sequence_length)
-
-    def fingerprint(self) -> dict:
-        """What decides the numbers of the run, nested names -> plain values.
-
-        The batch size isn't in it: another one continues the same rows.
-        """
-        experiment = self.experiment
-        model = dataclasses.asdict(experiment.model)
-        rates = [dataclasses.asdict(rate) for rate in self.rates]
-        return {
-            "seed": experiment.seed,
-            "vocabulary": self.tokenizer.fingerprint if self.tokenizer else None,
-            "sequence_length": experiment.sequence_length,
-            "model": {name: value for name, value in model.items() if name not in _FREE},
-            "schedule": {
-                "phases": [
-                    {"rows": p.rows, "ramp_rows": p.ramp_rows, "shares": dict(p.shares)}
-                    for p in self.schedule.phases
-                ]
-            },
-            "stores": {name: store.content_hash for name, store in self.stores.items()},
-            "optimizer": dataclasses.asdict(experiment.optimizer) | {"z_loss": experiment.z_loss},
-            "learning_rate": [
-                {name: value for name, value in rate.items() if name != "steps"} for rate in rates
-            ],
-            "rows_sha256": self.schedule.fingerprint(),
-            **experiment.decides(),
-        }

@@ -44,12 +44,20 @@ class FinetuningExperiment(Experiment):
 
     rows = PackedRows
 
-    def check_start(self) -> None:
+    def start_place(self) -> tuple[str | None, int | None]:
         self.check_base()
-        read_progress(self.base, self.base_step)
+        return self.base, self.base_step
+
+    def settings(self) -> "FinetuningExperiment":
+        return dataclasses.replace(super().settings(), base="", base_step=None)
 
     def check_base(self) -> None:
-        """InputError where none is named; a run that goes on needs it no more."""
+        """InputError where none is named, or a start beside it."""
+        if self.init_from:
+            raise InputError(
+                f"init_from = {self.init_from!r} beside BASE = {self.base!r}: a run that is tuned "
+                "starts from BASE, so leave the other out."
+            )
         if not self.base:
             raise InputError(
                 "finetune needs BASE: give the MODEL_DIR of a run, or of what import_hf made."
@@ -146,8 +154,7 @@ def finetune(
     experiment.check_base()
     settings = run.Settings(
         save_every_steps, keep_last, keep_every, eval_every_steps, eval_rows, evaluation,
-        log_every_steps, experiment.base, experiment.base_step, allow_changes, grace_seconds, silent_seconds,
-        tensorboard, wandb_project, profile_steps, compilation_cache_dir, recipe,
-        allow_older_checkpoint,
+        log_every_steps, allow_changes, grace_seconds, silent_seconds, tensorboard, wandb_project,
+        profile_steps, compilation_cache_dir, recipe, allow_older_checkpoint,
     )  # fmt: skip
     run.run(experiment, model_dir, settings, AdaptedPrograms if experiment.lora else Programs)

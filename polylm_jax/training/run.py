@@ -42,8 +42,6 @@ class Settings:
     eval_rows: int
     evaluation: Evaluation | None
     log_every_steps: int
-    init_from: str | None
-    init_step: int | None
     allow_changes: bool
     grace_seconds: float
     silent_seconds: int
@@ -89,7 +87,7 @@ def train(
     save_every_steps, keep_last, keep_every: checkpoints; every `keep_every` steps one for good.
     eval_every_steps, eval_rows: validation, on at most so many rows of each component.
     evaluation: SeqIO tasks that are evaluated on the way, and every how many steps.
-    init_from, init_step: MODEL_DIR of another run whose parameters are the start (its newest step).
+    init_from, init_step: the experiment's, where earlier versions had them.
     allow_changes: goes on although the recipe differs from the checkpoint's.
     grace_seconds: after SIGTERM the run saves and leaves with exit code 143 within this time.
     silent_seconds: of several processes, after how long without a sign from one the others leave.
@@ -103,11 +101,22 @@ def train(
     """
     settings = Settings(
         save_every_steps, keep_last, keep_every, eval_every_steps, eval_rows, evaluation,
-        log_every_steps, init_from, init_step, allow_changes, grace_seconds, silent_seconds, tensorboard,
-        wandb_project, profile_steps, compilation_cache_dir, recipe,
-        allow_older_checkpoint,
+        log_every_steps, allow_changes, grace_seconds, silent_seconds, tensorboard, wandb_project,
+        profile_steps, compilation_cache_dir, recipe, allow_older_checkpoint,
     )  # fmt: skip
-    run(experiment, model_dir, settings)
+    run(_begun(experiment, init_from, init_step), model_dir, settings)
+
+
+def _begun(experiment: Experiment, init_from: str | None, init_step: int | None) -> Experiment:
+    """The experiment with the start that `train` was given, as earlier versions had it."""
+    given = {"init_from": init_from, "init_step": init_step}
+    given = {name: value for name, value in given.items() if value is not None}
+    for name, value in given.items():
+        if (own := getattr(experiment, name)) not in (None, value):
+            raise InputError(
+                f"train.{name} = {value!r} and Experiment.{name} = {own!r}: leave train's out."
+            )
+    return dataclasses.replace(experiment, **given)
 
 
 def run(

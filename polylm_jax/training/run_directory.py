@@ -8,15 +8,18 @@ MODEL_DIR/config.gin, config.1.gin, ...   the resolved recipe of each start
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from polylm_jax.errors import InputError
 from polylm_jax.runtime import lock
-from polylm_jax.runtime.fingerprint import differences
+from polylm_jax.runtime.fingerprint import differences, shown
 from polylm_jax.runtime.storage import Folder, to_json
 
 CHECKPOINTS = "checkpoints"  # the folder of them
 _SHOWN = 3  # differences that a refusal names
+UNKNOWN = "unknown"  # the start of a run that an earlier version began, once it can't be read
+# What fingerprints of earlier versions lack: taken to be what the recipe says.
+_ADDED = ("start", "batch_size")
 
 
 class RunDirectory:
@@ -50,16 +53,27 @@ class RunDirectory:
         self._lock.close()
 
 
-def check_resume(where: str, old: Mapping, new: Mapping, allow_changes: bool) -> list[str]:
+def check_resume(
+    where: str, old: Mapping, new: Mapping, allow_changes: bool, free: Sequence[str] = ()
+) -> list[str]:
     """The differences between a checkpoint's fingerprint and the recipe's, if they are allowed.
 
-    InputError names the first of them, old and new, unless `allow_changes`.
+    free: names of the fingerprint that may change. What an earlier version didn't record is taken
+    to be as the recipe has it, and said. InputError names the first of the others, old and new,
+    unless `allow_changes`.
     """
-    changes = differences(old, new)
+    absent = [name for name in _ADDED if old.get(name, UNKNOWN) == UNKNOWN]
+    added = {name: new[name] for name in absent if name in new}
+    told = [
+        f"{name}: an earlier version didn't record it, taken to be {shown(value)}"
+        for name, value in added.items()
+    ]
+    kept = {name: new[name] for name in free}
+    changes = differences({**old, **added, **kept}, new)
     if changes and not allow_changes:
         more = f" and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
         raise InputError(
             f"{where} was trained with another recipe, {'; '.join(changes[:_SHOWN])}{more}: give it "
             "the old values, another MODEL_DIR, or allow_changes = True where the change is meant."
         )
-    return changes
+    return [*changes, *differences({n: old[n] for n in free if n in old}, kept), *told]

@@ -7,9 +7,10 @@ import rich.table
 
 from polylm_jax.checkpoints.checkpoint import Progress
 from polylm_jax.data.mixture import ledger
+from polylm_jax.runtime.fingerprint import shown
 from polylm_jax.runtime.terminal import count
 from polylm_jax.training import inspection_view
-from polylm_jax.training.experiment import Resolved
+from polylm_jax.training.experiment import SEED, Resolved
 
 
 def lines(resolved: Resolved, start: Progress, total: int, changes: list[str]) -> Iterator[str]:
@@ -26,6 +27,9 @@ def lines(resolved: Resolved, start: Progress, total: int, changes: list[str]) -
         f"step {start.step} to {total}, {experiment.batch_size} rows of "
         f"{experiment.sequence_length} tokens each: {count(tokens)} tokens"
     )
+    if start.step == 0 and start.fingerprint["start"] != SEED:
+        path = experiment.start_place()[0]
+        yield f"starts with the parameters of {path} ({shown(start.fingerprint['start'])})"
     yield from resolved.rows.told()
     for change in changes:
         yield f"changed since the checkpoint: {change}"

@@ -8,9 +8,10 @@ from polylm_jax.checkpoints import damage
 from polylm_jax.checkpoints.checkpoint import Checkpoints, Progress, read_progress
 from polylm_jax.checkpoints.damage import DamagedCheckpoint
 from polylm_jax.errors import InputError
+from polylm_jax.training import identity
 from polylm_jax.training.experiment import Resolved
 from polylm_jax.training.programs import Programs
-from polylm_jax.training.run_directory import check_resume
+from polylm_jax.training.run_directory import UNKNOWN, check_resume
 from polylm_jax.training.train_state import TrainState
 
 
@@ -29,8 +30,8 @@ def begin(
                 checkpoints, model_dir, resolved, settings.recipe, settings.allow_changes
             )
             made = programs(resolved, start.rows / resolved.experiment.batch_size - start.step)
-            init = (settings.init_from, settings.init_step, settings.allow_changes)
-            return start, passed_over + changes, made, state(made, checkpoints, start, *init)
+            begun = state(made, checkpoints, start, settings.allow_changes)
+            return start, passed_over + changes, made, begun
         except DamagedCheckpoint as error:
             if not checkpoints.owns(error):
                 base = getattr(resolved.experiment, "base", "")
@@ -50,40 +51,45 @@ def progress(
     checkpoints: Checkpoints, model_dir: str, resolved: Resolved, recipe: str, allow_changes: bool
 ) -> tuple[Progress, list[str]]:
     """Where the run goes on, and in what it differs from the checkpoint (if that is allowed)."""
+    newest = checkpoints.newest()
+    old = None if newest is None else checkpoints.progress(newest)
+    begun, gone = _begun(resolved, old)
     fresh = Progress(
         step=0,
         rows=0,
         batch_size=resolved.experiment.batch_size,
         phase=resolved.schedule.phases[0].name,
-        fingerprint=resolved.fingerprint(),
+        fingerprint=identity.fingerprint(resolved, begun),
         recipe=recipe,
         base=resolved.experiment.adapted_base(),
     )
-    newest = checkpoints.newest()
-    if newest is None:
+    if old is None:
         return fresh, []
-    old = checkpoints.progress(newest)
+    known = {**old.fingerprint, "batch_size": old.batch_size}
     changes = check_resume(
-        f"{model_dir}, at step {newest},",
-        old.fingerprint,
-        fresh.fingerprint,
-        allow_changes,
+        f"{model_dir}, at step {newest},", known, fresh.fingerprint, allow_changes, ("batch_size",)
     )
-    if old.batch_size != fresh.batch_size:
-        changes.append(f"batch_size: {old.batch_size} -> {fresh.batch_size}")
     kept = {name: getattr(old, name) for name in ("step", "rows", "phase", "evaluated")}
-    return dataclasses.replace(fresh, **kept), changes
+    return dataclasses.replace(fresh, **kept), [*changes, *gone]
+
+
+def _begun(resolved: Resolved, old: Progress | None) -> tuple[str, list[str]]:
+    """Where the run has begun, and a sentence where that isn't there to be compared any more."""
+    try:
+        return resolved.start, []
+    except InputError as error:
+        if old is None:
+            raise
+        path = resolved.experiment.start_place()[0]
+        begun = old.fingerprint.get("start", UNKNOWN)
+        return begun, [f"start: {path!r} can't be compared, the run goes on without it ({error})"]
 
 
 def state(
-    programs: Programs,
-    checkpoints: Checkpoints,
-    start: Progress,
-    init_from: str | None,
-    init_step: int | None,
-    allow_changes: bool,
+    programs: Programs, checkpoints: Checkpoints, start: Progress, allow_changes: bool
 ) -> TrainState:
     """Restored, or born from another run's parameters or from the seed."""
+    init_from, init_step = programs.resolved.experiment.start_place()
     if start.step:
         restored = checkpoints.restore(start.step, programs.abstract_state)
         return programs.completed(restored, init_from, init_step)

@@ -1,6 +1,7 @@
 """How many steps two runs have in common, and from which checkpoint another one goes on."""
 
 import dataclasses
+import json
 
 import pytest
 import toy_run
@@ -9,6 +10,7 @@ from polylm_jax.ablation import reuse
 from polylm_jax.ablation.plans import Plan
 from polylm_jax.ablation.reuse import Beginning
 from polylm_jax.ablation.variants import Run
+from polylm_jax.training.experiment import SEED
 
 pytest_plugins = ["toy_fixture"]
 ONE, TWO = toy_run.phases(8, 4, 0)
@@ -58,6 +60,10 @@ def test_the_longest_beginning_that_has_a_checkpoint_is_taken(plan, tmp_path):
     def kept(variant, *steps):
         for step in steps:
             (tmp_path / variant / "seed_0/checkpoints" / str(step)).mkdir(parents=True)
+        recorded(variant, SEED)
+
+    def recorded(variant, start):
+        (tmp_path / variant / "seed_0/fingerprint.json").write_text(json.dumps({"start": start}))
 
     run = plan(CURVE, OTHER, variant="run")
     longer = plan(CURVE, MORE, variant="longer")
@@ -68,6 +74,9 @@ def test_the_longest_beginning_that_has_a_checkpoint_is_taken(plan, tmp_path):
     (tmp_path / "longer/seed_0/checkpoints/8.orbax-checkpoint-tmp").mkdir()
     assert reuse.longest(run, [longer, short], str(tmp_path)) == Beginning(longer.run, 4)
     kept("longer", 8)
+    recorded("longer", "3fa4c1d2e5b6")  # trained before from parameters that lie there no more
+    assert reuse.longest(run, [longer], str(tmp_path)) is None
+    recorded("longer", SEED)
     assert reuse.longest(run, [longer, short], str(tmp_path)) == Beginning(longer.run, 8)
     same = plan(CURVE, MORE, variant="same")  # something of a run is left to train
     assert reuse.longest(same, [longer], str(tmp_path)) == Beginning(longer.run, 8)

@@ -6,6 +6,7 @@ import pytest
 import toy_evaluation
 import toy_run
 
+from polylm_jax.checkpoints import identity
 from polylm_jax.errors import InputError
 from polylm_jax.evaluation import language_model, runner
 from polylm_jax.evaluation.in_training import TrainingTasks
@@ -59,7 +60,7 @@ def test_tasks_are_evaluated_on_time_into_the_logs(trained):
 
 
 def test_the_last_line_is_what_the_checkpoint_scores(toy_folder, trained):
-    found, progress = language_model.identify(str(trained))
+    found, progress = identity.identify(str(trained))
     model = language_model.load(
         found, progress, f"{toy_folder}/toy.model", toy_run.MODEL, mesh=MeshConfig(2, 2, 2),
         batching=BATCHING,

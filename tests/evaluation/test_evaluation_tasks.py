@@ -8,6 +8,7 @@ import pytest
 import toy_evaluation
 import toy_hf
 
+from polylm_jax.checkpoints import identity
 from polylm_jax.errors import InputError
 from polylm_jax.evaluation import language_model, runner
 from polylm_jax.evaluation.language_model import Batching
@@ -34,7 +35,7 @@ def folder(tmp_path_factory):
 
 
 def load(folder, **changes):
-    found, progress = language_model.identify(str(folder / "run"))
+    found, progress = identity.identify(str(folder / "run"))
     options = {"dtype": "float32", "mesh": MESH, "batching": BATCHING} | changes
     return language_model.load(found, progress, str(folder / "bpe.model"), **options)
 
@@ -182,18 +183,6 @@ def test_outputs_that_answer_something_else_are_dropped(tmp_path):
     other.close()
 
 
-def test_a_checkpoint_is_told_from_another(folder, tmp_path):
-    import shutil
-
-    shutil.copytree(folder / "run", tmp_path / "copy")
-    toy_hf.checkpoint(tmp_path / "other", str(folder / "bpe.model"), CONFIG)
-    (mine, _), (copy, _), (other, _) = (
-        language_model.identify(str(path))
-        for path in (folder / "run", tmp_path / "copy", tmp_path / "other")
-    )
-    assert mine.identity == copy.identity != other.identity
-
-
 def bad(name, folder, examples, **options):
     toy_evaluation.add(
         name, examples, str(folder / "bpe.model"), toy_evaluation.rank_target,
@@ -219,8 +208,8 @@ def test_bad_tasks_get_one_sentence(folder, model):
 
 def test_bad_checkpoints_get_one_sentence(folder, tmp_path):
     with pytest.raises(InputError, match="has no 'checkpoints' folder"):
-        language_model.identify(str(tmp_path))
-    found, progress = language_model.identify(str(folder / "run"))
+        identity.identify(str(tmp_path))
+    found, progress = identity.identify(str(folder / "run"))
     other = toy_hf.vocabulary(tmp_path, "unigram")
     with pytest.raises(InputError, match="the checkpoint was trained with"):
         language_model.load(found, progress, other)

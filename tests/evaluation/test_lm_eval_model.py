@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import toy_hf
 
+from polylm_jax.checkpoints import identity
 from polylm_jax.checkpoints.hf.exporting import export
 from polylm_jax.errors import InputError
 from polylm_jax.evaluation import examples, language_model, runner
@@ -226,7 +227,7 @@ def test_bad_arguments_get_one_sentence(folder, ours):
 
 
 def test_the_model_is_the_runs(folder, ours):
-    found, progress = language_model.identify(str(folder / "run"))
+    found, progress = identity.identify(str(folder / "run"))
     other = language_model.load(
         found, progress, str(folder / "bpe.model"), dtype="float32", batching=Batching(256, 32, 1)
     )

@@ -1,7 +1,9 @@
 """Adapters: the base stays, what is merged computes the same, and PEFT reads what is written."""
 
 import dataclasses
+import json
 import os
+import shutil
 import signal
 
 import jax
@@ -9,10 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import toy_finetune
+import toy_hf
 import toy_run
 
 from polylm_jax.checkpoints import checkpoint
 from polylm_jax.checkpoints.hf import exporting, verifying
+from polylm_jax.checkpoints.identity import identify
 from polylm_jax.checkpoints.param_store import Reader, folder_of, open_params
 from polylm_jax.errors import InputError
 from polylm_jax.model import parameters
@@ -132,6 +136,24 @@ def test_read_in_pieces_or_whole_the_merged_parameters_are_the_same(tuned):
             here = tuple(slice(s, s + n) for s, n in zip(start, values.shape))
             np.testing.assert_allclose(values, np.asarray(there)[here], atol=1e-6)
         assert there.shape == shape
+
+
+def test_adapters_are_another_model_on_another_base_and_refuse_it(folder, tuned, tmp_path):
+    place, base = tmp_path / "tuned", tmp_path / "base"
+    shutil.copytree(tuned, place)
+    shutil.copytree(folder / "base", base)
+    progress = identify(str(place))[1]
+    path = place / "checkpoints/16/progress/metadata"
+    path.write_text(json.dumps(dataclasses.replace(progress, base=str(base)).sealed()))
+    assert identify(str(place))[0].identity == identify(str(tuned))[0].identity  # the base moved
+    shutil.rmtree(base)
+    toy_hf.checkpoint(base, f"{folder}/toy.model", toy_finetune.MODEL, 0.2, step=3)
+    with pytest.raises(InputError, match="put that base back"):
+        exporting.export(str(place), f"{tmp_path}/out", f"{folder}/toy.model")
+    before = {name: value for name, value in progress.fingerprint.items() if name != "start"}
+    older = dataclasses.replace(progress, base=str(base), fingerprint=before)
+    path.write_text(json.dumps(older.sealed()))  # what earlier versions left has no start
+    assert identify(str(place))[0].identity != identify(str(tuned))[0].identity
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from reading import vocabulary
 
 import run
 from polylm_jax.training.experiment import Experiment
+from polylm_jax.training.identity import fingerprint
 from tasks import registry
 from tasks.sample_data import generate
 
@@ -38,8 +39,8 @@ def resolved(path, overrides=()):
     seqio.MixtureRegistry.reset()
     registry._DEFINITIONS.clear()
     run.configure([str(path)], overrides, [])
-    fingerprint = gin.get_configurable(Experiment)().resolve().fingerprint()
-    return fingerprint, gin.config_str()
+    found = fingerprint(gin.get_configurable(Experiment)().resolve())
+    return found, gin.config_str()
 
 
 def test_a_fresh_run_from_the_resolved_config_has_the_same_fingerprint(overrides, tmp_path):

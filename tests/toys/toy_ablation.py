@@ -42,7 +42,6 @@ STAGES = [@one/training.PhaseConfig(), @two/training.PhaseConfig()]
 SHORT = [@one/training.PhaseConfig()]
 TURNED = [@one/training.PhaseConfig(), @two/training.PhaseConfig(), @three/training.PhaseConfig()]
 PHASES = %STAGES
-PAIRS = 0.2
 one/training.PhaseConfig:
   mixture = %ONE
   steps = 8

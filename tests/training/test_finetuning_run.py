@@ -1,11 +1,14 @@
 """A run of `finetune`: what it learns, what it is measured on, what it refuses."""
 
+import dataclasses
 import json
+import shutil
 
 import jax
 import numpy as np
 import pytest
 import toy_finetune
+import toy_hf
 import toy_run
 
 from polylm_jax.checkpoints import checkpoint
@@ -14,8 +17,12 @@ from polylm_jax.data import packed_rows
 from polylm_jax.data.packed_rows import Packed
 from polylm_jax.data.stores.store import ANSWER, BEGINS, MARKS
 from polylm_jax.errors import InputError
+from polylm_jax.model.lora import Lora
 from polylm_jax.model.network import PolyLM
 from polylm_jax.training import step
+from polylm_jax.training.experiment import Experiment
+from polylm_jax.training.finetuning import FinetuningExperiment
+from polylm_jax.training.identity import fingerprint
 
 pytest_plugins = ["toy_fixture"]
 
@@ -176,3 +183,31 @@ def test_what_decides_the_numbers_is_in_the_fingerprint(folder, tuned):
     assert fingerprint["finetuning"] == {"loss_on": "responses", "pack": True}
     with pytest.raises(InputError, match="finetuning.loss_on: responses -> all"):
         toy_finetune.run(folder, tuned, {"loss_on": "all"})
+
+
+def test_the_base_is_what_the_run_starts_from_by_content(folder, tuned, tmp_path):
+    shutil.copytree(folder / "base", tmp_path / "moved")
+    toy_finetune.run(folder, tuned, {"base": f"{tmp_path}/moved"})
+    toy_hf.checkpoint(tmp_path / "other", f"{folder}/toy.model", toy_finetune.MODEL, 0.2, step=3)
+    with pytest.raises(InputError, match="start: [0-9a-f]{12}... -> [0-9a-f]{12}..."):
+        toy_finetune.run(folder, tuned, {"base": f"{tmp_path}/other"})
+    with pytest.raises(InputError, match="starts from BASE"):
+        toy_finetune.run(folder, tuned, {"init_from": f"{tmp_path}/other"})
+
+
+def test_what_a_tuned_run_computes_is_in_its_fingerprint(folder, tuned):
+    fewer = Lora(dict.fromkeys(Lora().ranks, 4))
+    changes = [{}, {"loss_on": "all"}, {"pack": False}]
+    changes += [{"lora": lora} for lora in (Lora(), Lora(alpha=1.0), fewer)]
+    found = [fingerprint(toy_finetune.experiment(folder, **one).resolve()) for one in changes]
+    assert len({json.dumps(one, sort_keys=True) for one in found}) == len(changes)
+
+
+def test_what_a_tuned_run_is_measured_on_is_not(folder, tuned):
+    measured = toy_finetune.experiment(folder, held_out_examples=3, also_validated=("sums.es",))
+    plain = toy_finetune.experiment(folder)
+    assert fingerprint(plain.resolve()) == fingerprint(measured.resolve())
+    own = {field.name for field in dataclasses.fields(FinetuningExperiment)}
+    own -= {field.name for field in dataclasses.fields(Experiment)}
+    decided = {"base", "base_step", "loss_on", "pack", "lora"}
+    assert own == decided | {"held_out_examples", "also_validated"}

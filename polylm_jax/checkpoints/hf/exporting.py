@@ -11,7 +11,6 @@ import time
 import ml_dtypes
 import numpy as np
 
-from polylm_jax.checkpoints.checkpoint import Progress, read_progress
 from polylm_jax.checkpoints.hf import (
     config_files,
     model_card,
@@ -22,11 +21,11 @@ from polylm_jax.checkpoints.hf import (
     weights,
 )
 from polylm_jax.checkpoints.hf import safetensors_stream as stream
+from polylm_jax.checkpoints.identity import identify, matching_tokenizer
 from polylm_jax.checkpoints.param_store import Reader, open_params
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.runtime import output_folder
-from polylm_jax.tokenizer.tokenizer import Tokenizer
 
 DTYPES = {
     "float32": np.dtype(np.float32),
@@ -65,10 +64,11 @@ def export(
     """
     _check_names(dtype, file_format, max_shard_gb)
     output_folder.check(output, overwrite, checkpoint)
-    progress = read_progress(checkpoint, step)
+    progress = identify(checkpoint, step)[1]
     reader = open_params(checkpoint, progress.step)
     config = param_table.config_of(reader.shapes)
-    tokenizer = _tokenizer(vocabulary, progress, config)
+    tokenizer = matching_tokenizer(vocabulary, progress, config.vocab_size)
+    tokenizer_files.check(tokenizer)
     if file_format == "peft":
         peft_files.check(checkpoint, progress)
         with output_folder.building(output, 0, overwrite) as folder:
@@ -107,20 +107,6 @@ def _check_names(dtype: str, file_format: str, max_shard_gb: float) -> None:
             raise InputError(f"{field} = {value!r} is not one of {', '.join(names)}.{hint}")
     if max_shard_gb <= 0:
         raise InputError(f"max_shard_gb = {max_shard_gb}: give a positive number.")
-
-
-def _tokenizer(vocabulary: str, progress: Progress, config: PolyLMConfig) -> Tokenizer:
-    """The vocabulary; InputError unless it is the checkpoint's and transformers can have it."""
-    tokenizer = Tokenizer.load(vocabulary)
-    tokenizer_files.check(tokenizer)
-    trained = progress.fingerprint["vocabulary"]
-    if tokenizer.fingerprint != trained or tokenizer.vocab_size > config.vocab_size:
-        raise InputError(
-            f"vocabulary = {vocabulary!r} is {tokenizer.fingerprint[:12]} with "
-            f"{tokenizer.vocab_size} pieces, and the checkpoint was trained with "
-            f"{str(trained)[:12]} and {config.vocab_size} rows: give it that one."
-        )
-    return tokenizer
 
 
 def write_weights(

@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from polylm_jax.checkpoints.checkpoint import read_progress, restore_params
+from polylm_jax.checkpoints.checkpoint import restore_params
 from polylm_jax.checkpoints.hf import config_files, param_table, token_ids, weights
+from polylm_jax.checkpoints.identity import identify
 from polylm_jax.checkpoints.param_store import open_params
 from polylm_jax.errors import InputError
 from polylm_jax.model.config import PolyLMConfig
@@ -47,13 +48,15 @@ def verify(
     """
     tokenizer = Tokenizer.load(vocabulary)
     folder = pathlib.Path(hf_dir).expanduser()
-    step = read_progress(checkpoint, step).step
+    found = identify(checkpoint, step)[0]
+    step = found.step
     config = param_table.config_of(open_params(checkpoint, step).shapes)
     if config_files.read_config(folder, config.scan_layers) != config:
         raise InputError(
             f"{hf_dir}/config.json is of a model of other sizes than {checkpoint}: give the folder "
             "that was exported from it or imported as it."
         )
+    print(f"{found} against {hf_dir}")
     good = _verify_ids(tokenizer, folder)
     good &= _verify_weights(checkpoint, step, config, folder, dtype)
     good &= _verify_logits(checkpoint, step, config, folder, sample_ids(tokenizer, config), dtype)

@@ -1,6 +1,5 @@
 """`run.py generate`: a checkpoint's texts for prompts from a file, for one prompt, or in a chat."""
 
-import hashlib
 import os
 import sys
 from collections.abc import Sequence
@@ -8,7 +7,7 @@ from collections.abc import Sequence
 import jax
 from jax._src import xla_bridge
 
-from polylm_jax.checkpoints import checkpoint as checkpoints
+from polylm_jax.checkpoints import identity
 from polylm_jax.errors import InputError
 from polylm_jax.inference.generation import prompts as prompt_files
 from polylm_jax.inference.generation import weights
@@ -21,8 +20,6 @@ from polylm_jax.inference.generation.text_generator import TextGenerator
 from polylm_jax.model import partitioning
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.partitioning import MeshConfig
-from polylm_jax.runtime.storage import to_json
-from polylm_jax.tokenizer.tokenizer import Tokenizer
 
 
 def generate(
@@ -56,8 +53,8 @@ def generate(
     if prompts is not None and prompt is not None:
         raise InputError("PROMPTS and PROMPT are both given: leave one of them out.")
     start(compilation_cache_dir)
-    progress = checkpoints.read_progress(checkpoint, step)
-    tokenizer = matching_tokenizer(vocabulary, progress, model)
+    found, progress = identity.identify(checkpoint, step)
+    tokenizer = identity.matching_tokenizer(vocabulary, progress, model.vocab_size)
     grid = partitioning.make_mesh(mesh)
     rows = batch_size if prompts else grid.shape["data"] * grid.shape["fsdp"] * (
         options.samples if prompt else 1
@@ -69,12 +66,13 @@ def generate(
     generator = TextGenerator(decoder, tokenizer)
 
     def load() -> None:
-        decoder.params = weights.load(checkpoint, model, grid, progress.step)[1]
+        decoder.params = weights.load(checkpoint, model, grid, found.step)[1]
 
     if prompts is not None:
         items = prompt_files.read(prompts, options, turn)
         path = results or f"{prompts}.generated.jsonl"
-        _to_file(generator, items, path, identity(progress), load)
+        names = f"{found.identity} {tokenizer.fingerprint} {model.numerics}"
+        _to_file(generator, items, path, names, load)
     elif prompt is not None:
         _to_terminal(generator, options, prompt, load)
     else:
@@ -89,33 +87,14 @@ def start(compilation_cache_dir: str) -> None:
         jax.config.update("jax_compilation_cache_dir", os.path.expanduser(compilation_cache_dir))
 
 
-def matching_tokenizer(path: str, progress: checkpoints.Progress, model: PolyLMConfig) -> Tokenizer:
-    """The vocabulary; InputError unless it is the one that the checkpoint was trained with."""
-    tokenizer = Tokenizer.load(path)
-    trained = progress.fingerprint.get("vocabulary")
-    if tokenizer.fingerprint != trained or tokenizer.vocab_size > model.vocab_size:
-        raise InputError(
-            f"vocabulary = {path!r} is {tokenizer.fingerprint[:12]} with {tokenizer.vocab_size} "
-            f"pieces, and the checkpoint was trained with {str(trained)[:12]} and a model of "
-            f"{model.vocab_size}: give it that one."
-        )
-    return tokenizer
-
-
-def identity(progress: checkpoints.Progress) -> str:
-    """What names the weights, wherever their folder lies."""
-    trained = hashlib.sha256(to_json(progress.fingerprint)).hexdigest()
-    return f"{trained} {progress.step} {progress.rows}"
-
-
-def _to_file(generator, items: Sequence[Item], path: str, identity: str, load) -> None:
+def _to_file(generator, items: Sequence[Item], path: str, model: str, load) -> None:
     for item in items:
         try:
             generator.request(item.prompt)
         except InputError as error:
             raise InputError(f"prompt {item.id!r}: {error}") from error
     first = jax.process_index() == 0
-    with Results(path, items, identity, write=first) as results:
+    with Results(path, items, model, write=first) as results:
         todo = results.missing
         with GenerationProgress(len(items), len(items) - len(todo), enabled=first) as progress:
             if not todo:

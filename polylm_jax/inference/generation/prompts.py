@@ -67,7 +67,7 @@ class Item:
     prompt: Prompt
 
     def key(self, model: str) -> str:
-        """model: what names the weights and the vocabulary."""
+        """model: what names the weights, the vocabulary and the precision of the products."""
         asked = [model, self.id, dataclasses.asdict(self.prompt)]
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import jax
 import uvicorn
 
-from polylm_jax.checkpoints import checkpoint as checkpoints
+from polylm_jax.checkpoints import identity
 from polylm_jax.errors import InputError
 from polylm_jax.inference.generation import generate, weights
 from polylm_jax.inference.generation.decode import Decoder
@@ -82,8 +82,8 @@ def serve(
     generate.start(compilation_cache_dir)
     if jax.process_count() > 1:
         raise InputError("serve has one process: give it the devices of one host.")
-    progress = checkpoints.read_progress(checkpoint, step)
-    tokenizer = generate.matching_tokenizer(vocabulary, progress, model)
+    found, progress = identity.identify(checkpoint, step)
+    tokenizer = identity.matching_tokenizer(vocabulary, progress, model.vocab_size)
     grid = partitioning.make_mesh(mesh)
     decoder = Decoder(
         weights.generating(model), None, grid, eos=(tokenizer.eos_id,), batch_size=rows,
@@ -93,7 +93,7 @@ def serve(
     limit = min(max_new_tokens or model.max_length, model.max_length)
     limits = Limits(model.max_length, limit, max_waiting, tuple(chat_stops))
     bound = _bound(host, port)
-    decoder.params = weights.load(checkpoint, model, grid, progress.step)[1]
+    decoder.params = weights.load(checkpoint, model, grid, found.step)[1]
     lanes, telemetry = Lanes(decoder), Telemetry()
     _warm(lanes)
     service = app.Service(
@@ -101,12 +101,19 @@ def serve(
         asking=Asking(tokenizer, chat_format, limits),
         chat_format=chat_format, tokenizer=tokenizer, telemetry=telemetry,
         model=name or pathlib.PurePath(checkpoint).name or "polylm",
-        fingerprint=f"fp_{hashlib.sha256(generate.identity(progress).encode()).hexdigest()[:12]}",
+        fingerprint=fingerprint(
+            found.identity, tokenizer.fingerprint, model.numerics, chat_template, limits
+        ),
         max_length=model.max_length, max_body_bytes=max_body_bytes, body_seconds=body_seconds,
     )  # fmt: skip
     hosts = LOOPBACK_NAMES if _is_loopback(host) else ()
     names = (*hosts, *([host] if hosts else []))
     run(service, app.build(service, key, names, tuple(cors_origins)), bound, drain_seconds)
+
+
+def fingerprint(*deciding: object) -> str:
+    """`system_fingerprint`: another one where the same request may get another text."""
+    return f"fp_{hashlib.sha256(repr(deciding).encode()).hexdigest()[:12]}"
 
 
 def _key(host: str) -> str:

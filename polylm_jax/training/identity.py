@@ -1,0 +1,43 @@
+"""What decides a run's numbers, so that runs are told apart, resumed and compared by it.
+
+tests/training/test_training_identity.py varies each field and compares with what the steps get.
+"""
+
+import dataclasses
+
+from polylm_jax.training.experiment import Resolved
+
+# Fields of the model that change speed and memory, not what is computed.
+_FREE = ("remat", "attention")
+
+
+def fingerprint(resolved: Resolved, start: str | None = None) -> dict:
+    """What decides the numbers of a run, nested names -> plain values.
+
+    start: where the run has begun, by default what the experiment starts from now. A run goes on
+    with another batch size, over the same rows: `run_directory.check_resume` lets it.
+    """
+    experiment = resolved.experiment
+    model = dataclasses.asdict(experiment.model)
+    rates = [dataclasses.asdict(rate) for rate in resolved.rates]
+    return {
+        "start": resolved.start if start is None else start,
+        "seed": experiment.seed,
+        "batch_size": experiment.batch_size,
+        "vocabulary": resolved.tokenizer.fingerprint if resolved.tokenizer else None,
+        "sequence_length": experiment.sequence_length,
+        "model": {name: value for name, value in model.items() if name not in _FREE},
+        "schedule": {
+            "phases": [
+                {"rows": p.rows, "ramp_rows": p.ramp_rows, "shares": dict(p.shares)}
+                for p in resolved.schedule.phases
+            ]
+        },
+        "stores": {name: store.content_hash for name, store in resolved.stores.items()},
+        "optimizer": dataclasses.asdict(experiment.optimizer) | {"z_loss": experiment.z_loss},
+        "learning_rate": [
+            {name: value for name, value in rate.items() if name != "steps"} for rate in rates
+        ],
+        "rows_sha256": resolved.schedule.fingerprint(),
+        **experiment.decides(),
+    }
