@@ -18,6 +18,7 @@ first_look       What can be wrong with a run, found before its first stage
 instructions/    Instruction data in many languages, written by a model, as MultiAlpaca was made
 invisible        Characters that nobody sees, and what each is to a text
 language_id      Which language a text is in, and how sure that is
+measures         Units of measure by their names in any language, from Unicode's CLDR (the package Babel)
 members          A compressed file member by member
 mending          The characters of a text made good
 ngram_model      A model of a language's characters from a gold sample
@@ -28,6 +29,7 @@ personal_data    E-mail addresses, telephone numbers and IP addresses
 plan             The stages of a run, and what a work folder was begun with
 publishing       The end of a run
 quality          Quality by comparison with a gold sample
+quantities       The numbers of a sentence as what they may mean, to compare them across languages
 reading          Reading raw text: JSONL, Parquet, WARC and WET files, plain text
 registry         The languages that a user registered, brought to the processes that run the stages
 repairs          Line-level repairs: addresses, over-long words, invisible characters, white space

@@ -10,7 +10,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from polylm_jax.corpus import duplicates, pairs, shingles
+from polylm_jax.corpus import duplicates, pairs, quantities, shingles
 from polylm_jax.corpus.benchmarks import benchmarks_of
 from polylm_jax.corpus.decontamination import Index
 from polylm_jax.errors import InputError
@@ -87,11 +87,61 @@ def test_translations_stay(code, data_dir):
     assert len(good) >= 0.98 * len(rows)
 
 
-def test_numbers_agree_across_scripts_and_separators():
-    assert pairs.numbers("١٢٫٥ and 1,000 or file2.txt v3") == {"125", "1000"}
-    assert not pairs.numbers_differ("Gates 3 and 1,000", "Tore 1.000 und 3")
-    assert not pairs.numbers_differ("Show 10 lines", "Zeige zehn Zeilen")
-    assert pairs.numbers_differ("Gate 7", "Tor 9")
+AGREE = [
+    ("en-de", "It costs $1,250.50.", "Es kostet 1.250,50 $."),
+    ("en-de", "At 3:30 p.m. the train leaves.", "Um 15:30 Uhr fährt der Zug ab."),
+    ("en-de", "At 3 p.m. the train leaves.", "Um 15.00 Uhr fährt der Zug ab."),
+    ("en-zh", "At 3:30 p.m. the train leaves.", "火车下午3点30分开。"),
+    ("en-fr", "The shop opens at 9:15 a.m.", "Le magasin ouvre à 9h15."),
+    ("en-de", "On 5/16/2024 it opened.", "Am 16.05.2024 wurde er eröffnet."),
+    ("en-ko", "On May 16, 2024 it opened.", "2024년 5월 16일에 문을 열었다."),
+    ("en-es", "On 5/16/24 it opened.", "Abrió el 16-05-2024."),
+    ("en-ja", "It opened in 2024 with 35 rooms.", "令和6年に三十五室で開業した。"),
+    ("en-th", "It opened in 1987 with 35 rooms.", "เปิดในปี 2530 มี ๓๕ ห้อง"),
+    ("en-ar", "It opened in 1987 with 12.5 km.", "افتتح عام ١٩٨٧ بطول ١٢٫٥ كم."),
+    ("en-zh", "It was built in 1987.", "它建于一九八七年。"),
+    ("en-zh", "He paid 1.5 million for 20 houses.", "他花了150万买了20栋房子。"),
+    ("en-de", "He paid 1.5 million for the 20 houses.", "Er zahlte 1500000 für die 20 Häuser."),
+    ("en-de", "It weighs 10 lb.", "Es wiegt 4,5 kg."),
+    ("en-ru", "It is 5 miles away.", "До него 8 километров."),
+    ("en-it", "It was 70 °F outside.", "Fuori c'erano 21 °C."),
+    ("en-de", "The 2nd act lasts 1 h.", "Der 2. Akt dauert 60 Minuten."),
+    ("en-de", "Show 10 lines", "Zeige zehn Zeilen"),
+]
+DISAGREE = [
+    ("en-de", "Gate 7", "Tor 9"),
+    ("en-de", "Gate 3 opens", "Tor 15 öffnet"),
+    ("en-zh", "Gate 7 opens today", "今天第9号门开放"),
+    ("en-de", "It weighs 10 lb.", "Es wiegt 45 kg."),
+    ("en-de", "At 3:30 p.m. the train leaves.", "Um 16:30 Uhr fährt der Zug ab."),
+    ("en-de", "It costs 1,250.50.", "Es kostet 1.350,50."),
+    ("en-de", "She was born in 1920 in a small town.", "Er starb 1985 in einer Stadt am Meer."),
+    ("en-de", "The cat sat on the mat.", "Im Jahr 1871 wurde das Reich gegründet."),
+    ("en-th", "It opened in 1987.", "เปิดในปี 2531"),
+]
+
+
+@pytest.mark.parametrize(("pair", "one", "other"), AGREE)
+def test_the_same_amount_is_told_however_it_is_written(pair, one, other):
+    assert not quantities.differ((one, other), pair.split("-"))
+
+
+@pytest.mark.parametrize(("pair", "one", "other"), DISAGREE)
+def test_another_amount_is_told_too(pair, one, other):
+    assert quantities.differ((one, other), pair.split("-"))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Open the settings page.", "Open the settings page!"),
+        ("Click on Save, then on Close.", 'Click on "Save", then on "Close".'),
+        ("The meeting starts at nine in the big hall of the old house.",
+         "The meeting starts at 9 in the big hall of the old house."),
+    ],
+)  # fmt: skip
+def test_an_untranslated_copy_goes_however_it_is_punctuated(one, other):
+    assert pairs.fault((one, other), ("en", "de"), PAPER_CODES) == "identical sides"
 
 
 def items(text) -> list[str]:

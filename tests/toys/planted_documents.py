@@ -109,7 +109,7 @@ def faulty_pair(kind: str, rows: list[tuple[str, str]], code: str, rng: random.R
         return first, rng.choice(
             [x for x in others.all if len(x) >= (70 if others.language.spaces else 25)]
         )
-    if not pairs.numbers(first) and not pairs.numbers(second):
+    if not any(c.isdecimal() for c in first + second):
         return f"{first} {rng.randint(2, 999)}", f"{second} {rng.randint(1000, 9999)}"
     return None
 
