@@ -30,6 +30,7 @@ from polylm_jax.checkpoints import damage, digests, items
 from polylm_jax.errors import InputError
 from polylm_jax.model import partitioning
 from polylm_jax.model.lora import Lora
+from polylm_jax.runtime import paths
 from polylm_jax.runtime.storage import Folder
 
 FOLDER = "checkpoints"
@@ -99,8 +100,7 @@ def _handlers() -> dict[str, ocp.CheckpointHandler]:
 
 def located(path: str) -> epath.Path:
     """A folder by its whole path; `absolute()` would make 'gs://b/run' one below this folder."""
-    folder = epath.Path(path)
-    return folder if folder.is_absolute() else folder.absolute()
+    return epath.Path(paths.resolve(path, "checkpoint"))
 
 
 class _Manager(ocp.CheckpointManager):
@@ -233,7 +233,9 @@ def _folder(path: str, step: int | None) -> epath.Path:
         folder, step = folder.parent, int(folder.name) if step is None else step
     if folder.name != FOLDER:
         folder = folder / FOLDER
-    if path.startswith("gs://"):  # a bucket that can't be reached takes Orbax minutes to say so
+    if str(folder).startswith(
+        "gs://"
+    ):  # a bucket that can't be reached takes Orbax minutes to say so
         Folder(str(folder), "checkpoint").peek("")
     if not folder.exists():
         raise InputError(f"{path} has no {FOLDER!r} folder: give the MODEL_DIR of a run.")

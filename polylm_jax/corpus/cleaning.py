@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.languages import registry as known_languages
-from polylm_jax.runtime import output_folder
+from polylm_jax.runtime import output_folder, paths
 from polylm_jax.runtime.lock import hold
 from polylm_jax.runtime.storage import Folder
 
@@ -100,7 +100,7 @@ def clean(
     work = _work_folder(work_dir)
     lock = hold(Folder(str(work), "WORK_DIR"))
     try:
-        publish = Publish(str(pathlib.Path(output).absolute()), str(work), overwrite)
+        publish = Publish(str(paths.local(output, "OUTPUT")), str(work), overwrite)
         planned = stages.stages(options, shards, str(work), publish)
         for said in plan.settle(work, planned):
             print(said)
@@ -143,7 +143,7 @@ def _check_share(name: str, value: float) -> None:
 
 
 def _work_folder(work_dir: str) -> pathlib.Path:
-    work = pathlib.Path(work_dir).absolute()
+    work = paths.local(work_dir, "WORK_DIR")
     try:
         work.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -8,7 +8,6 @@ computed, also when it was killed.
 """
 
 import json
-import os
 import pathlib
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -31,6 +30,7 @@ from polylm_jax.languages.labels import isolated
 from polylm_jax.model import partitioning
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.partitioning import MeshConfig
+from polylm_jax.runtime import paths
 from polylm_jax.runtime.storage import Folder
 from polylm_jax.text import mixtures
 
@@ -78,7 +78,10 @@ def evaluate(
     if not xla_bridge.backends_are_initialized():
         partitioning.initialize_distributed()
     if compilation_cache_dir and not jax.config.jax_compilation_cache_dir:
-        jax.config.update("jax_compilation_cache_dir", os.path.expanduser(compilation_cache_dir))
+        jax.config.update(
+            "jax_compilation_cache_dir",
+            paths.resolve(compilation_cache_dir, "compilation_cache_dir"),
+        )
     names = mixtures.tasks_of(tasks)
     if not names:
         raise InputError("tasks is empty: name one task at least.")

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 
 from polylm_jax.errors import InputError
+from polylm_jax.runtime import paths
 
 FULL = ("No space left", "RESOURCE_EXHAUSTED", "Disk quota exceeded")
 
@@ -57,9 +58,7 @@ def check(output: str, overwrite: bool, source: str = "") -> pathlib.Path:
 
     source: what is read, which a replaced output must not hold.
     """
-    if "://" in output:
-        raise InputError(f"OUTPUT = {output!r} is not a local path: write it here, then copy it.")
-    place = pathlib.Path(os.path.abspath(os.path.expanduser(output)))
+    place = paths.local(output, "OUTPUT")
     if place.exists() and not overwrite:
         raise InputError(
             f"OUTPUT = {output!r} exists: name another folder, or say --overwrite to replace it."
@@ -74,7 +73,7 @@ def check(output: str, overwrite: bool, source: str = "") -> pathlib.Path:
 
 
 def _resolved(path: str) -> pathlib.Path:
-    return pathlib.Path(path).expanduser().resolve()
+    return paths.local(path, "OUTPUT").resolve()
 
 
 def _check_space(place: pathlib.Path, needed_bytes: int) -> None:

@@ -6,7 +6,6 @@ whole or not at all (a rename on local disk, one object on gs://).
 
 import concurrent.futures
 import json
-import os
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
@@ -14,6 +13,7 @@ from typing import TypeVar
 import tensorstore as ts
 
 from polylm_jax.errors import InputError
+from polylm_jax.runtime import paths
 
 T = TypeVar("T")
 
@@ -36,19 +36,13 @@ class Folder:
     """
 
     def __init__(self, path: str, field: str = "cache_dir"):
-        self.path = str(path).rstrip("/") if str(path) != "gs://" else "gs://"
+        whole = paths.resolve(path, field)
+        self.path = str(path).rstrip("/") or whole  # as the user wrote it, for sentences
         self.field = field
-        self.local = None if self.path.startswith("gs://") else self._local_path()
+        self.local = None if whole.startswith("gs://") else pathlib.Path(whole)
+        self._bucket = whole.removeprefix("gs://") if self.local is None else ""
         self._brief = self._open(BRIEF)
         self._patient = self._open(PATIENT)
-
-    def _local_path(self) -> pathlib.Path:
-        if "://" in self.path:
-            scheme = self.path.partition("://")[0]
-            raise InputError(
-                f"{self.field} = {self.path!r} is on {scheme}://: give a local path or gs://BUCKET."
-            )
-        return pathlib.Path(os.path.abspath(os.path.expanduser(self.path or "/")))
 
     def _open(self, retries: dict) -> ts.KvStore:
         limit = {"limit": GCS_READS}
@@ -56,7 +50,7 @@ class Folder:
         if self.local is not None:
             spec = {"driver": "file", "path": f"{self.local}/"}
         else:
-            bucket, _, prefix = self.path.removeprefix("gs://").partition("/")
+            bucket, _, prefix = self._bucket.partition("/")
             prefix = f"{prefix}/" if prefix else ""
             spec = {"driver": "gcs", "bucket": bucket, "path": prefix}
         return self._said(lambda: ts.KvStore.open(spec, context=context).result())

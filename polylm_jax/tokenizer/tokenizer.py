@@ -16,7 +16,7 @@ import numpy as np
 import sentencepiece
 
 from polylm_jax.errors import InputError
-from polylm_jax.runtime import storage
+from polylm_jax.runtime import paths, storage
 
 UNK, BOS, EOS = "<unk>", "<s>", "</s>"  # ids 0, 1 and 2; there is no padding piece
 SPACE_MARK = "\u2581"
@@ -145,12 +145,13 @@ class Tokenizer:
 
 def _read(path: str) -> bytes:
     remedy = "name a SentencePiece .model file, or make one with train_tokenizer"
-    if path.startswith("gs://"):
-        bucket, _, name = path.rpartition("/")
+    found = paths.resolve(path, "vocabulary")
+    if found.startswith("gs://"):
+        bucket, _, name = found.rpartition("/")
         content = storage.Folder(bucket, "vocabulary").peek(name)
     else:
         try:
-            content = pathlib.Path(path).expanduser().read_bytes()
+            content = pathlib.Path(found).read_bytes()
         except OSError as error:
             reason = f"can't be read ({error.strerror})"
             raise InputError(f"vocabulary = {path!r} {reason}: {remedy}.") from error

@@ -1,7 +1,6 @@
 """What would train, told without training: mixture, schedule, epochs, parameters, memory."""
 
 import json
-import pathlib
 from collections.abc import Mapping, Sequence
 
 import jax.numpy as jnp
@@ -13,6 +12,7 @@ from polylm_jax.errors import InputError
 from polylm_jax.languages import labels, registry
 from polylm_jax.languages import shares as chosen_shares
 from polylm_jax.model import cost
+from polylm_jax.runtime import paths
 from polylm_jax.runtime.storage import Folder
 from polylm_jax.training.experiment import Experiment, Resolved
 from polylm_jax.training.inspection_view import show
@@ -56,7 +56,9 @@ def inspect(
         "recipe": recipe,
     }
     if json_path:
-        pathlib.Path(json_path).write_text(json.dumps(report, indent=2, ensure_ascii=False))
+        paths.local(json_path, "json_path").write_text(
+            json.dumps(report, indent=2, ensure_ascii=False)
+        )
     show(report, experiment.max_epochs)
 
 

@@ -6,7 +6,6 @@ step reads follows from its number, so a resume takes as long at step 10 as at s
 
 import contextlib
 import dataclasses
-import os
 import sys
 
 import jax
@@ -16,6 +15,7 @@ from polylm_jax.checkpoints.checkpoint import Checkpoints, Progress
 from polylm_jax.data import batches as data
 from polylm_jax.errors import InputError
 from polylm_jax.model import partitioning
+from polylm_jax.runtime import paths
 from polylm_jax.runtime.terminal import Terminal
 from polylm_jax.training import metrics, preemption, run_summary, validation
 from polylm_jax.training import start as run_start
@@ -131,7 +131,9 @@ def run(
     # JAX's own setting (JAX_COMPILATION_CACHE_DIR) comes first.
     cache = settings.compilation_cache_dir
     if cache and not jax.config.jax_compilation_cache_dir:
-        jax.config.update("jax_compilation_cache_dir", os.path.expanduser(cache))
+        jax.config.update(
+            "jax_compilation_cache_dir", paths.resolve(cache, "compilation_cache_dir")
+        )
     with Preemption(settings.grace_seconds) as leaving, contextlib.ExitStack() as stack:
         stack.enter_context(Peers(lambda: leaving.flush(), settings.silent_seconds))
         try:
@@ -178,7 +180,7 @@ def _run(
     stack.callback(log.close)
     stack.callback(checkpoints.wait)  # its commits are told in the log
     leaving.flush = log.flush
-    folder = f"{model_dir.rstrip('/')}/profile"
+    folder = f"{paths.resolve(model_dir, 'MODEL_DIR')}/profile"
     profile = Profile(folder, start.step, settings.profile_steps, log.event)
     checkpoints.on_commit = lambda step: log.event("commit", step)
     terminal = Terminal(total, start.step, enabled=directory is not None)

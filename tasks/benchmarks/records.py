@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from polylm_jax.errors import InputError
+from polylm_jax.runtime.paths import under
 from polylm_jax.runtime.text_files import suffix
 from tasks.sources import files
 from tasks.sources.tfds import Tfds
@@ -49,8 +50,7 @@ class Published(NamedTuple):
 
 def _lines(path: str) -> Iterator[tuple[str, str]]:
     """(where, line without its end) of every line that isn't blank."""
-    files.expand(path, "path")
-    with files.open_bytes(path) as file:
+    with files.open_text(files.one(path)) as file:
         for number, raw in enumerate(file, 1):
             where = f"{path!r}, line {number}"
             text = _decoded(raw, where).rstrip("\r\n")
@@ -84,8 +84,7 @@ def _json_lines(published: Published) -> Records:
 
 
 def _whole(path: str) -> object:
-    files.expand(path, "path")
-    with files.open_bytes(path) as file:
+    with files.open_text(files.one(path)) as file:
         return _parsed(_decoded(file.read(), repr(path)).removeprefix("\ufeff"), repr(path))
 
 
@@ -171,8 +170,7 @@ def _side(path: str) -> list[str]:
 
 
 def _all_lines(path: str) -> list[str]:
-    files.expand(path, "path")
-    with files.open_bytes(path) as file:
+    with files.open_text(files.one(path)) as file:
         text = _decoded(file.read(), repr(path)).removeprefix("\ufeff")
     lines = text.split("\n")  # splitlines() also splits at U+2028, which may stand in a sentence
     return [line.removesuffix("\r") for line in (lines if lines[-1] else lines[:-1])]
@@ -180,8 +178,7 @@ def _all_lines(path: str) -> list[str]:
 
 def _text(published: Published) -> Records:
     """A whole file as one record, {'text': ...}."""
-    files.expand(published.path, "path")
-    with files.open_bytes(published.path) as file:
+    with files.open_text(files.one(published.path)) as file:
         text = _decoded(file.read(), repr(published.path)).removeprefix("\ufeff")
     yield repr(published.path), {"text": text.replace("\r\n", "\n").strip("\n")}
 
@@ -258,7 +255,7 @@ def published(
 
 def _path(path: str, data_dir: str, fill: Mapping[str, str], field: str) -> str:
     try:
-        return files.join(data_dir, str(path).format_map(fill))
+        return under(data_dir, str(path).format_map(fill))
     except (KeyError, ValueError, IndexError) as error:
         raise InputError(
             f"{field} is {path!r}, in which {error} means nothing: {', '.join(fill)} may stand in "

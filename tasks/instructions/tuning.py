@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from polylm_jax.errors import InputError, nearest
+from polylm_jax.runtime.paths import under
 from polylm_jax.text.held_out import HELD_OUT_FRACTION
 from tasks import corpus, monolingual, registry
 from tasks.instructions.conversations import CONVERSATION, Conversations
 from tasks.instructions.templates import Template, find
-from tasks.sources.files import join
 from tasks.sources.source import RecordSource
 
 OPTIONS = ("paths", "format", "columns", "where", "where_not", "id", "unit_bytes")
@@ -41,7 +41,7 @@ def spec_of(given: object, data_dir: str, field: str) -> dict[str, object]:
         raise InputError(f"{field} = {given!r} has no 'paths': give a path, a glob or a list.")
     paths = spec["paths"]
     many = (paths,) if isinstance(paths, str) else tuple(paths)
-    spec["paths"] = tuple(join(data_dir, path) for path in many)
+    spec["paths"] = tuple(under(data_dir, path) for path in many)
     if "columns" in spec:
         spec["fields"] = spec.pop("columns")
     return spec

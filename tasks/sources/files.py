@@ -1,22 +1,20 @@
 """Files of text: found by glob, on local disk, gs:// or any scheme that TensorFlow knows."""
 
-import glob
 import io
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import tensorflow as tf
 
 from polylm_jax.errors import InputError
-from polylm_jax.runtime import text_files
+from polylm_jax.runtime import paths, text_files
 from polylm_jax.runtime.storage import Folder
 from polylm_jax.runtime.text_files import is_remote
 
 _REMOTE_BLOCK = 8 << 20  # bytes asked of a bucket at once
-_MAGIC = "*?["
 
 
 class File(NamedTuple):
@@ -26,40 +24,47 @@ class File(NamedTuple):
     size: int
 
 
-def join(folder: str, path: str) -> str:
-    """`path` under `folder`, unless it stands by itself (absolute or with a scheme)."""
-    return path if not folder or is_remote(path) else os.path.join(str(folder), path)
-
-
-def expand(patterns: str | Sequence[str], field: str) -> tuple[File, ...]:
+def expand(patterns: str | Sequence[str], field: str, once: bool = True) -> tuple[File, ...]:
     """The files of one or more paths or globs, each pattern's in the order of their names.
+
+    `once`: a file that several patterns or links name is taken once. See `paths.files`.
 
     Raises InputError when a pattern matches nothing, naming `field` (what the user set).
     """
     patterns = (patterns,) if isinstance(patterns, str) else tuple(patterns)
     if not patterns:
         raise InputError(f"{field} is empty: give the path of a file, or a glob such as 'text/*'.")
-    return tuple(file for pattern in patterns for file in _expand_one(str(pattern), field))
+    found: dict[str, File] = {}
+    for pattern in patterns:
+        for file in _expand_one(str(pattern), field):
+            key = paths.identity(file.path) if once else f"{len(found)}"
+            found.setdefault(key, file)
+    return tuple(found.values())
 
 
-def _expand_one(pattern: str, field: str) -> Iterator[File]:
-    files = []
-    with text_files.naming(pattern, field, tf.errors.OpError):
-        if pattern.startswith("gs://") and not _in_bucket(pattern, field):
-            pass
-        elif is_remote(pattern):
-            paths = tf.io.gfile.glob(pattern)
-            found = [(p, tf.io.gfile.stat(p)) for p in sorted(paths)]
-            files = [File(p, info.length) for p, info in found if not info.is_directory]
-        else:
-            paths = sorted(glob.glob(pattern, recursive=True)) or [pattern]
-            files = [File(p, os.path.getsize(p)) for p in paths if os.path.isfile(p)]
-    if not files:
-        kind = "matches no file" if any(c in pattern for c in _MAGIC) else "isn't there"
+def one(path: str, field: str = "path") -> str:
+    """The one file of a path or glob. Raises InputError when it is none, or several."""
+    first, *others = expand(path, field)
+    if others:
         raise InputError(
-            f"{field}: {pattern!r} {kind}; give a file's path, or a glob that matches files."
+            f"{field}: {paths.written(path)!r} matches {1 + len(others)} files: name one of them."
         )
-    yield from files
+    return first.path
+
+
+def _expand_one(pattern: str, field: str) -> list[File]:
+    with text_files.naming(pattern, field, tf.errors.OpError):
+        if not is_remote(pattern):
+            return [File(path, os.path.getsize(path)) for path in paths.files(pattern, field)]
+        files = _remote_files(pattern, field)
+    return files or paths.refuse_missing(pattern, field)
+
+
+def _remote_files(pattern: str, field: str) -> list[File]:
+    if pattern.startswith("gs://") and not _in_bucket(pattern, field):
+        return []
+    found = [(path, tf.io.gfile.stat(path)) for path in sorted(tf.io.gfile.glob(pattern))]
+    return [File(path, info.length) for path, info in found if not info.is_directory]
 
 
 def _in_bucket(pattern: str, field: str) -> bool:

@@ -49,7 +49,9 @@ class Moses(Reader):
     @functools.cached_property
     def aligned(self) -> list[tuple[files.File, ...]]:
         """The files, those that translate each other together, in the order of `columns`."""
-        sides = [files.expand(self.paths[name], f"paths[{name!r}]") for name in self.columns]
+        sides = [
+            files.expand(self.paths[name], f"paths[{name!r}]", once=False) for name in self.columns
+        ]
         if len({len(side) for side in sides}) > 1:
             counts = ", ".join(f"{self.paths[n]!r} {len(s)}" for n, s in zip(self.columns, sides))
             raise InputError(

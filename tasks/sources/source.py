@@ -12,9 +12,9 @@ import seqio
 import tensorflow as tf
 
 from polylm_jax.errors import InputError, Unread, nearest
+from polylm_jax.runtime.paths import under
 from polylm_jax.runtime.text_files import suffix
 from polylm_jax.text.held_out import HELD_OUT_FRACTION, check_fraction, is_held_out, normalise
-from tasks.sources import files
 from tasks.sources.batches import Batches
 from tasks.sources.moses import Moses
 from tasks.sources.pages import Pages
@@ -232,7 +232,7 @@ def _check_columns(given: Mapping, needed: Mapping, spec: object) -> None:
 
 def _under(folder: str, paths: object) -> object:
     if isinstance(paths, str):
-        return files.join(folder, paths)
+        return under(folder, paths)
     if isinstance(paths, Mapping):
         return {name: _under(folder, path) for name, path in paths.items()}
     return tuple(_under(folder, str(path)) for path in paths)

@@ -17,7 +17,7 @@ from polylm_jax.checkpoints.hf.weights import Places, named_places
 from polylm_jax.checkpoints.params_writer import Writer
 from polylm_jax.errors import InputError
 from polylm_jax.model.config import PolyLMConfig
-from polylm_jax.runtime import output_folder
+from polylm_jax.runtime import output_folder, paths
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 
 VOCABULARY = "tokenizer.model"
@@ -45,7 +45,7 @@ def import_hf(
     Raises InputError for bad input, with nothing written; SystemExit(1) if the comparison fails.
     """
     output_folder.check(output, overwrite, hf_dir)
-    source = pathlib.Path(hf_dir).expanduser()
+    source = paths.local(hf_dir, "HF_DIR")
     if not source.is_dir():
         raise InputError(f"HF_DIR = {hf_dir!r} is not a local folder: download the model first.")
     config = config_files.read_config(source, scan_layers=model is None or model.scan_layers)
@@ -64,7 +64,7 @@ def import_hf(
     if verify:
         from polylm_jax.checkpoints.hf import verifying
 
-        verifying.verify(output, hf_dir, str(pathlib.Path(output).expanduser() / VOCABULARY))
+        verifying.verify(output, hf_dir, str(paths.local(output, "OUTPUT") / VOCABULARY))
 
 
 def _check_model(source: pathlib.Path, config: PolyLMConfig, model: PolyLMConfig | None) -> None:

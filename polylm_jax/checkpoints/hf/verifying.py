@@ -21,6 +21,7 @@ from polylm_jax.checkpoints.param_store import open_params
 from polylm_jax.errors import InputError
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.network import PolyLM
+from polylm_jax.runtime import paths
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 
 TOLERANCE = 1e-4  # of float32 logits
@@ -47,7 +48,7 @@ def verify(
     1e-4, or a BPE vocabulary's ids differ.
     """
     tokenizer = Tokenizer.load(vocabulary)
-    folder = pathlib.Path(hf_dir).expanduser()
+    folder = paths.local(hf_dir, "HF_DIR")
     found = identify(checkpoint, step)[0]
     step = found.step
     config = param_table.config_of(open_params(checkpoint, step).shapes)

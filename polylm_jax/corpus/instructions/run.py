@@ -20,6 +20,7 @@ from polylm_jax.corpus.instructions.state import LanguageState, summary
 from polylm_jax.corpus.instructions.task import Seed, load_seeds
 from polylm_jax.errors import InputError
 from polylm_jax.languages import registry as known_languages
+from polylm_jax.runtime import paths
 from polylm_jax.runtime.fingerprint import differences
 from polylm_jax.runtime.lock import hold
 from polylm_jax.runtime.storage import Folder, to_json
@@ -221,9 +222,7 @@ def _sent(endpoint: Endpoint, name: str) -> object:
 
 
 def _folder(pool: str) -> pathlib.Path:
-    if "://" in pool:
-        raise InputError(f"POOL = {pool!r} is not a local path: write it here, then copy it.")
-    folder = pathlib.Path(pool).expanduser().absolute()
+    folder = paths.local(pool, "POOL")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"POOL = {pool!r} is a file: name a folder.")
     there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()

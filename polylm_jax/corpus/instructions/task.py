@@ -1,12 +1,13 @@
 """A task: an instruction, an input that may be missing, and an output; and the examples that seed them."""
 
-import json
 import pathlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from polylm_jax.corpus.instructions import screening
 from polylm_jax.errors import InputError
+from polylm_jax.runtime import paths
+from polylm_jax.runtime.text_lines import json_lines
 from polylm_jax.text.instruction_words import is_no_input
 
 SEED_TASKS = pathlib.Path(__file__).with_name("seed_tasks.jsonl")
@@ -42,15 +43,9 @@ def load_seeds(path: str = "") -> list[Seed]:
 
     Raises InputError for a file that isn't there or isn't that.
     """
-    source = pathlib.Path(path).expanduser() if path else SEED_TASKS
-    try:
-        text = source.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"SEED_TASKS = {path!r} can't be read ({error.__class__.__name__}): give a file of JSON "
-            "lines in UTF-8."
-        ) from error
-    seeds = [_seed(where, found, path) for where, found in _objects(text, path)]
+    source = paths.resolve(path, "SEED_TASKS") if path else str(SEED_TASKS)
+    objects = json_lines(source, "SEED_TASKS", array=True)
+    seeds = [_seed(where, found, path) for where, found in objects]
     if len(seeds) < 3:
         raise InputError(f"SEED_TASKS = {path!r} has {len(seeds)} tasks: a prompt shows 3.")
     ids = [seed.id for seed in seeds]
@@ -59,27 +54,8 @@ def load_seeds(path: str = "") -> list[Seed]:
     return seeds
 
 
-def _objects(text: str, path: str) -> list[tuple[int, object]]:
-    """(line or item, what stands there)."""
-    number = 0
-    try:
-        if text.lstrip().startswith("["):
-            return [*enumerate(json.loads(text), 1)]
-        found = []
-        for number, line in enumerate(text.splitlines(), 1):
-            if line.strip():
-                found.append((number, json.loads(line)))
-        return found
-    except ValueError as error:
-        raise InputError(
-            f"SEED_TASKS = {path!r}, line {number or 1}: not JSON ({error}); mend the line."
-        ) from error
-
-
-def _seed(number: int, found: object, path: str) -> Seed:
+def _seed(number: int, found: Mapping, path: str) -> Seed:
     where = f"SEED_TASKS = {path!r}, task {number}"
-    if not isinstance(found, Mapping):
-        raise InputError(f"{where}: not an object; give one with 'instruction' and 'output'.")
     instances = found.get("instances")
     given = instances[0] if isinstance(instances, list) and instances else found
     if not isinstance(given, Mapping):

@@ -1,6 +1,5 @@
 """`run.py generate`: a checkpoint's texts for prompts from a file, for one prompt, or in a chat."""
 
-import os
 import sys
 from collections.abc import Sequence
 
@@ -20,6 +19,7 @@ from polylm_jax.inference.generation.text_generator import TextGenerator
 from polylm_jax.model import partitioning
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.partitioning import MeshConfig
+from polylm_jax.runtime import paths
 
 
 def generate(
@@ -84,7 +84,10 @@ def start(compilation_cache_dir: str) -> None:
     if not xla_bridge.backends_are_initialized():
         partitioning.initialize_distributed()
     if compilation_cache_dir and not jax.config.jax_compilation_cache_dir:
-        jax.config.update("jax_compilation_cache_dir", os.path.expanduser(compilation_cache_dir))
+        jax.config.update(
+            "jax_compilation_cache_dir",
+            paths.resolve(compilation_cache_dir, "compilation_cache_dir"),
+        )
 
 
 def _to_file(generator, items: Sequence[Item], path: str, model: str, load) -> None:

@@ -10,13 +10,14 @@ A line may set any field of `Options`; the rest is the mode's. Without an id it 
 import dataclasses
 import hashlib
 import json
-import pathlib
 from collections.abc import Mapping, Sequence
 
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.inference.generation.beam_search import Beams
 from polylm_jax.inference.generation.sampling import Sampling
 from polylm_jax.inference.generation.text_generator import Prompt
+from polylm_jax.runtime import paths
+from polylm_jax.runtime.text_lines import json_lines
 
 TURN = "<|user|>\n{user}\n<|assistant|>\n{assistant}\n"  # PolyLM's chat models
 ROLES = ("user", "assistant")
@@ -74,18 +75,10 @@ class Item:
 
 def read(path: str, options: Options, turn: str = TURN) -> list[Item]:
     """The prompts of a JSON-lines file, every sample an item; InputError names the line that is wrong."""
-    try:
-        lines = pathlib.Path(path).expanduser().read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"PROMPTS = {path!r} can't be read ({error}): name a JSON-lines file in UTF-8."
-        ) from error
     found: dict[str, Item] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    for number, fields in json_lines(paths.resolve(path, "PROMPTS"), "PROMPTS"):
         where = f"PROMPTS = {path!r}, line {number}"
-        for item in _items(line, str(number), where, options, turn):
+        for item in _items(fields, str(number), where, options, turn):
             name = f"{item.id} {item.prompt.sample}"
             if name in found:
                 raise InputError(
@@ -97,12 +90,8 @@ def read(path: str, options: Options, turn: str = TURN) -> list[Item]:
     return [*found.values()]
 
 
-def _items(line: str, number: str, where: str, options: Options, turn: str) -> list[Item]:
-    try:
-        fields = json.loads(line)
-    except ValueError as error:
-        raise InputError(f"{where} is no JSON ({error}): give one object per line.") from error
-    if not isinstance(fields, dict) or ("prompt" in fields) == ("messages" in fields):
+def _items(fields: dict, number: str, where: str, options: Options, turn: str) -> list[Item]:
+    if ("prompt" in fields) == ("messages" in fields):
         raise InputError(f'{where}: give an object with either "prompt" or "messages".')
     name = str(fields.pop("id", number))
     messages, text = fields.pop("messages", None), fields.pop("prompt", None)

@@ -4,14 +4,13 @@
 """
 
 import os
-import pathlib
 from collections.abc import Sequence
 from typing import Self
 
 from polylm_jax.errors import InputError
 from polylm_jax.inference.generation.prompts import Item
 from polylm_jax.inference.generation.text_generator import Text
-from polylm_jax.runtime import json_lines
+from polylm_jax.runtime import json_lines, paths
 
 
 class Results:
@@ -23,9 +22,7 @@ class Results:
 
     def __init__(self, path: str, items: Sequence[Item], model: str, write: bool = True):
         self._keys = {item.key(model): item for item in items}
-        self._path = pathlib.Path(path).expanduser()
-        if "://" in path:
-            raise InputError(f"TEXTS = {path!r} is not local: lines are added to a local file.")
+        self._path = paths.local(path, "TEXTS")
         self._file = self._open() if write else None
         self._lines = json_lines.Appender(self._file) if write else None
         done = self._read()

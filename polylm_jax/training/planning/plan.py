@@ -3,9 +3,9 @@
 import json
 import math
 import os
-import pathlib
 
 from polylm_jax.errors import InputError
+from polylm_jax.runtime import paths
 from polylm_jax.training import metrics
 from polylm_jax.training.experiment import Experiment
 from polylm_jax.training.planning import candidates, chips, compilation, plan_view, report
@@ -67,7 +67,7 @@ def _is_price(price) -> bool:
 
 def _check_place(path: str) -> None:
     """InputError where no file can be written: found before the minutes that a compile takes."""
-    file = pathlib.Path(path)
+    file = paths.local(path, "json_path")
     if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
         raise InputError(
             f"json_path = {path!r} can't be written: give a file in a local folder that is there."
@@ -76,4 +76,4 @@ def _check_place(path: str) -> None:
 
 def _save(path: str | None, made: dict) -> None:
     if path:
-        pathlib.Path(path).write_text(json.dumps(made, indent=2, ensure_ascii=False))
+        paths.local(path, "json_path").write_text(json.dumps(made, indent=2, ensure_ascii=False))
