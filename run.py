@@ -13,7 +13,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 
 from polylm_jax.errors import InputError, nearest
-from polylm_jax.runtime import command_line, huge_pages, moved_parameters, names, parameter_types
+from polylm_jax.runtime import (
+    command_line,
+    huge_pages,
+    moved_parameters,
+    names,
+    parameter_types,
+    paths,
+)
 from polylm_jax.runtime.gin_errors import explained, misspelt
 from polylm_jax.runtime.gin_statements import GinStatements
 from polylm_jax.runtime.parameter_types import Later
@@ -101,6 +108,7 @@ def configure(files: list[str], overrides: list[str], search_paths: Iterable[str
     """
     import gin
 
+    files = [paths.without_home(file, "gin_file") for file in files]
     # Gin also looks into Python packages, and breaks over a folder that looks like one.
     del gin.config._FILE_READERS[1:]
     gin.config.register_file_reader(remote_text, lambda path: remote_text(path) is not None)

@@ -8,6 +8,7 @@ import seqio
 import tensorflow as tf
 
 from polylm_jax.errors import InputError
+from polylm_jax.runtime.paths import without_home
 from polylm_jax.text import registrations
 from tasks.sources.source import RecordSource
 
@@ -74,14 +75,14 @@ def add_mixture(name: str, rates: Mapping[str, object]) -> seqio.Mixture:
 @functools.cache
 def output_features(vocabulary: str) -> dict[str, seqio.Feature]:
     """`targets` in a SentencePiece vocabulary, which is opened when it's first used."""
-    vocabulary = seqio.SentencePieceVocabulary(vocabulary)
+    vocabulary = seqio.SentencePieceVocabulary(without_home(vocabulary, "vocabulary"))
     return {"targets": seqio.Feature(vocabulary, add_eos=True, dtype=tf.int32)}
 
 
 @functools.cache
 def evaluation_features(vocabulary: str) -> dict[str, seqio.Feature]:
     """`inputs` and `targets` in a SentencePiece vocabulary, neither closed with EOS."""
-    vocabulary = seqio.SentencePieceVocabulary(vocabulary)
+    vocabulary = seqio.SentencePieceVocabulary(without_home(vocabulary, "vocabulary"))
     feature = seqio.Feature(vocabulary, add_eos=False, dtype=tf.int32)
     return {"inputs": feature, "targets": feature}
 

@@ -4,10 +4,11 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from polylm_jax.corpus.sources import Source, files_of, under
+from polylm_jax.corpus.sources import Source, files_of
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.languages import registry
 from polylm_jax.runtime import text_files, text_lines
+from polylm_jax.runtime.paths import under
 
 _OPTIONS = ("files", "fields", "language")
 

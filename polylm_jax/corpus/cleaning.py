@@ -82,7 +82,7 @@ def clean(
     given = sources_of(sources, data_dir)
     shards = shards_of(given, int(shard_mb * 1e6))
     options = stages.Options(
-        identifier=Identifier(codes, lid_model, lid_compare),
+        identifier=Identifier(codes, paths.without_home(lid_model, "LID_MODEL"), lid_compare),
         min_confidence=min_confidence,
         limits=limits or {},
         quality=_quality(gold, data_dir, kenlm_models, perplexity, classifier, gold_kept),
@@ -122,6 +122,7 @@ def _quality(gold, data_dir, models, perplexity, classifier, keep):
     samples = {known_languages.find(s.name).code: s for s in sources_of(gold, data_dir)}
     for source in samples.values():
         files_of(source)
+    models = paths.without_home(models, "KENLM_MODELS")
     return QualityOptions(samples, models, perplexity, classifier, keep)
 
 

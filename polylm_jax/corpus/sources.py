@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from polylm_jax.corpus.pages import EXTRACTORS
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.languages import registry
-from polylm_jax.runtime import text_files
+from polylm_jax.runtime import paths, text_files
 
 FORMATS = {".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
            ".wet": "wet", ".warc": "warc", ".txt": "txt"}  # fmt: skip
@@ -109,35 +109,36 @@ def sources_of(given: Mapping[str, object], data_dir: str = "") -> list[Source]:
             options["language"] = registry.find(options["language"]).code
         patterns = options["files"]
         patterns = (patterns,) if isinstance(patterns, str) else tuple(patterns)
-        options["files"] = tuple(under(data_dir, pattern) for pattern in patterns)
+        options["files"] = tuple(paths.under(data_dir, pattern) for pattern in patterns)
         kept = options.get("keep", ())
         options["keep"] = (kept,) if isinstance(kept, str) else tuple(kept)
         found.append(Source(**{"name": name, **options}))
     return found
 
 
-def under(folder: str, pattern: str) -> str:
-    return pattern if "://" in pattern or not folder else os.path.join(folder, pattern)
-
-
 def files_of(source: Source, field: str = "") -> list[tuple[str, int]]:
-    """(path, bytes) of a source's files. InputError where there are none, or only empty ones."""
-    from fsspec.core import url_to_fs
-
-    found, field = [], field or f"SOURCES[{source.name!r}]"
+    """(path, bytes) of a source's files, each once. InputError for none, or only empty ones."""
+    found, field = {}, field or f"SOURCES[{source.name!r}]"
     for pattern in source.files:
         with text_files.naming(pattern, field):
-            fs, path = url_to_fs(pattern)
-            matches = sorted(fs.glob(path)) if any(c in path for c in "*?[") else [path]
-            names = [match for match in matches if fs.isfile(match)]
-            remote = "://" in pattern
-            there = [(fs.unstrip_protocol(n) if remote else n, fs.size(n)) for n in names]
-        if not there:
-            raise InputError(f"{field}: {pattern!r} matches no file.")
-        found += there
-    if not any(size for _, size in found):
+            if text_files.is_remote(pattern):
+                there = _remote_files(pattern) or paths.refuse_missing(pattern, field)
+            else:
+                names = [os.path.abspath(name) for name in paths.files(pattern, field)]
+                there = [(name, os.path.getsize(name)) for name in names]
+        for path, size in there:
+            found.setdefault(paths.identity(path), (path, size))
+    if not any(size for _, size in found.values()):
         raise InputError(f"{field} is empty: its files hold no bytes.")
-    return found
+    return [*found.values()]
+
+
+def _remote_files(pattern: str) -> list[tuple[str, int]]:
+    from fsspec.core import url_to_fs
+
+    fs, path = url_to_fs(pattern)
+    matches = sorted(fs.glob(path)) if any(c in path for c in "*?[") else [path]
+    return [(fs.unstrip_protocol(n), fs.size(n)) for n in matches if fs.isfile(n)]
 
 
 def endings(path: str) -> tuple[str, str]:

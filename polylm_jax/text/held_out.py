@@ -7,8 +7,9 @@ one for the whole project. Text without an `id` is its own group, as `normalise`
 """
 
 import hashlib
+import math
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from polylm_jax.errors import InputError
 
@@ -39,6 +40,22 @@ def normalise(text: str) -> str:
 def group_of(identifier: str, text: str) -> str:
     """The group of a document: its `id` where it has one (not ''), else its normalised text."""
     return identifier or normalise(text)
+
+
+def identifier(value: object) -> str:
+    """What a record's `id` says, as text; '' where it says nothing.
+
+    A missing value is no id: null, and NaN, which pandas writes for it. All records that lack
+    one would else be one group.
+
+    >>> identifier("7"), identifier(7), identifier(float("nan")), identifier(None)
+    ('7', '7', '', '')
+    """
+    if isinstance(value, float):
+        return str(value) if math.isfinite(value) else ""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    return "" if value is None or isinstance(value, bool | Mapping | list) else str(value)
 
 
 def hash64(group: str) -> int:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from polylm_jax.errors import InputError
 from polylm_jax.runtime.paths import under
 from polylm_jax.runtime.text_files import suffix
+from polylm_jax.runtime.text_lines import json_lines
 from tasks.sources import files
 from tasks.sources.tfds import Tfds
 
@@ -79,8 +80,8 @@ def _object(value: object, where: str) -> Record:
 
 
 def _json_lines(published: Published) -> Records:
-    for where, line in _lines(published.path):
-        yield where, _object(_parsed(line, where), where)
+    lines = json_lines(files.one(published.path), "path", files.open_scheme)
+    return ((f"{published.path!r}, line {number}", record) for number, record in lines)
 
 
 def _whole(path: str) -> object:

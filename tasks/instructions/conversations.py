@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from polylm_jax.errors import InputError, Refusal, Unread, nearest
 from polylm_jax.text import instruction_defects
-from polylm_jax.text.held_out import normalise
+from polylm_jax.text.held_out import identifier, normalise
 from tasks.instructions import layouts, rows
 from tasks.instructions.layouts import ASSISTANT, SYSTEM, USER, Found, Message
-from tasks.sources.text_formats import BadLine, Columns, Reader, Record, lookup
+from tasks.sources.reader import BadLine, Columns, Reader, Record, lookup
 
 CONVERSATION = "conversation"
 # Options that came later: a store that was made without them keeps its identity.
@@ -93,9 +93,8 @@ class Conversations(Reader):
         return json.dumps(found.messages, ensure_ascii=False)
 
     def _group(self, parsed: Mapping, found: Found) -> str:
-        identifier = parsed.get(self.id) if self.id else None
-        if isinstance(identifier, str | int):
-            return str(identifier)
+        if self.id and (group := identifier(parsed.get(self.id))):
+            return group
         return normalise(next(content for role, content in found.messages if role == USER))
 
 

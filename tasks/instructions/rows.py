@@ -46,8 +46,7 @@ def format_of(paths: object, given: str = "") -> str:
 def units(format: str, inputs: Sequence[files.File], unit_bytes: int) -> dict[str, object]:
     """Name of a unit -> what `objects` needs for it."""
     if format == PARQUET:
-        groups = [group for file in inputs for group in parquet.row_groups(file.path)]
-        return {f"{unit.path}#{unit.index}-{unit.index + 1}": unit for unit in groups}
+        return {unit.name: unit for file in inputs for unit in parquet.row_groups(file.path)}
     if format in TABLES:
         return {f"{f.path}#0-{f.size}": Table(f.path, format) for f in inputs if f.size}
     return {unit.name: unit for file in inputs for unit in lines.ranges(file, unit_bytes)}
@@ -55,7 +54,7 @@ def units(format: str, inputs: Sequence[files.File], unit_bytes: int) -> dict[st
 
 def objects(unit: object) -> Iterator[Row]:
     """The objects of a unit, in their order."""
-    if isinstance(unit, parquet.RowGroup):
+    if isinstance(unit, parquet.RowGroups):
         for number, row in parquet.read_rows(unit):
             yield number, repr(row).encode("utf-8", "replace"), row
     elif isinstance(unit, Table):
@@ -72,7 +71,7 @@ def objects(unit: object) -> Iterator[Row]:
 def _cells(table: Table) -> Iterator[Row]:
     """Rows by the names in the first line; a row of other cells is bad."""
     csv.field_size_limit(MAX_CELL)
-    with files.open_bytes(table.path) as raw:
+    with files.open_text(table.path) as raw:
         text = io.TextIOWrapper(raw, "utf-8-sig", newline="")
         try:
             reader = csv.reader(text, **TABLES[table.format], strict=True)

@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 from polylm_jax.errors import InputError
 from polylm_jax.runtime.text_files import MARK, suffix
-from polylm_jax.runtime.text_lines import NOT_UTF8
 from tasks.sources import files
-from tasks.sources.text_formats import BadLine, Reader, Record
+from tasks.sources.reader import BadLine, Reader, Reason, Record, plain_text
 
 UNIT_LINES = 200_000
 
@@ -74,10 +73,11 @@ class Moses(Reader):
         sides = [_lines_from(path, at) for path, at in zip(unit.paths, unit.offsets)]
         for number in range(unit.start, unit.stop):
             raws = [next(side).replace(MARK, b"") for side in sides]
-            try:
-                texts = [raw.decode().strip() for raw in raws]
-            except UnicodeDecodeError:
-                bad(unit.paths[0], number + 1, NOT_UTF8, b"\t".join(raws))
+            texts = [plain_text(raw).strip() for raw in raws]
+            if reason := next(
+                (text for text in map(plain_text, raws) if isinstance(text, Reason)), ""
+            ):
+                bad(unit.paths[0], number + 1, reason, b"\t".join(raws))
                 continue
             if all(texts):
                 yield {**dict(zip(self.columns, texts)), "group": ""}

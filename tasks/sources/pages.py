@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from polylm_jax.errors import InputError
 from polylm_jax.text.held_out import is_held_out, normalise
-from tasks.sources.text_formats import Reader
+from tasks.sources.reader import Reader
 
 MAX_BYTES = 2 << 30  # of pages: the index is held in memory, at a few times their size
 

@@ -19,7 +19,8 @@ from tasks.sources.batches import Batches
 from tasks.sources.moses import Moses
 from tasks.sources.pages import Pages
 from tasks.sources.parquet import Parquet
-from tasks.sources.text_formats import BadLine, Jsonl, Reader, Text, Tsv
+from tasks.sources.reader import BadLine, Reader
+from tasks.sources.text_formats import Jsonl, Text, Tsv
 from tasks.sources.tfds import Tfds
 
 SPLITS = ("train", "validation", "all")

@@ -1,106 +1,18 @@
-"""Formats of text by lines: JSONL, TSV and plain text, each a list of units and a way to read one.
-
-A reader gives records: a dict of its `columns` (name in the record -> where it stands in the
-input; none is empty) and `group`, the value of its `id` field ('' where there is none), all of
-them str. A line that gives no record goes to `bad(path, line_number, reason, raw)` instead.
-"""
+"""Formats of text by lines: JSONL, TSV and plain text, each a list of units and a way to read one."""
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.runtime.text_files import MARK
 from polylm_jax.runtime.text_lines import NOT_UTF8, parse_json
 from tasks.sources import files, lines
-
-BadLine = Callable[[str, int, str, bytes], None]  # path, line number from 1, reason, raw bytes
-Record = dict[str, str]
-Columns = Mapping[str, str | int]
+from tasks.sources.reader import BadLine, Reader, Reason, Record, encodable, plain_text
 
 MAX_TEXT_FILE = 64 << 20  # bytes of a file that `documents="file"` takes for one document
 DOCUMENTS = ("file", "line", "blank_lines")
-
-
-@dataclass(frozen=True)
-class Reader:
-    """What all readers share: the files and the list of units, made once and only when asked for.
-
-    Attributes:
-        paths: one or more files or globs.
-        columns: name in the record -> field of the input: a name ('text', nested 'meta.text').
-        id: the field that names a document's group, or None.
-        where: {field: value or values}: only records that have one of them are read.
-        where_not: {field: value or values}: records that have one of them aren't read.
-        unit_bytes: plain files are read in units of so many bytes.
-    """
-
-    paths: str | Sequence[str]
-    columns: Columns = field(default_factory=lambda: {"text": "text"})
-    id: str | int | None = "id"
-    where: Mapping[str, object] | None = None
-    where_not: Mapping[str, object] | None = None
-    unit_bytes: int = lines.UNIT_BYTES
-
-    @functools.cached_property
-    def inputs(self) -> tuple[files.File, ...]:
-        """The files, in order. Raises InputError when there are none."""
-        return files.expand(self.paths, "paths")
-
-    @functools.cached_property
-    def units(self) -> dict[str, object]:
-        """Name of a unit -> what `read` needs for it; the same for any number of processes."""
-        units = [r for file in self.inputs for r in lines.ranges(file, self.unit_bytes)]
-        if not units:
-            raise InputError(f"paths: {self.paths!r} holds empty files only; give files with text.")
-        return {unit.name: unit for unit in units}
-
-    def read(self, unit: object, bad: BadLine) -> Iterator[Record]:
-        """The records of one unit, in the order of the file."""
-        raise NotImplementedError
-
-    def refuse_filters(self) -> None:
-        """Raises InputError when a filter is set on a format that has no fields to filter by."""
-        if self.where or self.where_not:
-            raise InputError(
-                f"where is {self.where or self.where_not!r}, but {type(self).__name__} has no "
-                "fields to filter by: leave it out, or give the text as jsonl, tsv or parquet."
-            )
-
-    def options(self) -> dict[str, object]:
-        """Everything that decides what is read, without the files' names."""
-        given = asdict(self)
-        del given["paths"]
-        return {"format": type(self).__name__, **given}
-
-    @functools.cached_property
-    def wanted(self) -> Callable[[Mapping], bool]:
-        """Whether a parsed record passes `where` and `where_not`."""
-        return _filter(self.where or {}, self.where_not or {})
-
-    @functools.cached_property
-    def identified(self) -> bool:
-        """Whether there is an `id` to read."""
-        return self.id is not None and not self.displaced
-
-    @property
-    def displaced(self) -> bool:
-        """Whether a text stands where the `id` would.
-
-        A pair of English and Indonesian written {"id", "en", "id"} keeps only the text under "id".
-        """
-        return self.id in self.columns.values()
-
-    def record(self, parsed: Mapping) -> Record | str:
-        """The record of a parsed object, or the reason why there is none."""
-        record = {}
-        for name, where in self.columns.items():
-            text = lookup(parsed, where)
-            if not isinstance(text, str) or not text.strip():
-                return f"no text in field {where!r}"
-            record[name] = text
-        record["group"] = _identifier(lookup(parsed, self.id)) if self.identified else ""
-        return record
 
 
 @dataclass(frozen=True)
@@ -117,12 +29,17 @@ class Jsonl(Reader):
                     continue
                 record = self.record(record)
                 # JSON escapes can write half a surrogate pair, which UTF-8 can't.
-                if type(record) is dict and b"\\u" in raw and not _encodable(record):
+                if type(record) is dict and b"\\u" in raw and not encodable(record):
                     record = NOT_UTF8
             if type(record) is dict:
                 yield record
             elif raw.strip():
                 bad(unit.path, first() + index, record, raw)
+
+    def sample(self, size: int) -> Iterator[Mapping]:
+        raws = lines.read_lines(next(iter(self.units.values())))
+        parsed = map(parse_json, itertools.islice(raws, size))
+        return (record for record in parsed if isinstance(record, dict))
 
 
 @dataclass(frozen=True)
@@ -142,11 +59,11 @@ class Tsv(Reader):
         for index, raw in enumerate(lines.read_lines(unit)):
             if (header and unit.start == 0 and index == 0) or not raw.strip():
                 continue
-            try:
-                cells = raw.decode().rstrip("\r\n").split("\t")
-            except UnicodeDecodeError:
-                bad(unit.path, first() + index, NOT_UTF8, raw)
+            line = plain_text(raw)
+            if isinstance(line, Reason):
+                bad(unit.path, first() + index, line, raw)
                 continue
+            cells = line.rstrip("\r\n").split("\t")
             parsed = {**dict(enumerate(cells, 1)), **dict(zip(header, cells))}
             if not self.wanted(parsed):
                 continue
@@ -155,6 +72,12 @@ class Tsv(Reader):
                 bad(unit.path, first() + index, record, raw)
             else:
                 yield record
+
+    def sample(self, size: int) -> Iterator[Mapping]:
+        for raw in itertools.islice(lines.read_lines(next(iter(self.units.values()))), size):
+            cells = raw.decode("utf-8", "replace").rstrip("\r\n").split("\t")
+            header = self._header(self.inputs[0].path)
+            yield {**dict(enumerate(cells, 1)), **dict(zip(header, cells))}
 
     def _header(self, path: str) -> list[str]:
         named = [c for c in (*self.columns.values(), self.id) if isinstance(c, str)]
@@ -199,13 +122,11 @@ class Text(Reader):
     def read(self, unit: object, bad: BadLine) -> Iterator[Record]:
         (name,) = self.columns
         for path, number, raw in self._documents(unit):
-            try:
-                text = raw.decode().replace("\r\n", "\n").strip("\n")
-            except UnicodeDecodeError:
-                bad(path, number(), NOT_UTF8, raw)
-                continue
-            if text.strip():
-                yield {name: text, "group": ""}
+            text = plain_text(raw)
+            if isinstance(text, Reason):
+                bad(path, number(), text, raw)
+            elif text.strip():
+                yield {name: text.replace("\r\n", "\n").strip("\n"), "group": ""}
 
     def _documents(self, unit: object) -> Iterator[tuple[str, Callable[[], int], bytes]]:
         if self.documents == "file":
@@ -219,46 +140,6 @@ class Text(Reader):
         else:
             for index, parts in lines.read_paragraphs(unit):
                 yield unit.path, lambda index=index: first() + index, b"".join(parts)
-
-
-def lookup(parsed: Mapping, where: str | int) -> object:
-    """The value of a field, nested ones by dots ('meta.pile_set_name'); None where there is none."""
-    if where in parsed or not isinstance(where, str):
-        return parsed.get(where)
-    value: object = parsed
-    for part in where.split("."):
-        if not isinstance(value, Mapping):
-            return None
-        value = value.get(part)
-    return value
-
-
-def _encodable(record: Record) -> bool:
-    try:
-        "".join(record.values()).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _identifier(value: object) -> str:
-    return "" if value is None or isinstance(value, bool | Mapping | list) else str(value)
-
-
-def _filter(where: Mapping, where_not: Mapping) -> Callable[[Mapping], bool]:
-    keep = [(name, _values(value)) for name, value in where.items()]
-    drop = [(name, _values(value)) for name, value in where_not.items()]
-
-    def wanted(parsed: Mapping) -> bool:
-        return all(lookup(parsed, n) in v for n, v in keep) and not any(
-            lookup(parsed, n) in v for n, v in drop
-        )
-
-    return wanted
-
-
-def _values(value: object) -> tuple:
-    return tuple(value) if isinstance(value, list | tuple | set | frozenset) else (value,)
 
 
 def _packed(found: Sequence[files.File], unit_bytes: int) -> dict[str, list[files.File]]:

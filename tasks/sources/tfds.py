@@ -16,7 +16,7 @@ import tensorflow_datasets as tfds
 
 from polylm_jax.errors import InputError, nearest
 from tasks.sources.files import File
-from tasks.sources.text_formats import BadLine, Reader, Record, lookup
+from tasks.sources.reader import BadLine, Reader, Record, lookup
 
 _BATCH = 512
 NO_BUILDER = "TFDS has no builder for the Pile, CC-100 and WMT20: read their files instead"

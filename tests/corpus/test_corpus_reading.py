@@ -190,7 +190,7 @@ def test_a_source_in_a_wrong_encoding_stops_the_run(tmp_path):
         ({"minhash_bands": 0}, "MINHASH_BANDS x MINHASH_ROWS is 0 x 8"),
         ({"lid_model": "nothing.bin"}, "LID_MODEL = 'nothing.bin' isn't there"),
         ({"limits": {"Thai": {"digit": (0, 1)}}}, "no rule 'digit'. Did you mean 'digits'"),
-        ({"gold": {"en": "gold.txt"}}, "matches no file"),
+        ({"gold": {"en": "gold.txt"}}, "isn.t there"),
         ({"gold": {"en": "a.jsonl"}, "classifier": "svm"}, "CLASSIFIER is 'svm'"),
         ({"benchmarks": {"x": {"files": "a.jsonl"}}}, "needs 'files' and 'fields'"),
         ({"languages": ("en", "thai language")}, "isn't known"),

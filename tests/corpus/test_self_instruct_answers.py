@@ -270,8 +270,8 @@ def test_seeds_of_ones_own_in_alpacas_formats(tmp_path):
     ("text", "said"),
     [
         ("", "has 0 tasks"),
-        ("not json", "line 1: not JSON"),
-        ('{"instruction": "a", "output": "b"}\n[1]', "task 2: not an object"),
+        ("not json", "line 1 is not JSON"),
+        ('{"instruction": "a", "output": "b"}\n[1]', "line 2 is not a JSON object"),
         ('{"instruction": "a"}', "no text in 'output'"),
         ('{"instruction": 3, "output": "b"}', "no text in 'instruction'"),
         ('{"instruction": "a</s>", "output": "b"}', "a special token"),

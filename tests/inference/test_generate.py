@@ -180,8 +180,8 @@ def test_history_becomes_a_prompt_and_the_oldest_turns_go_first(toy):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ('{"prompt": "a"', "line 1 is no JSON"),
-        ('["a"]', 'an object with either "prompt" or "messages"'),
+        ('{"prompt": "a"', "line 1 is not JSON"),
+        ('["a"]', "line 1 is not a JSON object"),
         ('{"id": 1}', 'an object with either "prompt" or "messages"'),
         ('{"prompt": 7}', "prompt = 7 is not a string"),
         ('{"prompt": "a", "temprature": 1}', "'temprature' .* Did you mean 'temperature'"),
@@ -206,11 +206,11 @@ def test_other_bad_input(toy, tmp_path):
     asked = ask(tmp_path / "prompts.jsonl", [{"id": "long", "prompt": "x" * 500}])
     with pytest.raises(InputError, match="prompt 'long': a prompt of .* leaves no room"):
         generate(**toy, prompts=asked)
-    with pytest.raises(InputError, match="PROMPTS = '.*gone.jsonl' can't be read"):
+    with pytest.raises(InputError, match="PROMPTS: '.*gone.jsonl' can't be read"):
         generate(**toy, prompts=str(tmp_path / "gone.jsonl"))
     with pytest.raises(InputError, match="PROMPTS and PROMPT are both given"):
         generate(**toy, prompts=asked, prompt="a")
-    with pytest.raises(InputError, match="is not local"):
+    with pytest.raises(InputError, match="is not a local path"):
         generate(**toy, prompts=ask(tmp_path / "p.jsonl", LINES), results="gs://bucket/x.jsonl")
     with pytest.raises(InputError, match="has no 'checkpoints' folder"):
         generate(**toy | {"checkpoint": str(tmp_path)}, prompt="a")
