@@ -16,7 +16,7 @@ def test_parquet(tmp_path, ending):
     path = tmp_path / "a.parquet"
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path, row_group_size=10)
     source = sources.read({"paths": str(path), "id": "title", "where": {"meta.lang": "b"}}, TEXT)
-    assert len(source.list_shards("train")) == 3
+    assert len(source.list_shards("train")) == 1
     assert [r["group"] for r in everything(source)] == [f"t{i}" for i in range(1, 25, 2) if i != 3]
     assert [(line, reason) for _, line, reason, _ in bad_lines(source)] == [
         (4, "no text in field 'text'")
