@@ -30,7 +30,7 @@ from polylm_jax.checkpoints import damage, digests, items
 from polylm_jax.errors import InputError
 from polylm_jax.model import partitioning
 from polylm_jax.model.lora import Lora
-from polylm_jax.runtime import paths
+from polylm_jax.runtime import paths, seals
 from polylm_jax.runtime.storage import Folder
 
 FOLDER = "checkpoints"
@@ -66,7 +66,7 @@ class Progress:
     def read(cls, folder: epath.Path) -> "Progress":
         """What the checkpoint in `folder` says of itself; DamagedCheckpoint where it says nothing."""
         with damage.reading(folder):
-            fields = damage.opened((folder / "progress" / "metadata").read_bytes())
+            fields = seals.opened((folder / "progress" / "metadata").read_bytes(), "digests")
             if fields["format"] > FORMAT:
                 raise InputError(
                     f"checkpoint {folder} has format {fields['format']} and this version reads up "
@@ -81,7 +81,7 @@ class Progress:
 
     def sealed(self) -> dict:
         """As it is written."""
-        return damage.sealed(dataclasses.asdict(self))
+        return seals.sealed(dataclasses.asdict(self))
 
 
 @functools.cache

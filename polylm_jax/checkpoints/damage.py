@@ -4,7 +4,6 @@
 """
 
 import contextlib
-import hashlib
 import json
 import pathlib
 import shlex
@@ -15,8 +14,8 @@ import jax
 from etils import epath
 
 from polylm_jax.errors import InputError
+from polylm_jax.runtime import seals
 
-SEAL = "sha256"
 # What a network says: no word about the files.
 ELSEWHERE = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "PERMISSION_DENIED", "UNAUTHENTICATED", "CURL")
 
@@ -57,7 +56,8 @@ def older(folder: epath.Path) -> int | None:
 
 def _opens(folder: epath.Path) -> bool:
     try:
-        items = opened((folder / "progress" / "metadata").read_bytes()).get("digests") or ["params"]
+        text = (folder / "progress" / "metadata").read_bytes()
+        items = seals.opened(text, "digests").get("digests") or ["params"]
         for item in items:
             json.loads((folder / item / "_METADATA").read_bytes())
             if not (folder / item / "manifest.ocdbt").stat().length:
@@ -71,29 +71,6 @@ def command(flag: str) -> str:
     """This process's command with one more flag."""
     known = pathlib.Path(sys.argv[0]).name == "run.py"
     return f"`python run.py {shlex.join([*sys.argv[1:], flag])}`" if known else flag
-
-
-def sealed(fields: Mapping) -> dict:
-    """Fields as JSON gives them back, and their seal."""
-    plain = json.loads(json.dumps(fields))
-    return plain | {SEAL: _seal(plain)}
-
-
-def opened(text: bytes) -> dict:
-    """The fields of a text that `sealed` made, or of one without a seal; any other is an error."""
-    fields = json.loads(text)
-    if not isinstance(fields, dict):
-        raise TypeError("it is no JSON object")
-    seal = fields.pop(SEAL, None)
-    if seal is None and "digests" in fields:
-        raise ValueError(f"it has no {SEAL}")
-    if seal is not None and seal != _seal(fields):
-        raise ValueError(f"its {SEAL} is another")
-    return fields
-
-
-def _seal(fields: Mapping) -> str:
-    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 @contextlib.contextmanager

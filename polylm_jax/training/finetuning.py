@@ -131,6 +131,7 @@ def finetune(
     compilation_cache_dir: str = "~/.cache/polylm_jax",
     recipe: str = "",
     allow_older_checkpoint: bool = False,
+    verify_stores: bool = False,
 ) -> None:
     """Tunes a checkpoint on instructions, or goes on tuning: MODEL_DIR's newest checkpoint is the start.
 
@@ -148,6 +149,7 @@ def finetune(
     compilation_cache_dir: compiled programs are kept here for the next start; '' keeps none.
     recipe: the resolved config, written beside the checkpoints before the first step.
     allow_older_checkpoint: a damaged checkpoint is set aside, and the next older one is the start.
+    verify_stores: the token stores are read whole first, and every part compared with its SHA-256.
 
     Raises InputError for bad input, before anything compiles; SystemExit(143) when told to leave.
     """
@@ -156,5 +158,6 @@ def finetune(
         save_every_steps, keep_last, keep_every, eval_every_steps, eval_rows, evaluation,
         log_every_steps, allow_changes, grace_seconds, silent_seconds, tensorboard, wandb_project,
         profile_steps, compilation_cache_dir, recipe, allow_older_checkpoint,
+        verify_stores,
     )  # fmt: skip
     run.run(experiment, model_dir, settings, AdaptedPrograms if experiment.lora else Programs)

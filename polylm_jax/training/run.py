@@ -13,6 +13,7 @@ from jax._src import xla_bridge
 
 from polylm_jax.checkpoints.checkpoint import Checkpoints, Progress
 from polylm_jax.data import batches as data
+from polylm_jax.data.stores.verify import verify
 from polylm_jax.errors import InputError
 from polylm_jax.model import partitioning
 from polylm_jax.runtime import paths
@@ -51,6 +52,7 @@ class Settings:
     compilation_cache_dir: str
     recipe: str
     allow_older_checkpoint: bool = False
+    verify_stores: bool = False
 
     @property
     def cadence(self) -> Cadence:
@@ -81,6 +83,7 @@ def train(
     compilation_cache_dir: str = "~/.cache/polylm_jax",
     recipe: str = "",
     allow_older_checkpoint: bool = False,
+    verify_stores: bool = False,
 ) -> None:
     """Trains a model, or goes on training it: the newest checkpoint in MODEL_DIR is the start.
 
@@ -96,6 +99,7 @@ def train(
     compilation_cache_dir: compiled programs are kept here for the next start; '' keeps none.
     recipe: the resolved config, written beside the checkpoints before the first step.
     allow_older_checkpoint: a damaged checkpoint is set aside, and the next older one is the start.
+    verify_stores: the token stores are read whole first, and every part compared with its SHA-256.
 
     Raises InputError for bad input, before anything compiles; SystemExit(143) when told to leave.
     """
@@ -103,6 +107,7 @@ def train(
         save_every_steps, keep_last, keep_every, eval_every_steps, eval_rows, evaluation,
         log_every_steps, allow_changes, grace_seconds, silent_seconds, tensorboard, wandb_project,
         profile_steps, compilation_cache_dir, recipe, allow_older_checkpoint,
+        verify_stores,
     )  # fmt: skip
     run(_begun(experiment, init_from, init_step), model_dir, settings)
 
@@ -158,6 +163,9 @@ def _run(
     # All that can be wrong, in seconds.
     cadence = settings.cadence
     resolved = experiment.resolve()
+    if settings.verify_stores:
+        for store in resolved.stores.values():
+            verify(store, (jax.process_index(), jax.process_count()))
     directory = _directory(model_dir)
     if directory:
         stack.callback(directory.close)

@@ -16,6 +16,7 @@ from polylm_jax.checkpoints import checkpoint, damage, param_store
 from polylm_jax.checkpoints.damage import DamagedCheckpoint
 from polylm_jax.errors import InputError
 from polylm_jax.model.config import PolyLMConfig
+from polylm_jax.runtime import seals
 from polylm_jax.training import train_state
 
 STEPS = (10, 20, 30)
@@ -193,5 +194,5 @@ def test_one_without_digests_opens_and_that_is_said(run, capsys):
     told = capsys.readouterr().err
     assert told.count("checkpoints/30 has no digests") == 1
     with pytest.raises(InputError, match="has format 3 and this version reads up to 2"):
-        place.write_text(json.dumps(damage.sealed(fields | {"format": 3})))
+        place.write_text(json.dumps(seals.sealed(fields | {"format": 3})))
         checkpoint.read_progress(str(folder))

@@ -1,9 +1,12 @@
 """A run whose newest checkpoint is damaged: refused with the older one named, or gone on from it."""
 
+import shutil
+
 import pytest
 import toy_run
 
 from polylm_jax.checkpoints.damage import DamagedCheckpoint
+from polylm_jax.errors import InputError
 
 pytest_plugins = ["toy_fixture"]
 
@@ -62,3 +65,19 @@ def test_another_runs_damage_names_its_older_step(toy_folder, unbroken, tmp_path
     flip(model_dir / "checkpoints/12")
     with pytest.raises(DamagedCheckpoint, match=r"from step 8, .*: --init_step=8$"):
         toy_run.run(toy_folder, tmp_path / "next", SHORT, init_from=str(model_dir))
+
+
+def test_a_damaged_store_is_named_before_anything_compiles(toy_folder, tmp_path):
+    shutil.copytree(toy_folder / "stores", tmp_path / "stores")
+    part = tmp_path / "stores/toy.en/parts/00000-train.u16"
+    content = bytearray(part.read_bytes())
+    content[9] ^= 1
+    part.write_bytes(content)
+    changes = SHORT | {"cache_dir": str(tmp_path / "stores")}
+    with pytest.raises(
+        InputError, match="toy.en' is damaged: parts/00000-train.u16 isn't what was"
+    ):
+        toy_run.run(toy_folder, tmp_path / "run", changes, verify_stores=True)
+    part.write_bytes(b"\xff" * len(content))
+    with pytest.raises(InputError, match=r"parts/00000-train.u16 has 65535 at token [\d,]+, and"):
+        toy_run.run(toy_folder, tmp_path / "run", changes)

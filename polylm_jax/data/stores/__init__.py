@@ -4,8 +4,10 @@ build          From a SeqIO task to its token store, unit by unit, shared by any
 cache          `run.py cache`: tasks to token stores, once
 cache_view     What `cache` shows
 identity       What a token store is made from
+manifest       The manifest of a token store
 store          A task's tokens on disk or gs://
 task_identity  A SeqIO task's identity
 tokens         A task's tokens in batches, each document closed with EOS
+verify         Whether a store's tokens are those that were written
 writer         Writing a token store
 """

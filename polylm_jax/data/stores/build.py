@@ -18,10 +18,13 @@ from typing import TypeVar
 import seqio
 
 from polylm_jax.data.stores import tokens as task_tokens
-from polylm_jax.data.stores.store import MANIFEST, MARKS, Manifest
+from polylm_jax.data.stores.manifest import MANIFEST, Manifest
+from polylm_jax.data.stores.store import MARKS, TokenStore
 from polylm_jax.data.stores.task_identity import identify
 from polylm_jax.data.stores.tokens import Tokens
+from polylm_jax.data.stores.verify import verify
 from polylm_jax.data.stores.writer import StoreWriter, check_bad
+from polylm_jax.runtime.storage import Folder
 from polylm_jax.text import task_text
 from polylm_jax.text.task_text import BadLine, Unit
 from polylm_jax.tokenizer.tokenizer import Tokenizer
@@ -53,6 +56,7 @@ def build_store(
     max_bad: float = 0.01,
     progress: Progress | None = None,
     num_threads: int | None = None,
+    verified: bool = False,
 ) -> Manifest | None:
     """Builds the store of a task, or goes on with it; finished units are kept.
 
@@ -64,6 +68,7 @@ def build_store(
       max_bad: the share of lines that may be bad before the build fails.
       progress: is told how it goes.
       num_threads: of the tokenizer, by default one per core.
+      verified: the tokens of a store that is complete are read and compared with what was written.
 
     Returns:
       The manifest of the complete store, None while units are left to other processes.
@@ -73,9 +78,10 @@ def build_store(
     """
     units = task_text.units(task)
     writer = StoreWriter(store_dir, identify(task, units, tokenizer))
-    finished = writer.folder.read(MANIFEST)
-    if finished is not None:
-        return Manifest.from_json(finished)
+    if (finished := _finished(writer.folder)) is not None:
+        if verified:
+            verify(TokenStore(writer.folder, finished), shard)
+        return finished
     index, count = shard
     progress = progress or Progress()
     num_threads = num_threads or os.cpu_count() or 1
@@ -93,6 +99,15 @@ def build_store(
             progress.unit()
             check_bad(store_dir, task.name, records, max_bad, of=len(units))
     return writer.finish(max_bad)
+
+
+def _finished(folder: Folder) -> Manifest | None:
+    """The manifest of a complete store; a damaged one is written again."""
+    text = folder.read(MANIFEST)
+    try:
+        return None if text is None else Manifest.from_json(text)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 @contextlib.contextmanager

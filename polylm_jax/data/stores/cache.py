@@ -10,8 +10,9 @@ import seqio
 
 from polylm_jax.data.stores.build import build_store
 from polylm_jax.data.stores.cache_view import BuildProgress, show_summary
-from polylm_jax.data.stores.identity import refuse_other
-from polylm_jax.data.stores.store import MANIFEST, PLAN, TokenStore, store_path
+from polylm_jax.data.stores.identity import readable, refuse_other
+from polylm_jax.data.stores.manifest import MANIFEST, read_manifest
+from polylm_jax.data.stores.store import PLAN, TokenStore, store_path
 from polylm_jax.data.stores.task_identity import identify, source_bytes
 from polylm_jax.errors import InputError
 from polylm_jax.runtime.storage import Folder
@@ -34,6 +35,7 @@ def cache(
     max_bad: float = 0.01,
     num_threads: int | None = None,
     recipe: str = "",
+    verify: bool = True,
 ) -> None:
     """Tokenizes tasks into token stores, once; a killed one goes on where it stopped.
 
@@ -53,6 +55,7 @@ def cache(
     max_bad: the share of a task's lines that may be unreadable.
     num_threads: of the tokenizer, by default one per core.
     recipe: the resolved config, which is written to CACHE_DIR/cache.gin.
+    verify: stores that are complete are read whole, and every part compared with its SHA-256.
 
     Raises InputError for what doesn't fit, before anything is built, and for bad lines.
     """
@@ -72,7 +75,7 @@ def cache(
         for task in found:
             path = store_path(cache_dir, task.name)
             manifest = build_store(
-                task, path, tokenizer, (index, count), max_bad, progress, num_threads
+                task, path, tokenizer, (index, count), max_bad, progress, num_threads, verify
             )
             progress.done(task.name, manifest)
             manifests.append(manifest)
@@ -126,7 +129,7 @@ def _check(task: seqio.Task, path: str, tokenizer: Tokenizer) -> bytes | None:
     """Refuses a task that can't be cached at `path`; returns the plan of the store there, if any."""
     wanted = identify(task, task_text.units(task), tokenizer)
     plan = Folder(path).peek(PLAN)
-    if plan is not None:
+    if plan is not None and readable(plan):
         refuse_other(path, plan, wanted)
     return plan
 
@@ -138,6 +141,8 @@ def _is_there(name: str, cache_dir: str, tokenizer: Tokenizer) -> bool:
     """
     path = store_path(cache_dir, name)
     made = Folder(path).peek(MANIFEST)
+    if made is not None:
+        read_manifest(Folder(path), made)
     if made is not None and name in seqio.TaskRegistry.names():
         task = task_text.find(name)
         try:

@@ -60,6 +60,14 @@ def version_of(source: Mapping) -> str:
     return hashlib.sha256(to_json(portable(source))).hexdigest()
 
 
+def readable(made: bytes) -> bool:
+    """Whether a plan or a manifest says what its store is made from."""
+    try:
+        return {"format_version", "vocabulary_sha256", "source"} <= json.loads(made).keys()
+    except (ValueError, AttributeError):
+        return False
+
+
 def refuse_other(path: str, made: bytes, wanted: Identity) -> None:
     """Raises InputError, naming what differs, unless the store at `path` has the identity `wanted`.
 

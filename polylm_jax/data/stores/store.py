@@ -10,64 +10,26 @@ STORE/
 The parts of a split, one after the other, are the array; a row may span parts.
 """
 
+import contextlib
 import dataclasses
 import functools
 import json
 import os
+import re
 
 import numpy as np
 
-from polylm_jax.data.stores.identity import FORMAT_VERSION, Identity
+from polylm_jax.data.stores.manifest import MANIFEST, Manifest, read_manifest
 from polylm_jax.errors import InputError
+from polylm_jax.runtime import seals
 from polylm_jax.runtime.storage import Folder
 
-PLAN, MANIFEST, PARTS, QUARANTINE = "plan.json", "store.json", "parts/", "quarantine/"
+PLAN, PARTS, QUARANTINE = "plan.json", "parts/", "quarantine/"
 DTYPES = {"uint16": np.dtype("<u2"), "uint32": np.dtype("<u4")}
 MARKS = ".marks"  # ends the name of the split that says of another's tokens what they are
 BEGINS, ANSWER = 1, 2  # bits of a mark: the first token of a conversation, a part of an answer
+CACHE_AGAIN = "delete the store and run `python run.py cache` again"
 OPEN_FILES = 256  # parts kept open at once, over all stores of the process
-
-
-@dataclasses.dataclass(frozen=True)
-class Split:
-    """One split's counts and parts. `offsets` [parts + 1] are prefix sums of their tokens."""
-
-    documents: int
-    tokens: int
-    bytes: int
-    tokens_by_language: dict[str, int]
-    bytes_by_language: dict[str, int]
-    content_sha256: str
-    parts: tuple[str, ...]
-    offsets: tuple[int, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Manifest(Identity):
-    """Everything that a complete store says of itself.
-
-    `lines` counts all input, bad lines included; `refused` the records that a rule of the task's
-    source left out, by its reason; `unread` what records that were read have and nobody reads;
-    `space_marks` U+2581, which read back as spaces.
-    """
-
-    language: str
-    splits: dict[str, Split]
-    lines: int
-    bad_lines: int
-    refused: dict[str, int]
-    space_marks: int
-    content_sha256: str
-    unread: dict[str, int] = dataclasses.field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, text: bytes) -> "Manifest":
-        fields = json.loads(text)
-        fields["units"] = tuple(fields["units"])
-        for name, split in fields["splits"].items():
-            lists = {key: tuple(split[key]) for key in ("parts", "offsets")}
-            fields["splits"][name] = Split(**{**split, **lists})
-        return cls(**fields)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -92,8 +54,7 @@ class TokenStore:
         text = folder.peek(MANIFEST)
         if text is None:
             raise InputError(_incomplete(folder))
-        check_format(json.loads(text)["format_version"], folder)
-        store = cls(folder, Manifest.from_json(text))
+        store = cls(folder, read_manifest(folder, text))
         made = store.manifest.vocabulary_sha256
         if vocabulary_sha256 not in (None, made):
             raise InputError(
@@ -142,7 +103,22 @@ class TokenStore:
         out = np.empty((len(rows), length + 1), DTYPES[self.manifest.dtype])
         if rows.size:
             self._fill(out, self._pieces(split, rows * length, length + 1))
+            limit = 1 << 2 if split.endswith(MARKS) else self.manifest.vocab_size
+            if out.max() >= limit:  # one pass: 2 us a row of 2,049 tokens
+                raise InputError(self._unknown(split, rows * length, out, limit))
         return out.astype(np.int32)
+
+    def _unknown(self, split: str, starts: np.ndarray, tokens: np.ndarray, limit: int) -> str:
+        """The first token that isn't below `limit`, with its part and its place there."""
+        row, column = np.argwhere(tokens >= limit)[0].tolist()
+        parts, offsets = self._layout[split]
+        place = int(starts[row]) + column
+        part = int(np.searchsorted(offsets, place, "right")) - 1
+        return (
+            f"token store {self.folder.path!r} is damaged: {parts[part]} has {tokens[row, column]} at "
+            f"token {place - int(offsets[part]):,}, and the vocabulary has {limit:,}; restore the file, "
+            f"or {CACHE_AGAIN}."
+        )
 
     def _pieces(self, split: str, starts: np.ndarray, width: int) -> tuple[np.ndarray, ...]:
         """Where `width` tokens from each start lie: (row, column, part, begin, end), one per piece."""
@@ -211,7 +187,7 @@ class TokenStore:
     def _short(self, name: str) -> str:
         return (
             f"token store {self.folder.path!r} has {name} in another length than its manifest "
-            "says: delete the store and run `python run.py cache` again."
+            f"says: {CACHE_AGAIN}."
         )
 
 
@@ -237,27 +213,29 @@ def store_path(cache_dir: str, task: str) -> str:
     return f"{cache_dir.rstrip('/')}/{task}"
 
 
-def check_format(version: int, folder: Folder) -> None:
-    """Refuses a store of another version of this format."""
-    if version != FORMAT_VERSION:
-        raise InputError(
-            f"token store {folder.path!r} has format version {version}, and this software reads "
-            f"{FORMAT_VERSION}: delete it and run `python run.py cache` again."
-        )
-
-
-def committed_units(folder: Folder) -> set[int]:
-    """The numbers of the units that are finished."""
-    names = (key.removeprefix(PARTS) for key in folder.list(PARTS) if key.endswith(".json"))
-    return {int(name.removesuffix(".json")) for name in names}
+def committed_units(folder: Folder) -> dict[int, dict]:
+    """The finished units: number -> record. One whose record is damaged isn't among them."""
+    keys = [key for key in folder.list(PARTS) if re.fullmatch(rf"{PARTS}\d+\.json", key)]
+    found = {}
+    for key, text in zip(keys, folder.read_all(keys), strict=True):
+        with contextlib.suppress(ValueError, TypeError):
+            record = seals.opened(text or b"")
+            if {"identity", "splits"} <= record.keys():
+                found[int(key.removeprefix(PARTS).removesuffix(".json"))] = record
+    return found
 
 
 def _incomplete(folder: Folder) -> str:
     plan = folder.peek(PLAN)
     if plan is None:
         return f"there is no token store at {folder.path!r}: make it with `python run.py cache`."
-    units = json.loads(plan)["units"]
-    missing = sorted(set(range(len(units))) - committed_units(folder))
+    try:
+        units = json.loads(plan)["units"]
+    except (ValueError, TypeError, KeyError):
+        return (
+            f"token store {folder.path!r} has a damaged {PLAN}: go on with `python run.py cache`."
+        )
+    missing = sorted(set(range(len(units))) - committed_units(folder).keys())
     what = (
         f"{len(missing)} of its {len(units)} units are missing, first {units[missing[0]]!r}"
         if missing

@@ -12,18 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from polylm_jax.data.stores.identity import Identity, refuse_other
-from polylm_jax.data.stores.store import (
-    DTYPES,
-    MANIFEST,
-    PARTS,
-    PLAN,
-    QUARANTINE,
-    Manifest,
-    Split,
-    committed_units,
-)
+from polylm_jax.data.stores.identity import Identity, readable, refuse_other
+from polylm_jax.data.stores.manifest import MANIFEST, Manifest, Split
+from polylm_jax.data.stores.store import DTYPES, PARTS, PLAN, QUARANTINE, committed_units
 from polylm_jax.errors import InputError, Refusal, Unread
+from polylm_jax.runtime.seals import sealed
 from polylm_jax.runtime.storage import Folder, to_json
 
 PART_TOKENS = 2**26  # a part holds no more: 128 MB (256 MB in uint32) are in memory at once
@@ -41,12 +34,17 @@ class StoreWriter:
     def __init__(self, path: str, identity: Identity):
         self.folder = Folder(path)
         self.identity = identity
-        if not self.folder.claim(PLAN, to_json(dataclasses.asdict(identity))):
-            refuse_other(path, self.folder.read(PLAN), identity)
+        plan = to_json(dataclasses.asdict(identity))
+        if not self.folder.claim(PLAN, plan):
+            made = self.folder.read(PLAN)
+            if readable(made):
+                refuse_other(path, made, identity)
+            else:  # each unit's record says what it was made from
+                self.folder.write(PLAN, plan)
 
     def missing(self) -> list[int]:
         """The units that nobody has finished."""
-        return sorted(set(range(len(self.identity.units))) - committed_units(self.folder))
+        return sorted(set(range(len(self.identity.units))) - committed_units(self.folder).keys())
 
     def unit(self, number: int) -> "UnitWriter":
         """A writer for one unit, from its beginning."""
@@ -71,19 +69,19 @@ class StoreWriter:
                 f"task {self.identity.task!r} has no text: its units hold 0 documents (first "
                 f"{self.identity.units[0]!r}): correct its source and delete {self.folder.path!r}."
             )
-        self.folder.write(MANIFEST, to_json(dataclasses.asdict(manifest)))
+        self.folder.write(MANIFEST, to_json(sealed(dataclasses.asdict(manifest))))
         return manifest
 
     def _records(self) -> list[dict]:
-        keys = [_unit_key(number) for number in range(len(self.identity.units))]
-        records = [json.loads(text) for text in self.folder.read_all(keys)]
-        for key, record in zip(keys, records):
+        records = committed_units(self.folder)
+        for number, record in sorted(records.items()):
+            key = _unit_key(number)
             if record["identity"] != self.identity.fingerprint:
                 raise InputError(
                     f"token store {self.folder.path!r} has {key} from another vocabulary or "
                     "version of its task: delete the store and run `python run.py cache` again."
                 )
-        return records
+        return [record for _, record in sorted(records.items())]
 
     def _manifest(self, records: Sequence[dict]) -> Manifest:
         names = sorted({name for record in records for name in record["splits"]})
@@ -171,7 +169,7 @@ class UnitWriter:
             "unread": self._unread,
             "space_marks": sum(c["space_marks"] for c in self._counts.values()),
         }
-        self.folder.write(_unit_key(self.number), to_json(record))
+        self.folder.write(_unit_key(self.number), to_json(sealed(record)))
         return record
 
     def _flush(self, split: str) -> None:
