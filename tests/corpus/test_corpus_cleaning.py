@@ -11,6 +11,7 @@ import time
 
 import pytest
 import toy_corpus
+from datatrove.executor.local import LocalPipelineExecutor
 
 from polylm_jax.corpus import stages, steps
 from polylm_jax.errors import InputError
@@ -138,6 +139,42 @@ def test_the_same_bytes_come_out_with_workers_and_after_a_kill(raw, report, tmp_
     assert outputs(tmp_path / "out") == outputs(raw / "out")
     after = {path.name: path.stat().st_mtime_ns for path in done.iterdir()}
     assert all(after[name] == stamp for name, stamp in stamps.items()), "a complete shard ran again"
+
+
+def _clean_until(folder: pathlib.Path, stage: str) -> None:
+    """Cleans until a shard of a stage is through, and is killed before that is written down."""
+    mark = LocalPipelineExecutor.mark_rank_as_completed
+
+    def killed(self, rank: int) -> None:
+        if self.logging_dir.path.endswith(f"/{stage}"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        mark(self, rank)
+
+    LocalPipelineExecutor.mark_rank_as_completed = killed
+    toy_corpus.clean(folder, SOURCES, shard_mb=0.02, personal_data=True)
+
+
+def test_the_same_bytes_come_out_after_a_kill_in_each_stage(raw, report, tmp_path):
+    """One run, killed in its first stage, gone on with, killed in the second, and so on to the end."""
+    (tmp_path / "crawl").symlink_to(raw / "crawl")
+    (tmp_path / "pairs").symlink_to(raw / "pairs")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["toy_corpus", "polylm_jax.corpus.stages"])
+    stages = json.loads((raw / "work" / "plan.json").read_text())
+    names = [stage["name"].replace(" ", "_") for stage in stages]
+    assert len(names) == 10
+    for name in names:
+        process = context.Process(target=_clean_until, args=(tmp_path, name))
+        process.start()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL, name
+        assert not (tmp_path / "out").exists() or name == "publish"
+    toy_corpus.clean(tmp_path, SOURCES, shard_mb=0.02, personal_data=True, overwrite=True)
+    assert outputs(tmp_path / "out") == outputs(raw / "out")
+    made = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert [made[k] for k in ("languages", "sources", "notes", "samples")] == [
+        report[k] for k in ("languages", "sources", "notes", "samples")
+    ]
 
 
 def test_a_run_with_other_settings_is_refused(raw, report):
