@@ -38,8 +38,13 @@ def shingled(text: str, code: str, n: int, numbers: bool = True) -> np.ndarray:
 
     numbers: whether a number is a word like others; else all numbers are the same.
     """
-    language, own = LANGUAGES[code], seed(code)
     points = signs.folded(text) if numbers else _without_numbers(characters.folded(text))
+    return shingled_of(points, code, n)
+
+
+def shingled_of(points: np.ndarray, code: str, n: int) -> np.ndarray:
+    """`shingled` of a text that is folded."""
+    language, own = LANGUAGES[code], seed(code)
     units = shingles.units_of(points, language.spaces)[0]
     size = max(1, min(n * repetition.word_size(language), len(units)))
     return np.unique(shingles.mixed(shingles.ngrams(units, size) ^ np.uint64(own)))
@@ -104,7 +109,7 @@ class SignNear(MinhashDedupSignature):
         self.num_hashes = config.num_buckets * config.hashes_per_bucket
         self.skip_existing_sigs = False
         self.numbers, self.about = numbers, about
-        self._parameters, self._document, self._known = None, None, []
+        self._parameters, self._document, self._points, self._known = None, None, None, []
 
     def run(self, data: Iterator[Document], rank: int = 0, world_size: int = 1) -> None:
         self._known = []
@@ -116,8 +121,8 @@ class SignNear(MinhashDedupSignature):
 
     def _remembered(self, data: Iterator[Document]) -> Iterator[Document]:
         for document in data:
-            self._document = document
-            words = shingles.hash_of(signs.words(signs.folded(document.text)))
+            self._document, self._points = document, signs.folded(document.text)
+            words = shingles.hash_of(signs.words(self._points))
             self._known.append((words, document.metadata.get("duplicate_count", 0)))
             yield document
 
@@ -126,7 +131,11 @@ class SignNear(MinhashDedupSignature):
         about = self._document.metadata
         if "pair" in about:
             return np.zeros((0, 1), np.uint64)
-        return shingled(text, about["language"], self.config.n_grams, self.numbers)[:, None]
+        code, n = about["language"], self.config.n_grams
+        found = (
+            shingled_of(self._points, code, n) if self.numbers else shingled(text, code, n, False)
+        )
+        return found[:, None]
 
     def get_signature(self, hashes: np.ndarray) -> list[list[int]]:
         """The parent's, a few thousand shingles at a time: a book would take a gigabyte at once."""
