@@ -5,7 +5,9 @@ examples        The examples of a SeqIO evaluation task as text: what it does be
 in_training     Evaluation tasks in a training run
 language_model  A checkpoint as a language model of texts: log-likelihoods, and greedy answers
 lm_eval_model   A checkpoint in EleutherAI's lm-evaluation-harness (lm_eval 0.4)
+other_results   Results of other checkpoints, as an earlier evaluation wrote them
 outputs         What a model gave for the requests of a task, kept line by line
+overview        All benchmarks in one table, languages as columns, a row per checkpoint
 plots           A picture per benchmark
 protocol        The protocol of a benchmark task
 published       The paper's numbers: appendix C of arXiv 2307.06018, every table of its benchmark

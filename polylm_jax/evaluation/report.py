@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from polylm_jax.evaluation import published
+from polylm_jax.evaluation.other_results import Other
 from polylm_jax.evaluation.protocol import GENERATE, RANK, ROLLING
 from polylm_jax.evaluation.result import ANSWER_BITS, COUNTS, FEWEST, TEXT, Result
 from polylm_jax.languages import labels
@@ -72,6 +73,7 @@ class Table(NamedTuple):
     guessing: float | None
     results: list[Result]
     digits: int = 1
+    others: Sequence[Line] = ()  # of other checkpoints: bits per byte of the right answer
 
     @property
     def in_bits(self) -> bool:
@@ -97,17 +99,23 @@ def as_json(subject: Subject, results: Iterable[Result]) -> dict:
     return {"checkpoint": dataclasses.asdict(subject), "tasks": tasks}
 
 
-def tables(results: Sequence[Result], rows: Sequence[str] = published.BASE) -> list[Table]:
-    """A table per benchmark, plain text last. rows: models of the paper."""
+def tables(
+    results: Sequence[Result],
+    rows: Sequence[str] = published.BASE,
+    beside: Sequence[Other] = (),
+) -> list[Table]:
+    """A table per benchmark, plain text last. rows: models of the paper. beside: other checkpoints."""
     grouped: dict[str, list[Result]] = {}
     for result in results:
         text = result.protocol.kind == TEXT
         grouped.setdefault("" if text else result.protocol.benchmark, []).append(result)
     order = sorted(grouped, key=lambda benchmark: benchmark == "")
-    return [_table(benchmark, grouped[benchmark], rows) for benchmark in order]
+    return [_table(benchmark, grouped[benchmark], rows, beside) for benchmark in order]
 
 
-def _table(benchmark: str, results: list[Result], rows: Sequence[str]) -> Table:
+def _table(
+    benchmark: str, results: list[Result], rows: Sequence[str], beside: Sequence[Other]
+) -> Table:
     languages = _in_order(benchmark, results)
     known = published.scores(benchmark)
     theirs = [
@@ -117,11 +125,29 @@ def _table(benchmark: str, results: list[Result], rows: Sequence[str]) -> Table:
         for model in rows
         if model in known
     ]
+    theirs = [*_beside(results, languages, beside, results[0].protocol.metric), *theirs]
+    others = _beside(results, languages, beside, ANSWER_BITS)
+    others = [line._replace(label=f"{METRICS[ANSWER_BITS]}: {line.label}") for line in others]
     first = results[0].protocol
     guessing = 100 / first.choices if first.kind == RANK and first.choices else None
     digits = 3 if first.metric.startswith("bits") else 1
     ours = _ours(results, int(first.kind == GENERATE and set(rows) <= set(published.BASE)))
-    return Table(benchmark, languages, ours, theirs, guessing, results, digits)
+    return Table(benchmark, languages, ours, theirs, guessing, results, digits, others)
+
+
+def _beside(
+    results: list[Result], languages: list[str], beside: Sequence[Other], metric: str
+) -> list[Line]:
+    """A line for each other checkpoint that was asked in the same way."""
+    told = results[0].protocol
+    lines = []
+    for other in beside:
+        found = other.cells(told.benchmark, metric, told.few_shot, told.fidelity)
+        cells = {code: found[code] for code in languages if code in found}
+        if cells:
+            few = other.few(told.benchmark)
+            lines.append(Line(f"{other.name}, step {other.step}", "", "", cells, few=few))
+    return lines
 
 
 def _in_order(benchmark: str, results: list[Result]) -> list[str]:
@@ -180,11 +206,15 @@ def average(cells: Mapping[str, float], languages: Sequence[str]) -> float | Non
 
 
 def markdown(
-    subject: Subject, results: Sequence[Result], rows: Sequence[str] = published.BASE
+    subject: Subject,
+    results: Sequence[Result],
+    rows: Sequence[str] = published.BASE,
+    beside: Sequence[Other] = (),
+    first: Sequence[str] = (),
 ) -> str:
-    """The report: a section per benchmark."""
-    made = tables(results, rows)
-    parts = [f"# {subject.name}", _told(subject), LEGEND]
+    """The report: a section per benchmark, after those that are given first."""
+    made = tables(results, rows, beside)
+    parts = [f"# {subject.name}", _told(subject), LEGEND, *first]
     for table in made:
         parts += [f"## {table.benchmark or 'held-out text'}", _grid(subject, table), _notes(table)]
     return "\n\n".join([*parts, _uncovered(made)]) + "\n"
@@ -199,35 +229,46 @@ def _told(subject: Subject) -> str:
 
 def _grid(subject: Subject, table: Table) -> str:
     head = ["", "split", "items", *table.languages, "average"]
-    lines = [_row(head), _row(["---", "---", "---:", *["---:"] * (len(head) - 3)])]
+    lines = [row(head), row(["---", "---", "---:", *["---:"] * (len(head) - 3)])]
     for line in table.ours:
         digits = 3 if line.label.startswith(("bits", "nats")) else table.digits
         cells = [
-            _cell(line.cells.get(code), digits) + FEW * (code in line.few)
+            cell(line.cells.get(code), digits) + FEW * (code in line.few)
             for code in table.languages
         ]
-        cells.append(_cell(average(line.cells, table.averaged), digits))
+        cells.append(cell(average(line.cells, table.averaged), digits))
         if line.headline:
             cells = [f"**{cell}**" if cell != GAP else cell for cell in cells]
-        lines.append(_row([f"{subject.name}: {line.label}", line.split, line.items, *cells]))
+        lines.append(row([f"{subject.name}: {line.label}", line.split, line.items, *cells]))
     for line in table.theirs:
-        cells = [_cell(line.cells.get(code), table.digits) for code in table.languages]
+        cells = [
+            cell(line.cells.get(code), table.digits) + FEW * (code in line.few)
+            for code in table.languages
+        ]
         lines.append(
-            _row([line.label, "", "", *cells, _cell(average(line.cells, table.averaged), 1)])
+            row(
+                [
+                    line.label,
+                    "",
+                    "",
+                    *cells,
+                    cell(average(line.cells, table.averaged), table.digits),
+                ]
+            )
         )
     if table.guessing is not None:
-        guess = [_cell(table.guessing, 1)] * (len(table.languages) + 1)
-        lines.append(_row(["guessing", "", "", *guess]))
+        guess = [cell(table.guessing, 1)] * (len(table.languages) + 1)
+        lines.append(row(["guessing", "", "", *guess]))
     return "\n".join(lines)
 
 
-def _row(cells: Sequence[str]) -> str:
+def row(cells: Sequence[str]) -> str:
     """A row of a Markdown table; what is scored given what is written with a bar of its own."""
     escaped = [cell.replace("|", "\\|") for cell in cells]
     return f"| {' | '.join(escaped)} |"
 
 
-def _cell(value: float | None, digits: int) -> str:
+def cell(value: float | None, digits: int) -> str:
     return GAP if value is None else f"{value:.{digits}f}"
 
 

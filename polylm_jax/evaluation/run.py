@@ -20,7 +20,15 @@ from jax._src import xla_bridge
 from polylm_jax.checkpoints import identity
 from polylm_jax.checkpoints.identity import SHOWN
 from polylm_jax.errors import InputError, nearest
-from polylm_jax.evaluation import language_model, plots, published, report, runner
+from polylm_jax.evaluation import (
+    language_model,
+    other_results,
+    overview,
+    plots,
+    published,
+    report,
+    runner,
+)
 from polylm_jax.evaluation.language_model import Batching, LanguageModel
 from polylm_jax.evaluation.protocol import GENERATE
 from polylm_jax.evaluation.questions import Questions
@@ -52,6 +60,7 @@ def evaluate(
     limit: int | None = None,
     max_new_tokens: int | None = None,
     compare: str = "base",
+    beside: Sequence[str] = (),
     name: str = "",
     compilation_cache_dir: str = "~/.cache/polylm_jax",
     recipe: str = "",
@@ -68,6 +77,8 @@ def evaluate(
     once.
     limit: items of each task at most, the first ones. max_new_tokens: in place of each task's own.
     compare: which of the paper's models stand beside ours, base or tuned.
+    beside: folders of results of other checkpoints, as this wrote them (OUTPUT/step_...): rows of
+    every table.
     name: what the report calls the checkpoint, by default its folder's.
     compilation_cache_dir: compiled programs are kept here for the next start; '' keeps none.
     recipe: the resolved config, written beside the results.
@@ -75,6 +86,7 @@ def evaluate(
     Raises InputError for bad input, before anything is computed.
     """
     _check(dtype, compare, limit, max_new_tokens)
+    others = other_results.load(beside)
     if not xla_bridge.backends_are_initialized():
         partitioning.initialize_distributed()
     if compilation_cache_dir and not jax.config.jax_compilation_cache_dir:
@@ -104,7 +116,11 @@ def evaluate(
     results = list(_results(asked, lm, Folder(f"{folder}/outputs", "output")))
     ordered = sorted(results, key=lambda result: names.index(result.task))
     if jax.process_index() == 0:
-        _write(Folder(folder, "output"), subject, ordered, COMPARED[compare], recipe)
+        tables = report.tables(ordered, COMPARED[compare], others)
+        text = report.markdown(
+            subject, ordered, COMPARED[compare], others, overview.section(subject, tables)
+        )
+        _write(Folder(folder, "output"), subject, ordered, tables, text, recipe)
         print(f"{folder}/results.md")
 
 
@@ -153,16 +169,21 @@ def line(result: Result) -> str:
 
 
 def _write(
-    folder: Folder, subject: Subject, results: list[Result], rows: Sequence[str], recipe: str
+    folder: Folder,
+    subject: Subject,
+    results: list[Result],
+    tables: Sequence[report.Table],
+    markdown: str,
+    recipe: str,
 ) -> None:
     """results.json, results.md, a PNG per benchmark, and the recipe."""
     text = json.dumps(report.as_json(subject, results), ensure_ascii=False, indent=1)
     folder.write("results.json", f"{text}\n".encode())
-    folder.write("results.md", report.markdown(subject, results, rows).encode())
+    folder.write("results.md", markdown.encode())
     if recipe:
         folder.write("recipe.gin", recipe.encode())
     with tempfile.TemporaryDirectory() as place:
-        for table in report.tables(results, rows):
+        for table in tables:
             drawn = pathlib.Path(place) / f"{table.benchmark or 'held_out_text'}.png"
             plots.draw(subject, table, drawn)
             folder.write(drawn.name, drawn.read_bytes())

@@ -76,10 +76,10 @@ class Converter:
     def __call__(self, record: Record) -> Item | None:
         if self.keep and not self.keep(record):
             return None
-        context = _filled(self.prompt, record)
+        context = filled(self.prompt, record)
         if not self.choices:
             return {"context": context, "answers": _texts(record, self.answer), "label": 0}
-        texts = [_filled(choice, record) for choice in self.choices]
+        texts = [filled(choice, record) for choice in self.choices]
         return {"context": context, "answers": texts, "label": self._label(record, texts)}
 
     def _label(self, record: Record, texts: list[str]) -> int:
@@ -94,7 +94,7 @@ class Converter:
         return place
 
 
-def _filled(template: str, record: Record) -> str:
+def filled(template: str, record: Record) -> str:
     """Fields in braces as they stand in the record; columns without names are {1}, {2}."""
 
     def one(match: re.Match) -> str:
@@ -154,6 +154,11 @@ def _fill(language: str) -> dict[str, str]:
     if language not in codes.FLORES:
         return {}
     return {"flores": codes.flores(language), "flores_plus": codes.flores(language, plus=True)}
+
+
+def path_of(pattern: str, language: str) -> str:
+    """A path with {language}, {flores} and {flores_plus} filled in."""
+    return pattern.format_map({"language": language, **_fill(language)})
 
 
 def generated(

@@ -4,6 +4,7 @@ Each reads the files as they are published, from a folder; nothing is fetched. d
 where they come from and under which licence.
 """
 
+import pathlib
 from collections.abc import Mapping, Sequence
 
 from polylm_jax.languages import codes, registry
@@ -17,6 +18,28 @@ TOPICS = (
 TSV = {".tsv": "tsv without a header"}
 
 
+def _there(
+    name: str,
+    data_dir: str,
+    languages: Sequence[str],
+    known: Sequence[str],
+    files: Mapping[str, object],
+) -> tuple[str, ...]:
+    """The languages that a benchmark covers and whose scored file is there; the others are told.
+
+    A bucket isn't looked into: there, all that it covers.
+    """
+    covered = [code for code in languages if code in known]
+    if "://" in data_dir:
+        return tuple(covered)
+    pattern = str(next(iter(files.values())))
+    folder = pathlib.Path(data_dir).expanduser()
+    found = [code for code in covered if (folder / own.path_of(pattern, code)).exists()]
+    if missing := [code for code in covered if code not in found]:
+        print(f"left out, without a file of {name} in {data_dir}: {', '.join(missing)}")
+    return tuple(found)
+
+
 def xquad(
     data_dir: str,
     vocabulary: str,
@@ -28,6 +51,7 @@ def xquad(
 ) -> tuple[str, ...]:
     """Registers `xquad.th` (F1) and `xquad_bits.th`: SQuAD's questions in 12 languages."""
     files = files or {"validation": "xquad/xquad.{language}.json"}
+    languages = _there("XQuAD", data_dir, languages, XQUAD, files)
     prompt = "{context}\n{question}\nAnswer:"
     given = (data_dir, vocabulary, languages, files)
     told = {"split": next(iter(files)), "items": 1190}
@@ -51,6 +75,7 @@ def mgsm(
 ) -> tuple[str, ...]:
     """Registers `mgsm.th` (the last number of the answer) and `mgsm_bits.th`: 250 sums in words."""
     files = files or {"test": "mgsm/mgsm_{language}.tsv"}
+    languages = _there("MGSM", data_dir, languages, MGSM, files)
     prompt = "Question: {1}\nAnswer:"
     given = (data_dir, vocabulary, languages, files)
     told = {"split": next(iter(files)), "items": 250, "formats": TSV}
@@ -72,6 +97,7 @@ def sib200(
 ) -> tuple[str, ...]:
     """Registers `sib200.th`: which of seven topics a sentence has, by the likeliest name of one."""
     files = files or {split: f"sib200/{{flores}}/{split}.tsv" for split in ("test", "train")}
+    languages = _there("SIB-200", data_dir, languages, tuple(codes.FLORES), files)
     return own.chosen(
         "sib200", data_dir, vocabulary, languages, files, "{text}\nThe topic of this text is",
         TOPICS, "category", shots=shots, items=204,
@@ -97,13 +123,15 @@ def flores(
     """
     files = files or {"devtest": "flores_plus/devtest/{flores_plus}.jsonl"}
     split = next(iter(files))
+    languages = _there("FLORES", data_dir, (pivot, *languages), tuple(codes.FLORES), files)
+    languages = tuple(dict.fromkeys(languages)) if pivot in languages else ()
     others = [code for code in languages if code != pivot]
     names: list[str] = []
     for pair in [(pivot, one) for one in others] + [(one, pivot) for one in others]:
         source, target = pair
         sides = {
             split: {
-                side: str(path).format_map(_fill(code))
+                side: own.path_of(str(path), code)
                 for side, code in (("source", source), ("target", target))
             }
             for split, path in files.items()
@@ -124,11 +152,3 @@ def flores(
         )
         names += own.continued("flores_bits", *given, **told)
     return tuple(names)
-
-
-def _fill(language: str) -> dict[str, str]:
-    return {
-        "language": language,
-        "flores": codes.flores(language),
-        "flores_plus": codes.flores(language, plus=True),
-    }
