@@ -58,17 +58,19 @@ setup() {
     .venv/bin/pip install -q -r requirements-tpu.txt"
 }
 
-start() {  # the same command on every worker; they find each other
+start() {  # the same command on every worker; they find each other, and start again together
   local quoted
   quoted=$(printf ' %q' "$@")
-  everywhere "cd polylm && nohup .venv/bin/python run.py train $quoted > train.log 2>&1 < /dev/null &"
+  everywhere "cd polylm && rm -f stop_training && PAUSE=60 nohup scripts/keep_running.sh \
+    .venv/bin/python run.py train $quoted > train.log 2>&1 < /dev/null &"
 }
 
 log() { first "tail -n 50 -F polylm/train.log"; }
 
-stop() {  # SIGTERM to one process saves on all; they leave with 143
+stop() {  # SIGTERM to one process saves on all; they leave with 143, and nothing starts them again
+  everywhere "touch polylm/stop_training"
   first "pkill -TERM -f 'run.py train' || true"
-  everywhere "timeout 120 bash -c 'while pgrep -f \"run.py train\" > /dev/null; do sleep 1; done'"
+  everywhere "timeout 300 bash -c 'while pgrep -f \"run.py train\" > /dev/null; do sleep 1; done'"
 }
 
 delete() { $TPU delete "$NAME" --zone="$ZONE" --force --quiet; }

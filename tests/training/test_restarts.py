@@ -1,0 +1,83 @@
+"""What starts a run again stops where a new start can't help; scripts and manifests agree with it."""
+
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+import yaml
+
+import run
+from polylm_jax.errors import LEFT, LEFT_UNSAVED, CorruptReplica, Diverged, InputError
+
+SCRIPTS = run.REPO / "scripts"
+FINAL = {error.exit_code for error in (InputError, Diverged, CorruptReplica)}
+
+
+def keep_running(folder: pathlib.Path, codes, restarts=3):
+    """Runs the script over a command that ends with these codes in turn; its code, and the starts."""
+    command = "n=$(cat n); echo $((n + 1)) > n; codes=($CODES); exit ${codes[$n]:-0}"
+    (folder / "n").write_text("0")
+    done = subprocess.run(
+        [SCRIPTS / "keep_running.sh", "bash", "-c", command], cwd=folder, check=False, capture_output=True,
+        env=os.environ | {"CODES": " ".join(map(str, codes)), "PAUSE": "0", "RESTARTS": str(restarts)},
+        timeout=60,
+    )  # fmt: skip
+    return done.returncode, int((folder / "n").read_text())
+
+
+@pytest.mark.parametrize("code", [0, *sorted(FINAL)])
+def test_what_ends_the_same_way_again_is_not_started_again(code, tmp_path):
+    assert keep_running(tmp_path, [code]) == (code, 1)
+
+
+@pytest.mark.parametrize("code", [1, LEFT, LEFT_UNSAVED, 137])
+def test_what_may_go_better_is_started_again(code, tmp_path):
+    assert keep_running(tmp_path, [code, code, 0]) == (0, 3)
+
+
+def test_it_ends_after_so_many_starts_and_where_a_file_says_stop(tmp_path):
+    assert keep_running(tmp_path, [1] * 9, restarts=3) == (1, 4)
+    (tmp_path / "stop_training").touch()
+    assert keep_running(tmp_path, [1] * 9) == (1, 1)
+
+
+def test_sigterm_goes_on_to_the_command_and_is_the_end(tmp_path):
+    body = "trap 'sleep 0.5; exit 143' TERM; touch up; while true; do sleep 0.1; done"
+    loop = subprocess.Popen([SCRIPTS / "keep_running.sh", "bash", "-c", body], cwd=tmp_path)
+    while not (tmp_path / "up").exists():
+        time.sleep(0.05)
+    loop.send_signal(signal.SIGTERM)
+    assert loop.wait(timeout=30) == 143
+
+
+def job():
+    text = (SCRIPTS / "gke_job.yaml").read_text()
+    return yaml.safe_load(text), text
+
+
+def test_the_jobset_gives_up_where_a_new_start_cannot_help():
+    made, _ = job()
+    spec = made["spec"]["replicatedJobs"][0]["template"]["spec"]
+    (rule,) = spec["podFailurePolicy"]["rules"]
+    assert rule["action"] == "FailJob"
+    assert rule["onExitCodes"]["operator"] == "In"
+    assert set(rule["onExitCodes"]["values"]) == FINAL
+    (ends,) = made["spec"]["failurePolicy"]["rules"]
+    assert ends == {"action": "FailJobSet", "onJobFailureReasons": ["PodFailurePolicy"]}
+
+
+def test_the_jobset_waits_longer_than_the_run_takes_to_save():
+    made, text = job()
+    pod = made["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]
+    grace = float(re.search(r"--grace_seconds=(\d+)", text)[1])
+    assert grace + 10 <= pod["terminationGracePeriodSeconds"]
+
+
+def test_the_pod_script_keeps_the_run_running():
+    text = (SCRIPTS / "tpu_pod.sh").read_text()
+    assert "keep_running.sh" in text and "stop_training" in text
+    subprocess.run(["bash", "-n", SCRIPTS / "tpu_pod.sh"], check=True)
