@@ -12,7 +12,7 @@ import pathlib
 import sys
 from collections.abc import Callable, Iterable, Iterator
 
-from polylm_jax.errors import InputError, nearest
+from polylm_jax.errors import CorruptReplica, Diverged, InputError, nearest
 from polylm_jax.runtime import (
     command_line,
     huge_pages,
@@ -36,6 +36,7 @@ MODES = {
     "inspect": "polylm_jax.training.inspect",
     "evaluate": "polylm_jax.evaluation.evaluate",
     "plan": "polylm_jax.training.plan",
+    "goodput": "polylm_jax.training.goodput",
     "ablate": "polylm_jax.ablation.ablate",
     "generate": "polylm_jax.inference.generate",
     "serve": "polylm_jax.inference.serve",
@@ -46,6 +47,8 @@ MODES = {
     "import_t5x": "polylm_jax.checkpoints.import_t5x",
     "export_t5x": "polylm_jax.checkpoints.export_t5x",
 }
+# Modes that look at what a run left, and need no recipe.
+ALONE = {"goodput": ("runs/goodput.gin", "MODEL_DIR = None")}
 # Modes of steps whose memory comes and goes.
 COMPUTING = {"train", "finetune", "evaluate", "generate", "serve"}
 # What people write for True and False; gin takes Python's words alone.
@@ -241,6 +244,8 @@ def call(
     mode: str, files: list[str], overrides: list[str], search_paths: str, flags: dict
 ) -> object:
     """Configures the mode's function and calls it, with the resolved config where it takes `recipe`."""
+    if not files and mode in ALONE:
+        files, overrides = [ALONE[mode][0]], [*overrides, *ALONE[mode][1:]]
     for sentence in configure(files, overrides, filter(None, search_paths.split(","))):
         print(sentence, file=sys.stderr)
     import gin
@@ -264,7 +269,7 @@ def call(
 
 
 def main(argv: list[str]) -> int:
-    """Exit code 2 with one sentence for bad input, 130 for Ctrl-C; a mode's own passes through."""
+    """The exit code: `errors` says which; 130 for Ctrl-C; a mode's own passes through."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow only reads text for us
     debug = "--debug" in argv
     try:
@@ -274,11 +279,11 @@ def main(argv: list[str]) -> int:
         else:
             call(options.mode, options.gin_file, overrides, options.gin_search_paths, flags)
         return 0
-    except InputError as error:
+    except (InputError, Diverged, CorruptReplica) as error:
         if debug:
             raise
         print(str(error).splitlines()[0], file=sys.stderr)
-        return 2
+        return error.exit_code
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return 130

@@ -18,7 +18,6 @@ from polylm_jax.runtime import lock as run_lock
 from polylm_jax.runtime.storage import Folder
 
 RUN_PY = pathlib.Path(__file__).resolve().parents[2] / "run.py"
-LEFT = 143  # the exit code of a run that was told to leave, and has saved
 
 
 @contextlib.contextmanager

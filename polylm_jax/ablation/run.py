@@ -15,7 +15,7 @@ from polylm_jax.ablation.claims import Claim
 from polylm_jax.ablation.plans import Plan, Reconfigured
 from polylm_jax.ablation.records import DONE
 from polylm_jax.ablation.variants import Run
-from polylm_jax.errors import InputError
+from polylm_jax.errors import LEFT, LEFT_UNSAVED, InputError
 from polylm_jax.runtime.storage import Folder, to_json
 from polylm_jax.training.identity import fingerprint
 from polylm_jax.training.run_directory import check_resume
@@ -157,7 +157,7 @@ def _train_all(
                 raise
             elsewhere[run] = str(error)
             continue
-        if code in (launch.LEFT, 130):
+        if code in (LEFT, LEFT_UNSAVED, 130):
             sys.exit(code)
         if code:
             failed[run] = code

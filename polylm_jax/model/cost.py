@@ -32,15 +32,21 @@ def parts(config: PolyLMConfig) -> dict[str, int]:
     return counts
 
 
-def flops_per_token(model: PolyLMConfig, length: int) -> float:
+def flops_per_token(model: PolyLMConfig, length: int, adapters: int | None = None) -> float:
     """Model FLOPs of training on one token: 6 per parameter, plus causal attention.
+
+    adapters: parameters of adapters, where they alone are trained: a frozen parameter has no
+    gradient of its own, so 4 of its 6 are left.
 
     The positions' table is looked up, not multiplied. Attention: two products of 2 T D forward,
     three times that with the backward pass, half of it masked: 6 T D a layer. Rematerialisation
     doesn't count.
     """
     multiplied = model.num_params - model.max_length * model.embed_dim
-    return 6.0 * multiplied + 6.0 * model.num_layers * model.embed_dim * length
+    attention = 6.0 * model.num_layers * model.embed_dim * length
+    if adapters is not None:
+        return 4.0 * multiplied + 6.0 * adapters + attention
+    return 6.0 * multiplied + attention
 
 
 def per_device(

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from polylm_jax.errors import InputError, nearest
+from polylm_jax.model.config import PolyLMConfig
 
 ADAPTERS = "adapters"
 TARGETS = {"attn.c_attn": 1, "attn.c_proj": 2, "mlp.c_fc": 1, "mlp.c_proj": 1}  # input axes of each
@@ -44,6 +45,17 @@ class Lora:
         if not (math.isfinite(self.alpha) and self.alpha > 0):
             raise InputError(f"lora.alpha = {self.alpha}: give a positive number.")
         return self
+
+    def num_params(self, model: PolyLMConfig) -> int:
+        """Of the adapters of a model: (inputs + outputs) x rank for each matrix of each layer."""
+        D, F = model.embed_dim, model.mlp_dim
+        widths = {
+            "attn.c_attn": D + 3 * D,
+            "attn.c_proj": 2 * D,
+            "mlp.c_fc": D + F,
+            "mlp.c_proj": F + D,
+        }
+        return model.num_layers * sum(rank * widths[name] for name, rank in self.ranks.items())
 
     def scale(self, name: str) -> float:
         return self.alpha / self.ranks[name]

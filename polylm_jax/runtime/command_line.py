@@ -57,6 +57,12 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(f"The command line: {message}.")
 
 
+def _first(flags: Mapping[str, str]) -> str | None:
+    """The parameter that may stand without its name: a folder, where a mode needs nothing else."""
+    required = [flag for flag, default in flags.items() if default == "required"]
+    return required[0] if len(required) == 1 and required[0].endswith("_dir") else None
+
+
 def parse(
     modes: Mapping[str, str], argv: list[str]
 ) -> tuple[argparse.Namespace, list[str], dict[str, str | None]]:
@@ -84,6 +90,8 @@ def parse(
             overrides.append(f"{new_binding(name.removeprefix('gin.'))} = {value}")
         elif argument.startswith("--") and name.replace("-", "_") in flags:
             given[name.replace("-", "_")] = value if equals else None
+        elif not argument.startswith("-") and (first := _first(flags)) not in (None, *given):
+            given[first] = argument
         else:
             known = [f"--{flag}" for flag in ("gin_file", "gin_search_paths", "debug", *flags)]
             hint = nearest(argument.partition("=")[0], known) or " A gin value is --gin.NAME=VALUE."

@@ -1,9 +1,11 @@
 """The training run: what it consists of, its steps, what happens between them, what it reports.
 
 adapted_programs  What the devices execute where only adapters are trained
+agreement         Several processes of one run agree on what they are about to do
 evaluation        What a run takes as evaluation on the way
 experiment        What a run consists of, and everything that can be wrong with it
 finetuning        `run.py finetune`
+grace             Whether what is left after SIGTERM is enough
 heartbeat         The other processes of a run
 identity          What decides a run's numbers, so that runs are told apart
 inspection        What would train, told without training
@@ -16,14 +18,19 @@ planning/         A recipe planned without its hardware
 preemption        Leaving when told to
 profiling         A profile of a few steps of a run
 programs          What the devices execute
+replicas          Copies of one array on several devices are compared
+rewind            Going on from an older checkpoint than the newest
 run               The training run, straight down
 run_directory     MODEL_DIR: what a run leaves there, and whether it may go on
 run_summary       What a run tells before its first step
+save_clock        A checkpoint after so many minutes
 start             Where a run begins
 step              The pure train step: loss and gradients over the whole batch, then AdamW
 t5x/              The same network, rows and curriculum under t5x's own train, eval and infer
+time_account      Where the hours of a run went
 train_state       What training changes: step, parameters, optimizer state; born sharded
 validation        Bits per byte and per character of held-out text, per language
+watchdog          A run that hangs is noticed by its steps
 """
 
 from polylm_jax.runtime import names
@@ -37,6 +44,7 @@ names.hand_on(
         "finetune": "finetuning",
         "FinetuningExperiment": "finetuning",
         "inspect": "inspection",
+        "goodput": "time_account",
         "plan": "planning.plan",
     },
 )

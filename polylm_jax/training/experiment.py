@@ -27,6 +27,7 @@ from polylm_jax.tokenizer.tokenizer import Tokenizer
 from polylm_jax.training.phases import PhaseConfig
 
 SEED = "seed"  # what a run starts from that takes no other's parameters
+_COUNTS = ("sequence_length", "batch_size", "microbatches", "num_chunks", "vocab_blocks")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,13 +113,7 @@ class Experiment:
     def check_shapes(self, devices: int) -> None:
         self.model.check()
         self.optimizer.check()
-        for field in (
-            "sequence_length",
-            "batch_size",
-            "microbatches",
-            "num_chunks",
-            "vocab_blocks",
-        ):
+        for field in _COUNTS:
             if getattr(self, field) < 1:
                 raise InputError(f"{field} = {getattr(self, field)}: give a positive number.")
         if self.sequence_length > self.model.max_length:
@@ -188,6 +183,9 @@ class Experiment:
     def decides(self) -> dict:
         """What a kind of experiment adds to `identity.fingerprint`."""
         return {}
+
+    def adapters(self) -> int | None:
+        """Parameters of the adapters that are trained in place of the model's own, if they are."""
 
     def adapted_base(self) -> str:
         """The run that its checkpoints are adapters to, '' where they are whole."""
@@ -259,4 +257,5 @@ class Resolved:
     @property
     def flops_per_token(self) -> float:
         """FLOPs that a trained token costs, rematerialisation not counted."""
-        return cost.flops_per_token(self.experiment.model, self.experiment.sequence_length)
+        one = self.experiment
+        return cost.flops_per_token(one.model, one.sequence_length, one.adapters())

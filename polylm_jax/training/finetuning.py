@@ -12,12 +12,13 @@ from polylm_jax.errors import InputError, nearest
 from polylm_jax.model.lora import Lora
 from polylm_jax.runtime.storage import to_json
 from polylm_jax.tokenizer.tokenizer import Tokenizer
-from polylm_jax.training import run
+from polylm_jax.training import run, save_clock
 from polylm_jax.training.adapted_programs import AdaptedPrograms
 from polylm_jax.training.evaluation import Evaluation
 from polylm_jax.training.experiment import Experiment
 from polylm_jax.training.heartbeat import SILENT_SECONDS
 from polylm_jax.training.programs import Programs
+from polylm_jax.training.watchdog import HUNG_SECONDS
 
 LOSS_ON = ("responses", "all")
 
@@ -103,6 +104,9 @@ class FinetuningExperiment(Experiment):
             decides["lora"] = dataclasses.asdict(self.lora) | {"base": base}
         return decides
 
+    def adapters(self) -> int | None:
+        return self.lora.num_params(self.model) if self.lora else None
+
     def adapted_base(self) -> str:
         return str(located(self.base)) if self.lora else ""
 
@@ -116,15 +120,18 @@ def finetune(
     model_dir: str,
     *,
     save_every_steps: int = 1000,
+    save_every_minutes: float | None = save_clock.MINUTES,
     keep_last: int = 2,
     keep_every: int | None = None,
     eval_every_steps: int = 100,
     eval_rows: int = 1000,
     evaluation: Evaluation | None = None,
     log_every_steps: int = 10,
+    resume_step: int | None = None,
     allow_changes: bool = False,
     grace_seconds: float = 25.0,
     silent_seconds: int = SILENT_SECONDS,
+    hung_seconds: float = HUNG_SECONDS,
     tensorboard: bool = True,
     wandb_project: str | None = None,
     profile_steps: int = 0,
@@ -138,12 +145,13 @@ def finetune(
     The base is a run of ours or what `import_hf` made: --gin.BASE. What counts in the loss are the
     answers. All else is as in `train`: shares of tokens by phases of mixtures, resumption, logs.
 
-    save_every_steps, keep_last, keep_every: checkpoints; every `keep_every` steps one for good.
+    save_every_steps, save_every_minutes, keep_last, keep_every: checkpoints, as in `train`.
     eval_every_steps: validation, of the base too; on held-out conversations, at most `eval_rows`
     packed rows of each task. evaluation: SeqIO tasks that are evaluated on the way.
+    resume_step: goes on from this checkpoint, as in `train`.
     allow_changes: goes on although the recipe differs from the checkpoint's.
-    grace_seconds: after SIGTERM the run saves and leaves with exit code 143 within this time.
-    silent_seconds: of several processes, after how long without a sign from one the others leave.
+    grace_seconds, silent_seconds, hung_seconds: when it is told to leave, and when another process or
+    a device is silent, as in `train`.
     wandb_project: also reports to Weights & Biases, where it is installed.
     profile_steps: so many steps are traced, from the fourth on, into MODEL_DIR/profile for TensorBoard.
     compilation_cache_dir: compiled programs are kept here for the next start; '' keeps none.
@@ -155,9 +163,9 @@ def finetune(
     """
     experiment.check_base()
     settings = run.Settings(
-        save_every_steps, keep_last, keep_every, eval_every_steps, eval_rows, evaluation,
-        log_every_steps, allow_changes, grace_seconds, silent_seconds, tensorboard, wandb_project,
-        profile_steps, compilation_cache_dir, recipe, allow_older_checkpoint,
-        verify_stores,
+        save_every_steps, save_every_minutes, keep_last, keep_every, eval_every_steps, eval_rows,
+        evaluation, log_every_steps, resume_step, allow_changes, grace_seconds, silent_seconds,
+        hung_seconds, tensorboard, wandb_project, profile_steps, compilation_cache_dir, recipe,
+        allow_older_checkpoint, verify_stores,
     )  # fmt: skip
     run.run(experiment, model_dir, settings, AdaptedPrograms if experiment.lora else Programs)

@@ -10,11 +10,13 @@ import tempfile
 import time
 import uuid
 from collections.abc import Mapping
+from typing import Self
 
 from polylm_jax.runtime import json_lines
 from polylm_jax.runtime.stderr import imports_kept_quiet
 from polylm_jax.runtime.storage import Folder
 from polylm_jax.runtime.tensorflow_devices import leave_gpus
+from polylm_jax.training import time_account
 
 
 class JsonLines:
@@ -22,12 +24,14 @@ class JsonLines:
 
     last_step: lines whose "step" is above it are cut off. `reached` is the highest step that stood
     there before, `last` the highest that stands there, `damaged` how many lines couldn't be read and
-    are gone. On gs://, which can't append, the file grows here and `flush` copies it there.
+    are gone, `cut_seconds` what the steps of the lines that were cut off took, `alive` the Unix time of
+    the newest line, cut off or not. On gs://, which can't append, the file grows here and `flush` copies it there.
     """
 
     def __init__(self, folder: Folder, name: str, last_step: int | None = None):
         self._folder, self._name, self._last_step = folder, name, last_step
         self.reached = self.last = -1
+        self.cut_seconds, self.alive = 0.0, None
         if folder.local:
             self._path = folder.local / name
         else:
@@ -57,6 +61,9 @@ class JsonLines:
         self.reached = max(self.reached, step)
         stays = self._last_step is None or step <= self._last_step
         self.last = max(self.last, step if stays else -1)
+        self.alive = line.get("time", self.alive)
+        if not stays and isinstance(line.get("seconds"), dict):
+            self.cut_seconds += line["seconds"].get("all", 0.0)
         return stays
 
 
@@ -98,9 +105,16 @@ class RunLog:
         if wandb_project:
             self._wandb = _wandb(folder, wandb_project)
 
+    @classmethod
+    def of(cls, directory, step: int, settings) -> Self:
+        """The logs in a `RunDirectory`, silent for None, as a run's `Settings` have them."""
+        folder = directory.folder if directory else None
+        board, project = settings.tensorboard, settings.wandb_project
+        return cls(folder, step, tensorboard=board, wandb_project=project)
+
     def metrics(self, step: int, line: Mapping) -> None:
-        """Training's numbers at a step."""
-        self._write("metrics", step, line)
+        """Training's numbers at a step; the file has the time (Unix seconds) besides."""
+        self._write("metrics", step, line, time=time.time())
 
     def validation(self, step: int, line: Mapping) -> None:
         """Validation's numbers at a step."""
@@ -118,6 +132,15 @@ class RunLog:
     def reached(self) -> int:
         """The highest step that the metrics had before this start cut them; -1 for none."""
         return self._files["metrics"].reached if self._files else -1
+
+    @property
+    def before(self) -> dict:
+        """Of this start: since when its process runs, what its redone steps had taken, the last report."""
+        if not self._files:
+            return {}
+        found = self._files["metrics"]
+        since = time_account.process_seconds()
+        return {"process_seconds": since, "redone_seconds": found.cut_seconds, "alive": found.alive}
 
     def event(self, what: str, step: int, **details) -> None:
         """Something that happened, with its time (Unix seconds)."""
@@ -140,10 +163,10 @@ class RunLog:
         if self._wandb:
             self._wandb.finish()
 
-    def _write(self, name: str, step: int, line: Mapping) -> None:
+    def _write(self, name: str, step: int, line: Mapping, **besides) -> None:
         if not self._files or step <= self._files[name].last:
             return
-        self._files[name].write({"step": step} | line)
+        self._files[name].write({"step": step} | line | besides)
         numbers = flat(line, f"{name}/")
         if self._board:
             self._board.write_scalars(step, numbers)

@@ -3,12 +3,16 @@
 In order, once a step has been handed to the devices:
 
 1. The metrics of the step before it are fetched; the devices already have their next work.
-2. Told to leave (SIGTERM)? All processes find the same answer here.
+2. Told to leave (SIGTERM)? All processes find the same answer here, of a long step late enough that
+   the next one isn't handed out when it comes.
 3. Validation, where it is due: before the save, so that a resume never skips one.
-4. A checkpoint, where one is due, on leaving and at the end.
+4. A checkpoint, where one is due by steps or by the clock, on leaving and at the end; copies of one
+   array on several devices are compared first.
 """
 
+import contextlib
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Mapping
 
 import jax
@@ -17,14 +21,17 @@ from polylm_jax.checkpoints.checkpoint import Checkpoints, Progress
 from polylm_jax.data.batches import Batch
 from polylm_jax.errors import InputError
 from polylm_jax.runtime.terminal import Terminal
-from polylm_jax.training import evaluation, metrics, validation
+from polylm_jax.training import evaluation, metrics, replicas, validation
 from polylm_jax.training.experiment import Resolved
+from polylm_jax.training.grace import Grace, Pace
 from polylm_jax.training.log import RunLog
 from polylm_jax.training.metrics import Window
-from polylm_jax.training.preemption import Preemption
+from polylm_jax.training.preemption import Preemption, leave_alone
 from polylm_jax.training.profiling import Profile
+from polylm_jax.training.save_clock import SaveClock
 from polylm_jax.training.train_state import TrainState
 from polylm_jax.training.validation import Score, Validation
+from polylm_jax.training.watchdog import Watchdog
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +56,35 @@ class Cadence:
 
 
 @dataclasses.dataclass
+class Watch:
+    """What looks at the clock while a run is under way; by default nothing follows from it."""
+
+    watchdog: Watchdog = dataclasses.field(default_factory=lambda: Watchdog(lambda why: None))
+    clock: SaveClock = dataclasses.field(default_factory=lambda: SaveClock(None, 0))
+    grace: Grace = dataclasses.field(default_factory=lambda: Grace(math.inf, lambda why: None))
+    pace: Pace = dataclasses.field(default_factory=Pace)
+
+    @classmethod
+    def of(
+        cls, settings, step: int, leaving: Preemption, terminal: Terminal, log: RunLog
+    ) -> "Watch":
+        """As a run's `Settings` have it: that steps end, when to save, whether the grace is enough."""
+
+        def hangs(why: str) -> None:
+            leave_alone(RuntimeError(why), leaving.flush)
+
+        def short(why: str) -> None:
+            terminal.line(why)
+            log.event("grace", step, told=why)
+
+        return cls(
+            Watchdog(hangs, settings.hung_seconds),
+            SaveClock(settings.save_every_minutes, step),
+            Grace(settings.grace_seconds, short),
+        )
+
+
+@dataclasses.dataclass
 class Loop:
     """A run under way: `progress` is where it stands, `total` the step at which it ends.
 
@@ -70,6 +106,7 @@ class Loop:
     terminal: Terminal
     profile: Profile | None = None
     merged: Callable[[TrainState], dict] = lambda state: state.params
+    watch: Watch = dataclasses.field(default_factory=Watch)
 
     def __post_init__(self):
         # Metrics on the devices, and where the run will stand when they are there.
@@ -84,19 +121,24 @@ class Loop:
         state: given up (its buffers are reused). batches: the rows from `progress.rows` on.
         """
         self.preemption.enter_loop()
+        self.watch.watchdog.begin("step")
         with self.terminal.running():
             leaving = self._evaluation_is_due() and self._evaluate(state)
             while self.progress.step < self.total and not leaving:
                 if self.profile:
                     self.profile.before(self.progress.step, state)
                 state = self._dispatch(state, self._next(batches))
+                due = self._save_is_due()
+                if not due and not self._evaluation_is_due():
+                    self.watch.pace.wait()
                 leaving = self.preemption.reached()
                 if self._evaluation_is_due() and not leaving:
                     leaving = self._evaluate(state)
-                if self._save_is_due() or leaving:
+                if due or leaving:
                     self._save(state)
             if self.profile:
                 self.profile.close(self.progress.step, state)
+            self.watch.watchdog.begin("checkpoint")
             self.checkpoints.wait()
         return self.progress.step == self.total and not self._evaluation_is_due()
 
@@ -115,7 +157,13 @@ class Loop:
         return every > 0 and (step % every == 0 or step == self.total)
 
     def _save_is_due(self) -> bool:
-        return self.progress.step % self.cadence.save == 0 or self.progress.step == self.total
+        step = self.progress.step
+        return step % self.cadence.save == 0 or step == self.total or self.watch.clock.due(step)
+
+    def _told_to_leave(self) -> bool:
+        """Asked after each piece of validation or of a task."""
+        self.watch.watchdog.end()
+        return self.preemption.reached()
 
     def _next(self, batches: Iterator[Batch]) -> Batch:
         with self.window.spending("data"):
@@ -129,7 +177,8 @@ class Loop:
             )
         self._collect()
         rows = self.progress.rows + self.progress.batch_size
-        phase = self.resolved.schedule.phase_at(rows - 1)
+        # A step belongs to the phase of its first row, as its learning rate does.
+        phase = self.resolved.schedule.phase_at(self.progress.rows)
         self.progress = dataclasses.replace(
             self.progress,
             step=self.progress.step + 1,
@@ -145,6 +194,9 @@ class Loop:
             return
         (at, device_metrics), self._pending = self._pending, None
         fetched = metrics.fetch(device_metrics)
+        self.watch.watchdog.end()
+        self.watch.pace.ended()
+        self.watch.grace.check(self.watch.pace.step_seconds)
         self.window.add(at.step, fetched)
         self._rows += fetched["component_rows"]
         if at.step % self.cadence.log == 0 or at.step == self.total:
@@ -157,7 +209,7 @@ class Loop:
     def _evaluate(self, state: TrainState) -> bool:
         """Validates and evaluates tasks; True when told to leave meanwhile: a resume does both."""
         self._collect()
-        with self.window.spending("validation"):
+        with self._watched("validation"):
             if self._validation_is_on_time() and not self._validate(state):
                 return True
             if self._tasks_are_on_time() and not self._score_tasks(state):
@@ -167,7 +219,7 @@ class Loop:
 
     def _validate(self, state: TrainState) -> bool:
         """False when told to leave meanwhile; nothing is reported then."""
-        scores = self.validation.run(state.whole, stop=self.preemption.reached)
+        scores = self.validation.run(state.whole, stop=self._told_to_leave)
         if scores is None:
             return False
         step = self.progress.step
@@ -178,7 +230,8 @@ class Loop:
 
     def _score_tasks(self, state: TrainState) -> bool:
         """False when told to leave meanwhile; nothing is reported then."""
-        scores = self.tasks.run(self.merged(state), stop=self.preemption.reached)
+        self.watch.watchdog.begin("evaluation")
+        scores = self.tasks.run(self.merged(state), stop=self._told_to_leave)
         if scores is None:
             return False
         self.log.evaluation(self.progress.step, scores)
@@ -188,9 +241,21 @@ class Loop:
 
     def _save(self, state: TrainState) -> None:
         self._collect()  # raises if the step went wrong: what is saved has finite loss and gradients
-        with self.window.spending("checkpoint"):
+        with self._watched("checkpoint"):
             at = self.progress
+            replicas.check(state, at.step)
             self.log.ledger(at.step, self.resolved.ledger(at.rows, self._rows).as_line())
             self.log.event("save", at.step)
+            self.watch.grace.saving()
             self.checkpoints.save(state, self.progress)
             self.log.flush()
+        self.watch.clock.saved(at.step)
+
+    @contextlib.contextmanager
+    def _watched(self, what: str) -> Iterator[None]:
+        """Counts the time of other work than steps, and watches that it ends."""
+        self.watch.watchdog.begin(what)
+        with self.window.spending(what):
+            yield
+        self.watch.watchdog.begin("step")
+        self.watch.pace.interrupted()

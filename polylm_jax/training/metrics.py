@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import jax
 import numpy as np
 
+from polylm_jax.errors import Diverged
+
 # Dense bfloat16 TFLOP/s of what JAX calls one device, from the makers' data sheets. One device is
 # half a chip on v2, v3 and TPU7x. The longest name that the device's kind begins with counts.
 PEAK_TFLOPS = {
@@ -55,6 +57,11 @@ def window(resolved) -> "Window":
     )
 
 
+# No step is believed, and nothing is saved after it, where one of these is not a number. The norm of
+# the parameters is of the updated ones: the very state that would be saved.
+GUARDED = ("loss", "grad_norm", "param_norm")
+
+
 class Window:
     """Sums the steps between two reports.
 
@@ -97,12 +104,14 @@ class Window:
         self._since = time.perf_counter()
 
     def add(self, step: int, metrics: Mapping[str, np.ndarray]) -> None:
-        """Takes the fetched metrics of a step; FloatingPointError when they are not numbers."""
-        if not (math.isfinite(metrics["loss"]) and math.isfinite(metrics["grad_norm"])):
-            raise FloatingPointError(
-                f"step {step}: the loss is {metrics['loss']} and the gradient norm "
-                f"{metrics['grad_norm']}; resume from a checkpoint before it with a lower peak "
-                "learning rate, and keep residual_dtype = 'float32'."
+        """Takes the fetched metrics of a step; Diverged when they are not numbers."""
+        seen = {name: metrics[name] for name in GUARDED if name in metrics}
+        if not all(math.isfinite(value) for value in seen.values()):
+            told = ", ".join(f"{name} is {value}" for name, value in seen.items())
+            raise Diverged(
+                f"step {step}: {told}; the same steps would do so again, so go on from a "
+                "checkpoint well before it (--resume_step=STEP) with a lower peak learning rate, and "
+                "keep residual_dtype = 'float32'."
             )
         self._nats += metrics["component_nats"]
         self._weight += metrics["component_weight"]

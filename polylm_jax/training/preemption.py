@@ -1,5 +1,8 @@
 """Leaving when told to: SIGTERM becomes a saved checkpoint and exit code 143, within a grace period.
 
+The code is 75 where the grace period ends before the checkpoint is whole: what was done since the
+newest one is lost, and a new start does it again.
+
 One process: a handler of ours. Python runs handlers between bytecodes of the main thread, which may
 be inside XLA's compiler for minutes, so a thread watches the pipe that the interpreter's C handler
 writes to (`signal.set_wakeup_fd`). Several processes: JAX's handler stays, its sync point names one
@@ -26,9 +29,8 @@ import jax
 from jax._src import distributed  # the one door to the store that JAX's own notice lies in
 from jax.experimental import multihost_utils
 
-from polylm_jax.errors import InputError
+from polylm_jax.errors import LEFT, LEFT_UNSAVED, exit_code
 
-EXIT_CODE = 128 + signal.SIGTERM
 _NOTICE = "RECEIVED_PREEMPTION_NOTICE"  # JAX's key, set by the process that caught the signal
 _LEFT = "polylm_left_before_the_first_step"  # ours: then no step of the others can end either
 _POLL_SECONDS = 0.5
@@ -62,7 +64,7 @@ def leave_alone(error: Exception, flush: Callable[[], None]) -> None:
     Of several threads the first one says why: when it goes, collectives break in the others, too.
     """
     _alone.acquire(timeout=_ALONE_SECONDS)
-    code = 2 if isinstance(error, InputError) else 1
+    code = exit_code(error)
     if code == 1:
         traceback.print_exception(error, file=sys.stdout)
     sentence = " ".join(str(error).split()) or type(error).__name__
@@ -70,12 +72,14 @@ def leave_alone(error: Exception, flush: Callable[[], None]) -> None:
     leave(code, flush)
 
 
-def tell_all(key: str, text: str) -> str:
-    """Process 0's `text`, on every process; each key once."""
+def tell_all(key: str, text: str, seconds: float = _TELL_SECONDS) -> str:
+    """Process 0's `text`, on every process; each key once. seconds: how long the others wait."""
+    if jax.process_count() == 1:
+        return text
     client = distributed.global_state.client
     if jax.process_index() == 0:
         client.key_value_set(f"polylm_{key}", text)
-    return client.blocking_key_value_get(f"polylm_{key}", _TELL_SECONDS * 1000)
+    return client.blocking_key_value_get(f"polylm_{key}", int(seconds * 1000))
 
 
 def _told(key: str) -> bool:
@@ -164,15 +168,18 @@ class Preemption:
             if not self._in_loop:
                 if self._several:
                     distributed.global_state.client.key_value_set(_LEFT, "", allow_overwrite=True)
-                self._leave("nothing to save yet")
+                self._leave(LEFT, "nothing to save yet")
         print("SIGTERM: saves after this step, then leaves", file=sys.stderr, flush=True)
         deadline = time.monotonic() + self._grace_seconds
         while not self._closed.wait(min(_POLL_SECONDS, self._grace_seconds)):
             if time.monotonic() >= deadline:
-                self._leave(f"{self._grace_seconds:g} s of grace are over")
+                self._leave(
+                    LEFT_UNSAVED,
+                    f"{self._grace_seconds:g} s of grace are over, and nothing is saved",
+                )
             if self._several and _told(_LEFT):
-                self._leave("another process left before its first step")
+                self._leave(LEFT, "another process left before its first step")
 
-    def _leave(self, why: str) -> None:
-        print(f"SIGTERM: leaves with exit code {EXIT_CODE}, {why}", file=sys.stderr, flush=True)
-        leave(EXIT_CODE, self.flush)
+    def _leave(self, code: int, why: str) -> None:
+        print(f"SIGTERM: leaves with exit code {code}, {why}", file=sys.stderr, flush=True)
+        leave(code, self.flush)

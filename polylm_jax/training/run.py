@@ -1,12 +1,12 @@
 """The training run, straight down: check, open, compile, restore, step after step, leave.
 
-`training_loop` holds what happens between two steps. Nothing iterates over the past: which rows a
-step reads follows from its number, so a resume takes as long at step 10 as at step 1,000,000.
+`loop` has what happens between two steps. Which rows a step reads follows from its number.
 """
 
 import contextlib
 import dataclasses
 import sys
+import time
 
 import jax
 from jax._src import xla_bridge
@@ -14,22 +14,31 @@ from jax._src import xla_bridge
 from polylm_jax.checkpoints.checkpoint import Checkpoints, Progress
 from polylm_jax.data import batches as data
 from polylm_jax.data.stores.verify import verify
-from polylm_jax.errors import InputError
+from polylm_jax.errors import LEFT, InputError
 from polylm_jax.model import partitioning
 from polylm_jax.runtime import paths
 from polylm_jax.runtime.terminal import Terminal
-from polylm_jax.training import metrics, preemption, run_summary, validation
+from polylm_jax.training import (
+    agreement,
+    metrics,
+    preemption,
+    rewind,
+    run_directory,
+    run_summary,
+    save_clock,
+    time_account,
+    validation,
+)
 from polylm_jax.training import start as run_start
 from polylm_jax.training.evaluation import Evaluation
 from polylm_jax.training.experiment import Experiment
 from polylm_jax.training.heartbeat import SILENT_SECONDS, Peers
 from polylm_jax.training.log import RunLog
-from polylm_jax.training.loop import Cadence, Loop
+from polylm_jax.training.loop import Cadence, Loop, Watch
 from polylm_jax.training.preemption import Preemption
 from polylm_jax.training.profiling import Profile
 from polylm_jax.training.programs import Programs
-from polylm_jax.training.run_directory import RunDirectory
-from polylm_jax.training.validation import Validation
+from polylm_jax.training.watchdog import HUNG_SECONDS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,15 +46,18 @@ class Settings:
     """The parameters of `train`, as it documents them."""
 
     save_every_steps: int
+    save_every_minutes: float | None
     keep_last: int
     keep_every: int | None
     eval_every_steps: int
     eval_rows: int
     evaluation: Evaluation | None
     log_every_steps: int
+    resume_step: int | None
     allow_changes: bool
     grace_seconds: float
     silent_seconds: int
+    hung_seconds: float
     tensorboard: bool
     wandb_project: str | None
     profile_steps: int
@@ -66,6 +78,7 @@ def train(
     model_dir: str,
     *,
     save_every_steps: int = 1000,
+    save_every_minutes: float | None = save_clock.MINUTES,
     keep_last: int = 2,
     keep_every: int | None = None,
     eval_every_steps: int = 1000,
@@ -74,9 +87,11 @@ def train(
     log_every_steps: int = 10,
     init_from: str | None = None,
     init_step: int | None = None,
+    resume_step: int | None = None,
     allow_changes: bool = False,
     grace_seconds: float = 25.0,
     silent_seconds: int = SILENT_SECONDS,
+    hung_seconds: float = HUNG_SECONDS,
     tensorboard: bool = True,
     wandb_project: str | None = None,
     profile_steps: int = 0,
@@ -87,27 +102,36 @@ def train(
 ) -> None:
     """Trains a model, or goes on training it: the newest checkpoint in MODEL_DIR is the start.
 
-    save_every_steps, keep_last, keep_every: checkpoints; every `keep_every` steps one for good.
+    save_every_steps, save_every_minutes: a checkpoint after so many steps, and after so many minutes
+    without one (None: by steps alone). keep_last, keep_every: how many stay; every `keep_every` steps
+    one for good.
     eval_every_steps, eval_rows: validation, on at most so many rows of each component.
     evaluation: SeqIO tasks that are evaluated on the way, and every how many steps.
     init_from, init_step: the experiment's, where earlier versions had them.
+    resume_step: goes on from this checkpoint; newer ones are moved to MODEL_DIR/set_aside, once for a
+    recipe, so that the same command may be started again.
     allow_changes: goes on although the recipe differs from the checkpoint's.
-    grace_seconds: after SIGTERM the run saves and leaves with exit code 143 within this time.
+    grace_seconds: after SIGTERM the run saves and leaves with exit code 143 within this time, or with
+    75 when that was too short.
     silent_seconds: of several processes, after how long without a sign from one the others leave.
+    hung_seconds: a step that takes ten times as long as any before it, and at least this, hangs: the
+    run leaves with exit code 1.
     wandb_project: also reports to Weights & Biases, where it is installed.
     profile_steps: so many steps are traced, from the fourth on, into MODEL_DIR/profile for TensorBoard.
-    compilation_cache_dir: compiled programs are kept here for the next start; '' keeps none.
+    compilation_cache_dir: compiled programs are kept here, on gs:// too, for the next start; '' keeps
+    none.
     recipe: the resolved config, written beside the checkpoints before the first step.
     allow_older_checkpoint: a damaged checkpoint is set aside, and the next older one is the start.
     verify_stores: the token stores are read whole first, and every part compared with its SHA-256.
 
-    Raises InputError for bad input, before anything compiles; SystemExit(143) when told to leave.
+    Raises InputError for bad input, before anything compiles; Diverged where the numbers end;
+    CorruptReplica where devices disagree; SystemExit(143) when told to leave.
     """
     settings = Settings(
-        save_every_steps, keep_last, keep_every, eval_every_steps, eval_rows, evaluation,
-        log_every_steps, allow_changes, grace_seconds, silent_seconds, tensorboard, wandb_project,
-        profile_steps, compilation_cache_dir, recipe, allow_older_checkpoint,
-        verify_stores,
+        save_every_steps, save_every_minutes, keep_last, keep_every, eval_every_steps, eval_rows,
+        evaluation, log_every_steps, resume_step, allow_changes, grace_seconds, silent_seconds,
+        hung_seconds, tensorboard, wandb_project, profile_steps, compilation_cache_dir, recipe,
+        allow_older_checkpoint, verify_stores,
     )  # fmt: skip
     run(_begun(experiment, init_from, init_step), model_dir, settings)
 
@@ -146,9 +170,11 @@ def run(
         except Exception as error:
             if jax.process_count() == 1:
                 raise
+            if isinstance(error, InputError):
+                agreement.refuse(error)
             preemption.leave_alone(error, leaving.flush)
     if not done:
-        sys.exit(preemption.EXIT_CODE)
+        sys.exit(LEFT)
 
 
 def _run(
@@ -166,9 +192,11 @@ def _run(
     if settings.verify_stores:
         for store in resolved.stores.values():
             verify(store, (jax.process_index(), jax.process_count()))
-    directory = _directory(model_dir)
+    agreement.agree("recipe", agreement.decides(resolved, settings))
+    directory = run_directory.held(model_dir)
     if directory:
         stack.callback(directory.close)
+    rewind.to(directory, settings.resume_step, settings.recipe)
     checkpoints = Checkpoints(
         model_dir, keep_last=settings.keep_last, keep_every=settings.keep_every
     )
@@ -179,27 +207,21 @@ def _run(
     total = start.step + resolved.steps_after(start.rows)
 
     # Who hears of it.
-    log = RunLog(
-        directory.folder if directory else None,
-        start.step,
-        tensorboard=settings.tensorboard,
-        wandb_project=settings.wandb_project,
-    )
+    log = RunLog.of(directory, start.step, settings)
     stack.callback(log.close)
     stack.callback(checkpoints.wait)  # its commits are told in the log
     leaving.flush = log.flush
     folder = f"{paths.resolve(model_dir, 'MODEL_DIR')}/profile"
     profile = Profile(folder, start.step, settings.profile_steps, log.event)
-    checkpoints.on_commit = lambda step: log.event("commit", step)
     terminal = Terminal(total, start.step, enabled=directory is not None)
+    watch = Watch.of(settings, start.step, leaving, terminal, log)
+    stack.enter_context(watch.watchdog)
+    checkpoints.on_commit = lambda step: (watch.grace.committed(), log.event("commit", step))
     if directory:
         directory.write_fingerprint(start.fingerprint)
         recipe = directory.write_recipe(settings.recipe)
         log.event("start", start.step, **_place(start, total, log, recipe, changes))
-    for line in run_summary.lines(resolved, start, total, changes):
-        terminal.line(line)
-    for table in run_summary.ledger_tables(resolved, start, total):
-        terminal.show(table)
+    run_summary.show(terminal, resolved, start, total, changes)
     tasks = None
     if settings.evaluation:
         with terminal.timed("reading evaluation tasks"):
@@ -218,12 +240,14 @@ def _run(
         start.rows + (total - start.step) * experiment.batch_size,
     )
     stack.callback(batches.close)
+    begun = time.time()
     with terminal.timed("compiling the train step"):
         train_step = programs.compile_step()
     held_out, baseline = None, {}
     if cadence.evaluate:
         with terminal.timed("compiling validation"):
-            held_out, baseline = _validation(programs, settings.eval_rows)
+            held_out, baseline = validation.compiled(programs, settings.eval_rows)
+    log.event("compiled", start.step, seconds=time.time() - begun)
     loop = Loop(
         resolved=resolved,
         progress=start,
@@ -240,26 +264,14 @@ def _run(
         terminal=terminal,
         profile=profile,
         merged=programs.merged,
+        watch=watch,
     )
     done = loop.run(state, batches)
     log.event("end" if done else "leave", loop.progress.step, rows=loop.progress.rows)
+    if directory:
+        log.flush()
+        terminal.line(time_account.line(time_account.of(directory.folder)))
     return done
-
-
-def _directory(model_dir: str) -> RunDirectory | None:
-    """MODEL_DIR, held by process 0; the others wait for it, and are refused as it is."""
-    if jax.process_count() == 1:
-        return RunDirectory(model_dir)
-    directory, refusal = None, ""
-    if jax.process_index() == 0:
-        try:
-            directory = RunDirectory(model_dir)
-        except InputError as error:
-            refusal = str(error)
-    refusal = preemption.tell_all("model_dir", refusal)
-    if refusal:
-        raise InputError(refusal)
-    return directory
 
 
 def _place(start: Progress, total: int, log: RunLog, recipe: str, changes: list[str]) -> dict:
@@ -268,25 +280,9 @@ def _place(start: Progress, total: int, log: RunLog, recipe: str, changes: list[
         "rows": start.rows,
         "total": total,
         "reached": log.reached,
+        **log.before,
         "recipe": recipe,
         "changes": changes,
         "devices": jax.device_count(),
         "processes": jax.process_count(),
     }
-
-
-def _validation(
-    programs: Programs, max_rows: int
-) -> tuple[Validation | None, dict[str, validation.Score]]:
-    """The compiled validation and the unigram's scores; nothing where no text is held out."""
-    resolved = programs.resolved
-    experiment, stores = resolved.experiment, resolved.rows.validated
-    languages = {name: store.language for name, store in stores.items()}
-    rows = validation.held_out(resolved.rows, languages, max_rows)
-    if not len(rows.tokens):
-        return None, {}
-    tokenizer = resolved.tokenizer
-    pieces = validation.Pieces(tokenizer.piece_bytes, tokenizer.piece_characters)
-    held_out = Validation(rows, pieces, programs.mesh, experiment.batch_size)
-    held_out.compile(programs.model, programs.abstract_state.whole, experiment.num_chunks)
-    return held_out, validation.unigram(rows, stores, languages, pieces)

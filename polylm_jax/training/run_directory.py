@@ -10,10 +10,13 @@ MODEL_DIR/config.gin, config.1.gin, ...   the resolved recipe of each start
 import os
 from collections.abc import Mapping, Sequence
 
+import jax
+
 from polylm_jax.errors import InputError
 from polylm_jax.runtime import lock
 from polylm_jax.runtime.fingerprint import differences, shown
 from polylm_jax.runtime.storage import Folder, to_json
+from polylm_jax.training import preemption
 
 CHECKPOINTS = "checkpoints"  # the folder of them
 _SHOWN = 3  # differences that a refusal names
@@ -51,6 +54,22 @@ class RunDirectory:
 
     def close(self) -> None:
         self._lock.close()
+
+
+def held(model_dir: str) -> RunDirectory | None:
+    """MODEL_DIR, held by process 0; the others wait for it, and are refused as it is."""
+    if jax.process_count() == 1:
+        return RunDirectory(model_dir)
+    directory, refusal = None, ""
+    if jax.process_index() == 0:
+        try:
+            directory = RunDirectory(model_dir)
+        except InputError as error:
+            refusal = str(error)
+    refusal = preemption.tell_all("model_dir", refusal)
+    if refusal:
+        raise InputError(refusal)
+    return directory
 
 
 def check_resume(

@@ -8,7 +8,7 @@ import rich.table
 from polylm_jax.checkpoints.checkpoint import Progress
 from polylm_jax.data.mixture import ledger
 from polylm_jax.runtime.fingerprint import shown
-from polylm_jax.runtime.terminal import count
+from polylm_jax.runtime.terminal import Terminal, count
 from polylm_jax.training import inspection_view
 from polylm_jax.training.experiment import SEED, Resolved
 
@@ -42,3 +42,13 @@ def ledger_tables(resolved: Resolved, start: Progress, total: int) -> list[rich.
     row = start.rows + (total - start.step) * resolved.experiment.batch_size
     book = resolved.ledger(row).as_dict() | {"step": total}
     return inspection_view.ledger_tables(book, (), resolved.experiment.max_epochs)
+
+
+def show(
+    terminal: Terminal, resolved: Resolved, start: Progress, total: int, changes: list[str]
+) -> None:
+    """All of it, in the terminal."""
+    for line in lines(resolved, start, total, changes):
+        terminal.line(line)
+    for table in ledger_tables(resolved, start, total):
+        terminal.show(table)

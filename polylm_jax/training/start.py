@@ -8,7 +8,7 @@ from polylm_jax.checkpoints import damage
 from polylm_jax.checkpoints.checkpoint import Checkpoints, Progress, read_progress
 from polylm_jax.checkpoints.damage import DamagedCheckpoint
 from polylm_jax.errors import InputError
-from polylm_jax.training import identity
+from polylm_jax.training import agreement, identity
 from polylm_jax.training.experiment import Resolved
 from polylm_jax.training.programs import Programs
 from polylm_jax.training.run_directory import UNKNOWN, check_resume
@@ -29,6 +29,8 @@ def begin(
             start, changes = progress(
                 checkpoints, model_dir, resolved, settings.recipe, settings.allow_changes
             )
+            place = {"step": start.step, "rows": start.rows}
+            agreement.agree(f"start {len(passed_over)}", place)
             made = programs(resolved, start.rows / resolved.experiment.batch_size - start.step)
             begun = state(made, checkpoints, start, settings.allow_changes)
             return start, passed_over + changes, made, begun

@@ -10,6 +10,7 @@ Shapes: R rows, B rows of a batch, L labels of a row, V vocabulary.
 
 import dataclasses
 import math
+import types
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -24,6 +25,8 @@ from polylm_jax.data.rows import Rows
 from polylm_jax.data.stores.store import TokenStore
 from polylm_jax.languages.registry import LANGUAGES
 from polylm_jax.model import partitioning
+from polylm_jax.training import programs as train_programs
+from polylm_jax.training.programs import Programs
 from polylm_jax.training.step import row_loss
 
 
@@ -187,8 +190,14 @@ class Validation:
         self._batch_size = batch_size
         self._sharding = partitioning.batch_sharding(mesh)
 
-    def compile(self, model: nn.Module, abstract_params, num_chunks: int) -> None:
-        """Ahead of the first step, so that nothing compiles between two steps."""
+    def compile(
+        self,
+        model: nn.Module,
+        abstract_params,
+        num_chunks: int,
+        options: Mapping[str, object] = types.MappingProxyType({}),
+    ) -> None:
+        """Ahead of the first step, so that nothing compiles between two steps. options: the compiler's."""
 
         def row_nats(params, tokens_BL1, counted_BL, **packing):
             weights_BL = counted_BL.astype(jnp.float32)
@@ -205,7 +214,8 @@ class Validation:
         packing = {name: shape(rows) for name, rows in self.rows.packing.items()}
         with partitioning.activate(self._mesh):
             jitted = jax.jit(row_nats, out_shardings=partitioning.replicated(self._mesh))
-            self._row_nats = jitted.lower(abstract_params, tokens, counted, **packing).compile()
+            lowered = jitted.lower(abstract_params, tokens, counted, **packing)
+        self._row_nats = train_programs.compiled(lowered, options)
 
     def run(self, params, stop: Callable[[], bool] = lambda: False) -> dict[str, Score] | None:
         """Scores per language; None if `stop()`, asked after every batch, ended it early."""
@@ -255,3 +265,19 @@ def table(
     characters = f"{average(scores, 'bits_per_character'):.3f}"
     shown.add_row("languages, unweighted", f"{average(scores):.3f}", "", "", characters, "")
     return shown
+
+
+def compiled(programs: Programs, max_rows: int) -> tuple[Validation | None, dict[str, Score]]:
+    """The compiled validation and the unigram's scores; nothing where no text is held out."""
+    resolved = programs.resolved
+    experiment, stores = resolved.experiment, resolved.rows.validated
+    languages = {name: store.language for name, store in stores.items()}
+    rows = held_out(resolved.rows, languages, max_rows)
+    if not len(rows.tokens):
+        return None, {}
+    tokenizer = resolved.tokenizer
+    pieces = Pieces(tokenizer.piece_bytes, tokenizer.piece_characters)
+    found = Validation(rows, pieces, programs.mesh, experiment.batch_size)
+    params = programs.abstract_state.whole
+    found.compile(programs.model, params, experiment.num_chunks, programs.options)
+    return found, unigram(rows, stores, languages, pieces)

@@ -201,12 +201,30 @@ def slowed(fetch, seconds):
     return slow
 
 
+def stopping(fetch, number):
+    """A main thread that hangs at its fetch of that number."""
+    fetched = []
+
+    def stop(device_metrics):
+        fetched.append(1)
+        while len(fetched) >= number:
+            time.sleep(1)
+        return fetch(device_metrics)
+
+    return stop
+
+
 def main(folder, model_dir, text):
-    """The run of a process; `text` is JSON: changes of `experiment` and of `run`, `pause`."""
-    given = {"experiment": {}, "train": {}, "pause": 0.0} | json.loads(text)
+    """The run of a process; `text` is JSON: changes of `experiment` and of `run`, `pause`.
+
+    stuck: [process, fetch]: the main thread of that process stops there for good, its others live.
+    """
+    given = {"experiment": {}, "train": {}, "pause": 0.0, "stuck": None} | json.loads(text)
     if "steps" in given["experiment"]:
         given["experiment"]["phases"] = halves(given["experiment"].pop("steps"))
     metrics.fetch = slowed(metrics.fetch, given["pause"])
+    if given["stuck"] and os.environ["JAX_PROCESS_ID"] == str(given["stuck"][0]):
+        metrics.fetch = stopping(metrics.fetch, given["stuck"][1])
     run(folder, model_dir, given["experiment"], **given["train"])
 
 

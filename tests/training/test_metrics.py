@@ -1,10 +1,14 @@
 """The numbers of a report against numbers counted by hand."""
 
+import flax.linen as nn
+import jax
 import numpy as np
 import pytest
 
 from polylm_jax.model import cost
 from polylm_jax.model.config import PolyLMConfig
+from polylm_jax.model.lora import Lora
+from polylm_jax.model.network import PolyLM
 from polylm_jax.training import metrics
 
 
@@ -78,6 +82,23 @@ def test_flops_per_token_counted_product_by_product():
     small = 3 * (3 * D + D + F + D + 4 * D) + 2 * D  # biases and norms, counted as parameters
     expected = 3 * 2 * (products + attention + small)
     assert cost.flops_per_token(model, L) == pytest.approx(expected, rel=0.01)
+
+
+def test_a_frozen_parameter_costs_two_thirds_of_a_trained_one():
+    """Forward, and the gradient that goes on to the layers below; none of its own."""
+    model = PolyLMConfig(
+        num_layers=3, embed_dim=8, num_heads=2, mlp_dim=32, vocab_size=50, max_length=16
+    )
+    lora = Lora(ranks={"attn.c_attn": 2, "mlp.c_proj": 3})
+    base = jax.eval_shape(
+        lambda: PolyLM(model).init(jax.random.key(0), np.zeros((1, 1), np.int32))["params"]
+    )
+    adapters = sum(x.size for x in jax.tree.leaves(nn.unbox(lora.boxed(base))))
+    assert lora.num_params(model) == adapters
+    whole, L = cost.flops_per_token(model, 16), 16
+    attention = 6 * 3 * 8 * L
+    trained = cost.flops_per_token(model, L, adapters)
+    assert trained == pytest.approx((whole - attention) * 4 / 6 + 6 * adapters + attention)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ import threading
 
 import pytest
 
-from polylm_jax.training.preemption import EXIT_CODE, Preemption
+from polylm_jax.errors import LEFT, LEFT_UNSAVED
+from polylm_jax.training.preemption import Preemption
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 
@@ -41,7 +42,7 @@ def test_leaves_at_once_when_nothing_is_to_be_saved():
             leaving.flush = lambda: print('flushed', file=sys.stderr)
             {STUCK}
     """)
-    assert code == EXIT_CODE
+    assert code == LEFT
     assert "nothing to save yet" in err and "flushed" in err
 
 
@@ -65,7 +66,7 @@ def test_a_loop_that_does_not_end_is_left_when_the_grace_is_over():
             leaving.enter_loop()
             {STUCK}
     """)
-    assert code == EXIT_CODE
+    assert code == LEFT_UNSAVED
     assert "0.2 s of grace are over" in err
 
 
@@ -75,7 +76,7 @@ def test_a_flush_that_hangs_does_not_hold_it_up():
             leaving.flush = lambda: time.sleep(1000)
             {STUCK}
     """)
-    assert code == EXIT_CODE
+    assert code == LEFT
 
 
 def test_gives_the_handlers_back():

@@ -15,6 +15,7 @@ from polylm_jax.data import rows
 from polylm_jax.errors import InputError
 from polylm_jax.model.partitioning import MeshConfig
 from polylm_jax.training import metrics, programs
+from polylm_jax.training.experiment import PhaseConfig
 
 pytest_plugins = ["toy_fixture"]
 
@@ -264,3 +265,19 @@ def test_stops_before_saving_what_is_not_a_number(
     with pytest.raises(FloatingPointError, match="step 1"):
         toy_run.run(toy_folder, tmp_path, SHORT, save_every_steps=1)
     assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_a_step_is_logged_under_the_phase_and_rate_of_its_first_row(toy_folder, tmp_path):
+    """Step 5 has four rows of each phase; the log said the second one, at the first one's rate."""
+    row = toy_run.LENGTH
+    shares = {"toy.en": 1.0}
+    phases = [
+        PhaseConfig(shares, tokens=36 * row, name="one", warmup_steps=1, peak_learning_rate=1e-2),
+        PhaseConfig(shares, tokens=28 * row, name="two", warmup_steps=0, peak_learning_rate=5e-2),
+    ]
+    toy_run.run(toy_folder, tmp_path, {"phases": phases})
+    found = lines(tmp_path, "metrics.jsonl")
+    logged = [(line["step"], line["phase"], line["learning_rate"] > 1.1e-2) for line in found]
+    first, second = ("one", False), ("two", True)
+    wanted = [first] * 5 + [second] * 3
+    assert logged == [(step, *pair) for step, pair in enumerate(wanted, start=1)]

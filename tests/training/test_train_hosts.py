@@ -29,9 +29,10 @@ def free_port():
         return found.getsockname()[1]
 
 
-def start(folder, model_dir, steps=STEPS, pause=0.0, number=2, **settings):
-    """The processes of a run."""
-    changes = {"experiment": {"steps": steps}, "train": settings, "pause": pause}
+def start(folder, model_dir, steps=STEPS, pause=0.0, number=2, stuck=None, other=None, **settings):
+    """The processes of a run. other: what the last process is given of an experiment besides."""
+    changes = {"experiment": {"steps": steps}, "train": settings, "pause": pause, "stuck": stuck}
+    theirs = changes | {"experiment": changes["experiment"] | (other or {})}
     shared = os.environ | {
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={8 // number}",
         "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port()}",
@@ -40,7 +41,8 @@ def start(folder, model_dir, steps=STEPS, pause=0.0, number=2, **settings):
     }
     return [
         subprocess.Popen(
-            [sys.executable, toy_run.__file__, str(folder), str(model_dir), json.dumps(changes)],
+            [sys.executable, toy_run.__file__, str(folder), str(model_dir),
+             json.dumps(theirs if place == number - 1 else changes)],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
             env=shared | {"JAX_PROCESS_ID": str(place)},
         )
@@ -133,3 +135,26 @@ def test_a_folder_in_use_ends_every_process_with_2(toy_folder, tmp_path):
     directory.close()
     assert codes == [2, 2]
     assert errors.count("is in use by process") == 2
+
+
+def test_a_process_that_was_given_another_recipe_ends_all_with_2(toy_folder, tmp_path):
+    """Before, both trained to the end, with different numbers in copies of one array."""
+    codes, errors = end(start(toy_folder, tmp_path / "two", other={"seed": 1}))
+    assert codes == [2, 2], errors
+    assert errors.count("process 1 was not given what process 0 was: seed: 0 -> 1") == 2
+    assert not list((tmp_path / "two").glob("checkpoints/*"))
+
+
+def test_a_main_thread_that_hangs_ends_all(toy_folder, tmp_path):
+    """All its other threads live on, so nobody is silent; the steps have stopped."""
+    model_dir = tmp_path / "two"
+    started = start(
+        toy_folder, model_dir, steps=4000, stuck=[1, 40], save_every_minutes=0.03, hung_seconds=5,
+        save_every_steps=100_000,
+    )  # fmt: skip
+    codes, errors = end(started)
+    assert codes == [1, 1], errors
+    assert "a step has not ended for" in errors and "hangs" in errors
+    # And until then the clock saved, at the same steps on both: a save needs them all.
+    steps = [save["step"] for save in toy_run.events(model_dir, "commit")]
+    assert steps and all(step < 40 for step in steps)
