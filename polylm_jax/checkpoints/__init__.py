@@ -8,6 +8,8 @@ identity       Which parameters a checkpoint holds, told by their content
 items          The arrays of one item of a checkpoint (`params`, `optimizer`)
 param_store    Parameters on disk, read and written in pieces
 params_writer  Parameters from elsewhere become a checkpoint of ours, element ranges in any order
+progress       What a checkpoint says of itself beside its arrays
+space          Room on the disk for checkpoints, compared before it is used
 t5x            Checkpoints from t5x to ours and back, bit by bit, a piece at a time
 """
 

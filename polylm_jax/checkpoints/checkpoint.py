@@ -15,10 +15,8 @@ is read twice.
 
 import contextlib
 import dataclasses
-import functools
-import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import jax
 import orbax.checkpoint as ocp
@@ -26,68 +24,18 @@ from etils import epath
 from jax.experimental import multihost_utils
 from orbax.checkpoint import checkpoint_managers
 
-from polylm_jax.checkpoints import damage, digests, items
+from polylm_jax.checkpoints import damage, digests, items, space
+from polylm_jax.checkpoints.progress import Progress
 from polylm_jax.errors import InputError
 from polylm_jax.model import partitioning
 from polylm_jax.model.lora import Lora
-from polylm_jax.runtime import paths, seals
+from polylm_jax.runtime import paths
 from polylm_jax.runtime.storage import Folder
 
 FOLDER = "checkpoints"
-FORMAT = 2  # 1 had no digests
 PARAMS, OPTIMIZER = "params", "optimizer"
 # So that an export can read a parameter of any size in pieces; a shard below this is one chunk.
 CHUNK_BYTES = 64 << 20
-
-
-@dataclasses.dataclass(frozen=True)
-class Progress:
-    """Where a run stands, beside its arrays.
-
-    rows: rows of the schedule trained on, the place in the data. step: updates made; it counts on
-    when the batch size changes, and rows = step * batch_size only while it never has.
-    evaluated: the last step that was validated, -1 for none. fingerprint: nested names -> values of
-    all that decides what the run computes. base: where the parameters are that `params` are
-    adapters to; '' where they are whole. digests: 'params' and 'optimizer' -> name -> digest.
-    """
-
-    step: int
-    rows: int
-    batch_size: int
-    phase: str
-    fingerprint: Mapping
-    recipe: str = ""
-    evaluated: int = -1
-    base: str = ""
-    digests: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
-    format: int = FORMAT
-
-    @classmethod
-    def read(cls, folder: epath.Path) -> "Progress":
-        """What the checkpoint in `folder` says of itself; DamagedCheckpoint where it says nothing."""
-        with damage.reading(folder):
-            fields = seals.opened((folder / "progress" / "metadata").read_bytes(), "digests")
-            if fields["format"] > FORMAT:
-                raise InputError(
-                    f"checkpoint {folder} has format {fields['format']} and this version reads up "
-                    f"to {FORMAT}: use the version that wrote it."
-                )
-            progress = cls(**fields)
-            if progress.step != int(folder.name):
-                raise ValueError(f"it is of step {progress.step}")
-        if not progress.digests:
-            _say_unchecked(str(folder))
-        return progress
-
-    def sealed(self) -> dict:
-        """As it is written."""
-        return seals.sealed(dataclasses.asdict(self))
-
-
-@functools.cache
-def _say_unchecked(folder: str) -> None:
-    if jax.process_index() == 0:
-        print(f"{folder} has no digests: an earlier version saved it, unchecked", file=sys.stderr)
 
 
 def _handlers() -> dict[str, ocp.CheckpointHandler]:
@@ -129,11 +77,15 @@ class Checkpoints:
     ):
         if keep_last < 1:
             raise InputError(f"keep_last = {keep_last}: a run needs its newest checkpoint; give 1.")
+        if keep_every is not None and keep_every < 1:
+            raise InputError(f"keep_every = {keep_every}: give 1 or more, or None to keep none.")
         keep = [checkpoint_managers.LatestN(keep_last)]
         if keep_every:
             keep.append(checkpoint_managers.EveryNSteps(keep_every))
+        space.quiet_about_it()
         self._lock = threading.Lock()
         self._saving: int | None = None
+        self._keep_last, self._bytes = keep_last, 0
         self._manager = _Manager(
             located(model_dir) / FOLDER,
             item_handlers=_handlers(),
@@ -155,9 +107,12 @@ class Checkpoints:
         """Copies the state off the devices, then writes it in the background.
 
         state: anything with `params` and `opt_state`, such as the trainer's.
-        Waits first for the save before it; an error of that one is raised here.
+        Waits first for the save before it; an error of that one is raised here. InputError where the
+        disk has no room for it.
         """
-        self._manager.wait_until_finished()
+        self.wait()
+        self._bytes = space.size_of((state.params, state.opt_state))
+        space.check(self._manager.directory, self._bytes, f"step {progress.step} isn't saved")
         with self._lock:
             self._saving = progress.step
         taken = {PARAMS: digests.of(state.params), OPTIMIZER: digests.of(state.opt_state)}
@@ -210,7 +165,18 @@ class Checkpoints:
 
     def wait(self) -> None:
         """Until what is being saved is committed; raises the error of a save that failed."""
-        self._manager.wait_until_finished()
+        with space.told(self._manager.directory, self._bytes):
+            self._manager.wait_until_finished()
+
+    def room_for(self, abstract) -> str:
+        """A sentence where the disk is too small for the checkpoints to come, '' where it isn't.
+
+        InputError where not even the first one would have room.
+        """
+        size = space.size_of((abstract.params, abstract.opt_state))
+        space.check(self._manager.directory, size, "the run could save nothing")
+        more = self._keep_last + 1 - len(self._manager.all_steps())
+        return space.warning(self._manager.directory, size * max(more, 1))
 
     def close(self) -> None:
         self._manager.close()

@@ -30,7 +30,7 @@ def building(output: str, needed_bytes: int, overwrite: bool = False) -> Iterato
     except InputError:
         raise
     except Exception as error:
-        if _is_full(error):
+        if is_full(error):
             raise InputError(
                 f"OUTPUT = {output!r}: the disk is full; free {needed_bytes / 1e9:.3g} GB."
             ) from error
@@ -44,7 +44,7 @@ def building(output: str, needed_bytes: int, overwrite: bool = False) -> Iterato
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _is_full(error: BaseException | None) -> bool:
+def is_full(error: BaseException | None) -> bool:
     """Whether a full disk is why: PyTorch answers the OSError of its file with one of its own."""
     while error is not None:
         if any(word in str(error) for word in FULL):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import jax.numpy as jnp
 import numpy as np
 
+from polylm_jax.checkpoints import space
 from polylm_jax.data.mixture import ledger
 from polylm_jax.data.stores.store import MANIFEST, TokenStore, store_path
 from polylm_jax.errors import InputError
@@ -25,6 +26,7 @@ def inspect(
     *,
     step: int | None = None,
     num_devices: int | None = None,
+    model_dir: str | None = None,
     json_path: str | None = None,
     recipe: str = "",
 ) -> None:
@@ -34,6 +36,7 @@ def inspect(
 
     step: also the ledger as it stands after so many steps (by default only at the end).
     num_devices: devices that the run is for (by default as many as the mesh names).
+    model_dir: the run's folder; its disk is compared with what two checkpoints take.
     json_path: the same report as JSON, to this file.
     recipe: the resolved config; goes into the JSON.
 
@@ -51,6 +54,7 @@ def inspect(
         "phases": [phase_report(resolved, stores, n) for n in range(len(resolved.rates))],
         "learning_rate": rate_report(resolved),
         "memory_per_device": memory_report(experiment, resolved.mesh_shape),
+        "checkpoint": checkpoint_report(experiment, model_dir),
         "ledger": ledger_report(resolved, stores, steps if step is None else step),
         "schedule": resolved.schedule.describe(),
         "recipe": recipe,
@@ -151,6 +155,16 @@ def memory_report(experiment: Experiment, mesh_shape: Sequence[int]) -> dict:
         num_chunks=experiment.num_chunks,
         vocab_blocks=experiment.vocab_blocks,
     )
+
+
+def checkpoint_report(experiment: Experiment, model_dir: str | None) -> dict:
+    """Bytes that a checkpoint of all parameters and their two moments takes, and the disk has free."""
+    moments = np.dtype(getattr(experiment.optimizer, "moment_dtype", None) or np.float32).itemsize
+    size = experiment.model.num_params * (4 + 2 * moments)
+    return {
+        "bytes": size,
+        "free": space.free(paths.resolve(model_dir, "model_dir")) if model_dir else None,
+    }
 
 
 def ledger_report(resolved: Resolved, stores: Mapping[str, TokenStore], step: int) -> dict:

@@ -6,6 +6,7 @@ import rich.box
 import rich.console
 import rich.table
 
+from polylm_jax.checkpoints.space import shown
 from polylm_jax.data.mixture import ledger
 from polylm_jax.languages.labels import name_of, place
 from polylm_jax.runtime.terminal import count
@@ -53,11 +54,20 @@ def _summary(report: Mapping) -> rich.table.Table:
         "devices": f"{run['devices']:,} as {mesh}",
         "vocabulary": run["vocabulary"],
         "stores": run["cache_dir"],
+        "checkpoint": _checkpoint(**report["checkpoint"]),
     }
     table = rich.table.Table(box=None, show_header=False)
     for field, text in rows.items():
         table.add_row(f"[bold]{field}[/bold]", text)
     return table
+
+
+def _checkpoint(bytes: int, free: int | None) -> str:
+    told = f"{shown(bytes)} each; a run needs room for two"
+    if free is None:
+        return told
+    lacks = "" if free >= 2 * bytes else f", [bold red]{shown(2 * bytes - free)} short[/]"
+    return f"{told}, and the disk has {shown(free)} free{lacks}"
 
 
 def _parameters(model: Mapping) -> rich.table.Table:

@@ -4,6 +4,7 @@ A run that resumes does the steps after its checkpoint again; their old lines ar
 no step stands twice. What happened (starts, saves, commits) is kept in a file of its own, uncut.
 """
 
+import errno
 import os
 import pathlib
 import tempfile
@@ -12,6 +13,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Self
 
+from polylm_jax.errors import InputError
 from polylm_jax.runtime import json_lines
 from polylm_jax.runtime.stderr import imports_kept_quiet
 from polylm_jax.runtime.storage import Folder
@@ -43,7 +45,13 @@ class JsonLines:
     def write(self, line: Mapping) -> None:
         """Appends an object; from any thread (commits of checkpoints are told by theirs)."""
         self.last = max(self.last, line["step"])
-        self._lines.write(line)
+        try:
+            self._lines.write(line)
+        except OSError as error:
+            raise InputError(
+                f"{self._path} can't be written ({error.strerror}): make room, then the same command "
+                "goes on from the newest checkpoint."
+            ) from error
 
     def flush(self) -> None:
         self._lines.sync()
@@ -51,8 +59,13 @@ class JsonLines:
             self._folder.write(self._name, self._path.read_bytes())
 
     def close(self) -> None:
-        self.flush()
-        self._lines.close()
+        """A full disk has been told of by whoever wrote the line that it has no room for."""
+        try:
+            self.flush()
+            self._lines.close()
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
 
     def _stays(self, line: dict) -> bool:
         step = line.get("step")

@@ -1,6 +1,7 @@
 """Where a run begins: at its newest checkpoint, with another run's parameters, or from the seed."""
 
 import dataclasses
+import sys
 
 from etils import epath
 
@@ -32,6 +33,8 @@ def begin(
             place = {"step": start.step, "rows": start.rows}
             agreement.agree(f"start {len(passed_over)}", place)
             made = programs(resolved, start.rows / resolved.experiment.batch_size - start.step)
+            if room := checkpoints.room_for(made.abstract_state):
+                print(room, file=sys.stderr)
             begun = state(made, checkpoints, start, settings.allow_changes)
             return start, passed_over + changes, made, begun
         except DamagedCheckpoint as error:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from orbax.checkpoint._src.path import atomicity
 
-from polylm_jax.checkpoints import checkpoint
+from polylm_jax.checkpoints import checkpoint, space
 from polylm_jax.errors import InputError
 from polylm_jax.model import partitioning
 from polylm_jax.model.config import PolyLMConfig
@@ -126,7 +126,7 @@ def test_a_save_that_fails_costs_nothing_that_was_saved(tmp_path, monkeypatch):
         raise OSError("No space left on device")
 
     monkeypatch.setattr(atomicity.AtomicRenameTemporaryPath, "finalize", full_disk)
-    with pytest.raises(Exception, match="No space left"):
+    with pytest.raises(InputError, match="became full during a save: free .* MB, then the same"):
         checkpoints.save(state, progress(2))
         checkpoints.wait()
     monkeypatch.undo()
@@ -147,3 +147,21 @@ def test_an_incomplete_one_is_never_loaded(saved, tmp_path):
     checkpoints.save(saved[1], progress(8))  # what was left of 9 is cleaned away first
     checkpoints.close()
     assert not (folder / "9.orbax-checkpoint-tmp").exists()
+
+
+def test_a_disk_too_small_is_told_before_anything_is_written(tmp_path, monkeypatch):
+    """At the start of a run, and before each save: one sentence with what it needs."""
+    checkpoints = checkpoint.Checkpoints(str(tmp_path), keep_last=1)
+    state = fresh(mesh_of((8, 1, 1)))
+    size = space.size_of((state.params, state.opt_state))
+    monkeypatch.setattr(space, "free", lambda folder: 3 * size)
+    assert checkpoints.room_for(state) == ""
+    monkeypatch.setattr(space, "free", lambda folder: 2 * size - 1)
+    assert "will take 2." in checkpoints.room_for(state)
+    monkeypatch.setattr(space, "free", lambda folder: size - 1)
+    for act in (checkpoints.room_for, lambda state: checkpoints.save(state, progress(1))):
+        with pytest.raises(InputError, match=r"a checkpoint takes 1.* MB and the disk of .* has 1"):
+            act(state)
+    assert checkpoints.newest() is None and not list((tmp_path / "checkpoints").iterdir())
+    with pytest.raises(InputError, match="keep_every = -3: give 1 or more"):
+        checkpoint.Checkpoints(str(tmp_path), keep_every=-3)
