@@ -18,6 +18,8 @@ first_look       What can be wrong with a run, found before its first stage
 instructions/    Instruction data in many languages, written by a model, as MultiAlpaca was made
 invisible        Characters that nobody sees, and what each is to a text
 language_id      Which language a text is in, and how sure that is
+layout           What shape a text has: a table, a dialogue, a menu
+limits           The ranges that texts must stay in
 measures         Units of measure by their names in any language, from Unicode's CLDR (the package Babel)
 members          A compressed file member by member
 mending          The characters of a text made good

@@ -67,6 +67,7 @@ def clean(
     from polylm_jax.corpus import execution, first_look, plan, stages
     from polylm_jax.corpus.benchmarks import benchmarks_of
     from polylm_jax.corpus.language_id import Identifier
+    from polylm_jax.corpus.limits import check as check_limits
     from polylm_jax.corpus.personal_data import kinds_of as masked_kinds
     from polylm_jax.corpus.publishing import Publish
     from polylm_jax.corpus.sources import shards_of, sources_of
@@ -77,6 +78,7 @@ def clean(
     _check_numbers(workers, shard_mb, max_line_mb, minhash_bands, minhash_rows)
     _check_share("MIN_CONFIDENCE", min_confidence)
     _check_share("MAX_BROKEN", max_broken)
+    check_limits(limits or {})
     output_folder.check(output, overwrite)
     codes = tuple(known_languages.find(code).code for code in languages)
     given = sources_of(sources, data_dir)
@@ -85,6 +87,7 @@ def clean(
         identifier=Identifier(codes, paths.without_home(lid_model, "LID_MODEL"), lid_compare),
         min_confidence=min_confidence,
         limits=limits or {},
+        source_limits={source.name: dict(source.limits) for source in given if source.limits},
         quality=_quality(gold, data_dir, kenlm_models, perplexity, classifier, gold_kept),
         ngrams=minhash_ngrams,
         bands=minhash_bands,

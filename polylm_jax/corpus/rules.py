@@ -1,6 +1,6 @@
-"""The rules of Gopher and BLOOM, each a measure of a text and the range that it must stay in.
+"""The rules of Gopher and BLOOM, each a measure of a text; `corpus.limits` has the range that it must stay in.
 
-The ranges are per script, not those of English: see `LIMITS`. Every measure is between 0 and 1
+Every measure is between 0 and 1
 unless its name says otherwise.
 """
 
@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from polylm_jax.corpus import characters, dates, repetition, shingles, stop_words
-from polylm_jax.errors import InputError, nearest
+from polylm_jax.corpus import characters, dates, layout, repetition, shingles, stop_words
+from polylm_jax.corpus.limits import SHORT, TABLE, USUAL, Range
 from polylm_jax.languages.registry import Language
 
 ELLIPSES = ("...", "…", "。。。", "・・・")
@@ -26,49 +26,6 @@ _UTF_8 = re.compile(  # a character of two to four bytes
     rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
 )
 FEW = 0.1  # at most what any rule of duplicate n-grams allows
-
-Range = tuple[float | None, float | None]
-EVERYWHERE: dict[str, Range] = {
-    "characters": (60, 1_000_000),  # without spaces
-    "word_length": (1.5, 13),  # mean, in characters; where spaces stand between words
-    "letters": (0.45, None),  # of the characters without spaces
-    "script": (0.5, None),  # of the letters, those of the language's script
-    "digits": (None, 0.25),
-    "dates": (None, 0.2),
-    "symbols": (None, 0.25),
-    "punctuation": (None, 0.4),
-    "ellipsis_lines": (None, 0.3),
-    "bullet_lines": (None, 0.9),
-    "garbled": (None, 0.005),
-    "mojibake": (None, 0.01),
-    "stop_words": (2, None),  # different ones, in texts of 100 units and more
-    "duplicate_lines": (None, 0.3),
-    "duplicate_line_characters": (None, 0.2),
-    "duplicate_paragraphs": (None, 0.3),
-    "duplicate_paragraph_characters": (None, 0.2),
-    # Gopher's own, for texts of 400 words and more.
-    **{f"top_{n}_gram": (None, 0.24 - 0.02 * n) for n in repetition.TOP},
-    **{f"duplicate_{n}_grams": (None, 0.20 - 0.01 * n) for n in repetition.DUPLICATE},
-}
-# The same rules in shorter texts, where three mentions of a command are a third of the page.
-SHORT: dict[str, Range] = {
-    **{f"top_{n}_gram": (None, 0.5) for n in repetition.TOP},
-    **{f"duplicate_{n}_grams": (None, 0.5) for n in repetition.DUPLICATE},
-}
-# Where a script differs. Prose in another script than Latin quotes Latin names and commands; a
-# character of Chinese says what two to three of Latin do; Arabic and Hebrew leave vowels out.
-_QUOTES_LATIN: dict[str, Range] = {"script": (0.1, None)}
-LIMITS: dict[str, dict[str, Range]] = {
-    "Latn": {"script": (0.75, None)},
-    "Cyrl": {**_QUOTES_LATIN},
-    "Arab": {**_QUOTES_LATIN, "characters": (45, 800_000), "word_length": (1.5, 10)},
-    "Hebr": {**_QUOTES_LATIN, "characters": (45, 800_000), "word_length": (1.5, 10)},
-    "Thai": {**_QUOTES_LATIN, "characters": (50, 1_000_000)},
-    "Kore": {**_QUOTES_LATIN, "characters": (30, 500_000), "word_length": (1.2, 9)},
-    "Hans": {**_QUOTES_LATIN, "characters": (25, 400_000)},
-    "Hant": {**_QUOTES_LATIN, "characters": (25, 400_000)},
-    "Jpan": {**_QUOTES_LATIN, "characters": (30, 500_000)},
-}
 
 
 class Profile:
@@ -98,6 +55,10 @@ class Profile:
     @functools.cached_property
     def repeated_paragraphs(self) -> tuple[float, float]:
         return repetition.repeated_parts(repetition.paragraphs(self.text))
+
+    @functools.cached_property
+    def table(self) -> bool:
+        return layout.is_table(self.lines)
 
     @functools.cached_property
     def word(self) -> int:
@@ -159,6 +120,11 @@ def _stop_words(p: Profile) -> float | None:
     return None if few else stop_words.different(p.text, p.units[0], p.language)
 
 
+def _is_item(line: str) -> bool:
+    """Whether a line is an item of a list; what somebody says with a dash before it is none."""
+    return line.startswith(BULLETS) and not layout.is_speech(line)
+
+
 def _lines_that(p: Profile, says: Callable[[str], bool]) -> float:
     return sum(map(says, p.lines)) / max(1, len(p.lines))
 
@@ -174,7 +140,8 @@ MEASURES: dict[str, Callable[[Profile], float | None]] = {
     "script": _script,
     "dates": _dates,
     "ellipsis_lines": lambda p: _lines_that(p, lambda line: line.endswith(ELLIPSES)),
-    "bullet_lines": lambda p: _lines_that(p, lambda line: line.startswith(BULLETS)),
+    "bullet_lines": lambda p: _lines_that(p, _is_item),
+    "menu": lambda p: layout.menu_share(p.text, p.language.code),
     "duplicate_lines": lambda p: p.repeated_lines[0],
     "duplicate_line_characters": lambda p: p.repeated_lines[1],
     "duplicate_paragraphs": lambda p: p.repeated_paragraphs[0],
@@ -189,27 +156,26 @@ MEASURES: dict[str, Callable[[Profile], float | None]] = {
 }
 
 
-def limits_of(
-    script: str, own: Mapping[str, Mapping[str, Range]] | None = None
-) -> dict[str, Range]:
-    """The ranges for a script, the user's own last. Raises InputError for a rule that isn't there."""
-    limits = {**EVERYWHERE, **LIMITS.get(script, {})}
-    for name, given in {**(own or {}).get("all", {}), **(own or {}).get(script, {})}.items():
-        if name not in MEASURES:
-            raise InputError(f"LIMITS: there is no rule {name!r}.{nearest(name, MEASURES)}")
-        limits[name] = tuple(given)
-    return limits
-
-
 def violations(text: str, language: Language, limits: Mapping[str, Range]) -> Iterator[str]:
     """The rules that a text breaks, one after another; the first is its reason to go."""
     profile = Profile(text, language)
     for name, measure in MEASURES.items():
-        low, high = limits[name]
-        if name in SHORT and profile.short and high == EVERYWHERE[name][1]:
-            high = SHORT[name][1]
         value = measure(profile)
         if value is None:
             continue
+        low, high = limits[name]
+        if low is not None and value < low:
+            low = _of_shape(profile, name, 0, low)
+        if high is not None and value > high:
+            high = _of_shape(profile, name, 1, high)
         if (low is not None and value < low) or (high is not None and value > high):
             yield name
+
+
+def _of_shape(profile: Profile, name: str, end: int, limit: float) -> float | None:
+    """The limit for a short text or a table, where the usual one holds and is broken."""
+    if limit not in USUAL[name]:
+        return limit  # the user's own
+    if name in TABLE and profile.table:
+        return TABLE[name][end]
+    return SHORT[name][1] if name in SHORT and end == 1 and profile.short else limit

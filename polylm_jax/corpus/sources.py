@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
+from polylm_jax.corpus.limits import Range, range_of
 from polylm_jax.corpus.pages import EXTRACTORS
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.languages import registry
@@ -34,6 +35,7 @@ class Source:
         html: what extracts the text of a crawl's pages, 'trafilatura' or 'resiliparse'.
         documents: of a txt file: 'file', 'line' or 'blank_lines'.
         pair: 'en-de' for aligned sentences with a field per language; 'stem': the files' names say.
+        limits: (rule, (lowest, highest)): ranges of its own, over those of its language.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Source:
     html: str = "trafilatura"
     documents: str = "line"
     pair: str = ""
+    limits: tuple[tuple[str, Range], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,9 @@ def sources_of(given: Mapping[str, object], data_dir: str = "") -> list[Source]:
             )
         if options.get("language"):
             options["language"] = registry.find(options["language"]).code
+        own = dict(options.get("limits", {}))
+        where = f"SOURCES[{name!r}]['limits']"
+        options["limits"] = tuple((rule, range_of(rule, own[rule], where)) for rule in own)
         patterns = options["files"]
         patterns = (patterns,) if isinstance(patterns, str) else tuple(patterns)
         options["files"] = tuple(paths.under(data_dir, pattern) for pattern in patterns)

@@ -35,7 +35,8 @@ class Options:
     Attributes:
         identifier: how languages are told.
         min_confidence: of the language, below which a document goes.
-        limits: the user's own ranges of the rules, per script or for 'all'.
+        limits: the user's own ranges of the rules, for 'all', per script or language.
+        source_limits: those of some sources alone.
         quality: gold samples and what is made of them; None for no such stage.
         ngrams, bands, rows: of MinHash; see `duplicates.curve`.
         numbers, chains: whether a number is a word like others; see `clusters.Cluster`.
@@ -48,6 +49,7 @@ class Options:
     identifier: Identifier
     min_confidence: float = 0.5
     limits: Mapping[str, Mapping] = field(default_factory=dict)
+    source_limits: Mapping[str, Mapping] = field(default_factory=dict)
     quality: QualityOptions | None = None
     ngrams: int = 5
     bands: int = 14
@@ -133,8 +135,12 @@ def _read(options: Options, shards: Sequence[Sequence[Unit]], work: str) -> Stag
 
 def _rules(options: Options, tasks: int, work: str) -> Stage:
     tally = _tally(work, "2_rules")
-    middle = [steps.Rules(tally, options.limits), steps.Pairs(tally, options.identifier.codes)]
-    settings = {"limits": options.limits}
+    middle = [
+        steps.Rules(tally, options.limits, options.source_limits),
+        steps.Pairs(tally, options.identifier.codes),
+    ]
+    own = {name: dict(ranges) for name, ranges in options.source_limits.items()}
+    settings = {"limits": options.limits, "limits of sources": own}
     return _filtering("rules", middle, tally, work, "read", "rules", tasks=tasks, settings=settings)
 
 

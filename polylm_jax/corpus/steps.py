@@ -12,6 +12,7 @@ from datatrove.pipeline.filters.base_filter import BaseFilter
 from polylm_jax.corpus import (
     broken_files,
     characters,
+    limits,
     mending,
     pairs,
     personal_data,
@@ -157,21 +158,27 @@ class Repair(Refusing):
 
 
 class Rules(Refusing):
-    """Gopher's and BLOOM's rules, with the ranges of the language's script."""
+    """Gopher's and BLOOM's rules, with the ranges of the language, its script, and the source."""
 
     type, name, stage = "FILTER", "rules", "rules"
 
-    def __init__(self, tally: Tally, own: Mapping[str, Mapping[str, rules.Range]]):
+    def __init__(
+        self, tally: Tally, own: limits.Own, of_sources: Mapping[str, Mapping] | None = None
+    ):
         super().__init__(tally)
-        scripts = {language.script for language in LANGUAGES.values()}
-        self.limits = {script: rules.limits_of(script, own) for script in sorted(scripts)}
+        self.limits = {
+            code: limits.limits_of(language.script, own, code)
+            for code, language in LANGUAGES.items()
+        }
+        self.of_sources = {name: dict(given) for name, given in (of_sources or {}).items()}
 
     def filter(self, document: Document) -> bool | tuple[bool, str]:
-        if "pair" in document.metadata:
+        about = document.metadata
+        if "pair" in about:
             return True
-        language = LANGUAGES[document.metadata["language"]]
-        limits = self.limits[language.script]
-        reason = next(rules.violations(document.text, language, limits), None)
+        code = about["language"]
+        ranges = self.limits[code] | self.of_sources.get(about["source"], {})
+        reason = next(rules.violations(document.text, LANGUAGES[code], ranges), None)
         return True if reason is None else (False, reason)
 
 

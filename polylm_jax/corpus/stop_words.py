@@ -43,8 +43,8 @@ ALONE = {
     "cuma nih kok sekarang sebuah beberapa bicara kemarin sore bumbu halus keju minggu sang dipakai",
     "ms": "bahawa kerana wang pejabat kereta basikal awak sahaja mahu syarikat kerajaan hendaklah "
     "antarabangsa perlembagaan sebarang sesiapa encik puan cikgu samarata iaitu ialah "
-    "berbeza mencuba cuba nombor pelajar kilang elektrik laman universiti muzik doktor polis teksi kerusi "
-    "ubat bilik almari kedai isnin jumaat mac ogos jun julai tiada berasa pelbagai nak tak dah "
+    "berbeza mencuba nombor pelajar kilang elektrik laman universiti muzik doktor polis teksi kerusi "
+    "ubat bilik almari kedai isnin jumaat mac ogos jun julai tiada berasa pelbagai nak dah "
     "korang kat semalam ahad tersangat",
 }
 

@@ -33,7 +33,7 @@ _CANDIDATE = regex.compile(  # of one line; 7 to 17 digits in groups, with or wi
 # What stands before or behind a number and says that it's none: money, measures, catalogues.
 _NOT_BEFORE = regex.compile(
     r"(?:[$€£¥₹]|\b(?:ISBN|ISSN|EAN|UPC|DOI|GTIN|IBAN|SSN|PIN|ID|SKU|OIB|NIP|PESEL|INN|ИНН|ОГРН|MAC|IP|"
-    r"Nr|No|Art|§|№|order|item|card|bestell\w*|artikel\w*|rechnung\w*|factura|facture|invoice|version|v)"
+    r"Nr|No(?=\.)|Art|§|№|order|item|card|bestell\w*|artikel\w*|rechnung\w*|factura|facture|invoice|version|v)"
     r"\b)[.:#]?\s{0,2}$",
     regex.IGNORECASE,
 )

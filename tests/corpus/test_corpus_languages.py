@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import toy_corpus
 
-from polylm_jax.corpus import characters, duplicates, pairs, repetition, rules, shingles
+from polylm_jax.corpus import characters, duplicates, limits, pairs, repetition, rules, shingles
 from polylm_jax.errors import InputError
 from polylm_jax.languages import registry
 from polylm_jax.languages.registry import LANGUAGES, Language
@@ -98,9 +98,9 @@ def test_scripts_are_told_apart_whatever_is_registered(registered):
     assert characters.share_of_script(HINDI[0], "Deva") == 1.0
     assert characters.share_of_script(HINDI[0], "Khmr") == 0.0
     assert characters.share_of_script("ελληνικά and English", "Grek") == pytest.approx(8 / 18)
-    limits = rules.limits_of("Cyrl")
+    ranges = limits.limits_of("Cyrl")
     greek = "Κανείς στο χωριό δεν πίστευε ότι κάτι θα φύτρωνε εκεί, ούτε ο παππούς μου."
-    assert "script" in set(rules.violations(greek, LANGUAGES["ru"], limits))
+    assert "script" in set(rules.violations(greek, LANGUAGES["ru"], ranges))
 
 
 @pytest.mark.parametrize("code", ["km", "my", "th"])

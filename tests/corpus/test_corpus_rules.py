@@ -6,7 +6,7 @@ import planted_documents
 import planted_faults
 import pytest
 
-from polylm_jax.corpus import dates, personal_data, repairs, repetition, rules, shingles
+from polylm_jax.corpus import dates, limits, personal_data, repairs, repetition, rules, shingles
 from polylm_jax.errors import InputError
 from polylm_jax.languages.registry import LANGUAGES, PAPER_CODES
 
@@ -125,11 +125,11 @@ def test_dates_as_languages_write_them(code, text, size):
 def test_a_users_limit_holds_and_a_misspelt_one_is_refused():
     text = "Nobody knows who built the old tower, and all of us have been there with our friends."
     english = LANGUAGES["en"]
-    assert not list(rules.violations(text, english, rules.limits_of("Latn")))
+    assert not list(rules.violations(text, english, limits.limits_of("Latn")))
     own = {"Latn": {"characters": (200, None)}}
-    assert list(rules.violations(text, english, rules.limits_of("Latn", own))) == ["characters"]
+    assert list(rules.violations(text, english, limits.limits_of("Latn", own))) == ["characters"]
     with pytest.raises(InputError, match="no rule 'charakters'. Did you mean 'characters'"):
-        rules.limits_of("Latn", {"all": {"charakters": (1, 2)}})
+        limits.limits_of("Latn", {"all": {"charakters": (1, 2)}})
 
 
 def test_mojibake_is_told_from_accents():

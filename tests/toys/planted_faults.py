@@ -5,7 +5,7 @@ import re
 import string
 import unicodedata
 
-from polylm_jax.corpus import dates, repairs, repetition, rules, stop_words
+from polylm_jax.corpus import dates, limits, repairs, repetition, rules, stop_words
 from polylm_jax.languages.registry import LANGUAGES
 from polylm_jax.languages.scripts import unicode_names
 
@@ -55,7 +55,7 @@ class Text:
 
 
 def characters(t: Text, others) -> str:
-    low = rules.limits_of(t.language.script)["characters"][0]
+    low = limits.limits_of(t.language.script)["characters"][0]
     return t.rng.choice(t.long)[: t.rng.randint(5, max(6, int(low * 0.9)))]
 
 
@@ -115,8 +115,9 @@ def ellipsis_lines(t: Text, others) -> str:
 
 
 def bullet_lines(t: Text, others) -> str:
-    mark = t.rng.choice("•-*·●")
-    return "\n".join(f"{mark} {line[:80]}" for line in t.some(11, 15))
+    """Items of a list; with a dash, a sentence to its end would be what somebody says."""
+    mark = t.rng.choice("•*·●" if t.code == "th" else "•-*·●")
+    return "\n".join(f"{mark} {line[:40].rstrip('.,;:。、，；')}" for line in t.some(11, 15))
 
 
 def garbled(t: Text, others) -> str:
@@ -162,25 +163,25 @@ def keywords(t: Text, others) -> str:
 
 def duplicate_lines(t: Text, others) -> str:
     lines = t.some(5, 8)
-    return "\n".join([*lines, *[lines[0]] * t.rng.randint(len(lines), 3 * len(lines))])
+    return "\n".join([*lines, *[lines[0]] * t.rng.randint(2 * len(lines), 4 * len(lines))])
 
 
 def duplicate_line_characters(t: Text, others) -> str:
     """Few lines, but the longest ones: under the share of lines, above the share of characters."""
     by_size = sorted(t.all, key=len)
     long = t.rng.choice(by_size[-6:])
-    return "\n".join([*by_size[: 3 * t.rng.randint(4, 5)], long, long, long])
+    return "\n".join([*by_size[: 3 * t.rng.randint(4, 5)], *[long] * 6])
 
 
 def duplicate_paragraphs(t: Text, others) -> str:
     parts = ["\n".join(t.some(2, 3)) for _ in range(4)]
-    return "\n\n".join([*parts, *[parts[0]] * t.rng.randint(4, 8)])
+    return "\n\n".join([*parts, *[parts[0]] * t.rng.randint(6, 10)])
 
 
 def duplicate_paragraph_characters(t: Text, others) -> str:
     by_size = sorted(t.all, key=len)
     long = "\n".join(t.rng.sample(by_size[-8:], 2))
-    return "\n\n".join([*by_size[: 3 * t.rng.randint(4, 5)], long, long, long])
+    return "\n\n".join([*by_size[: 3 * t.rng.randint(4, 5)], *[long] * 6])
 
 
 def top_gram(n: int):
@@ -237,13 +238,13 @@ def texts(data_dir, seed: int = 0) -> dict[str, Text]:
 def caught(rule: str, all_texts: dict[str, Text], code: str, cases: int) -> tuple[int, int]:
     """(caught by this very rule, planted); (0, 0) where the rule doesn't apply to the language."""
     t, found, planted = all_texts[code], 0, 0
-    limits = rules.limits_of(t.language.script)
+    ranges = limits.limits_of(t.language.script)
     for _ in range(cases):
         text = RULES[rule](t, all_texts)
         if text is None:
             return 0, 0
         planted += 1
-        found += rule in set(rules.violations(text, t.language, limits))
+        found += rule in set(rules.violations(text, t.language, ranges))
     return found, planted
 
 
