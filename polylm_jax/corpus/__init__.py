@@ -21,6 +21,7 @@ language_id      Which language a text is in, and how sure that is
 layout           What shape a text has: a table, a dialogue, a menu
 limits           The ranges that texts must stay in
 measures         Units of measure by their names in any language, from Unicode's CLDR (the package Babel)
+measuring        `clean --stage=measure`
 members          A compressed file member by member
 mending          The characters of a text made good
 ngram_model      A model of a language's characters from a gold sample

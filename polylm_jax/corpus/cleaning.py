@@ -10,6 +10,8 @@ from polylm_jax.runtime import output_folder, paths
 from polylm_jax.runtime.lock import hold
 from polylm_jax.runtime.storage import Folder
 
+MEASURE = "measure"
+
 
 def clean(
     sources: Mapping[str, object],
@@ -41,6 +43,7 @@ def clean(
     executor: str = "local",
     executor_options: Mapping[str, object] | None = None,
     overwrite: bool = False,
+    stage: str = "",
 ) -> None:
     """Cleans text: language, rules, quality, duplicates, pairs, test sets; a file per language.
 
@@ -51,8 +54,8 @@ def clean(
     workers: processes; 0 for one per core. shard_mb: text that one process reads at a time.
     max_line_mb: a longer record is counted and left out. max_broken: the share of a source's
         records that may be broken before the run stops.
-    lid_model: fastText's lid.176.bin; '' for lingua. lid_compare: asks lingua as well, and reports.
-    min_confidence: of the language. limits: {'Latn': {'characters': (200, None)}}, see corpus.rules.
+    lid_model: a fastText model such as lid.176.bin or GlotLID; '' for CLD2 and lingua. lid_compare: asks lingua as well, and reports.
+    min_confidence: of the language. limits: {'Latn': {'characters': (200, None)}}, see corpus.limits.
     gold: language -> a gold sample, as in `sources`; none leaves the quality stage out.
     kenlm_models: 'folder/{language}.arpa.bin'; '' trains one per language from its gold.
     classifier: 'sklearn', 'fasttext' or ''. gold_kept: what each threshold keeps of held-out gold.
@@ -61,10 +64,11 @@ def clean(
     personal_data: True, or which kinds are masked.
     benchmarks: name -> {'files': glob, 'fields': [...]}. overwrite: replaces an output that exists.
     executor: 'local', 'slurm' or 'ray', the latter two with datatrove's options.
+    stage: 'measure' cleans nothing: it measures GOLD, or SOURCES, and proposes limits that keep it.
 
     Raises InputError for bad input; the output is complete or absent.
     """
-    from polylm_jax.corpus import execution, first_look, plan, stages
+    from polylm_jax.corpus import execution, first_look, measuring, stages
     from polylm_jax.corpus.benchmarks import benchmarks_of
     from polylm_jax.corpus.language_id import Identifier
     from polylm_jax.corpus.limits import check as check_limits
@@ -72,14 +76,15 @@ def clean(
     from polylm_jax.corpus.publishing import Publish
     from polylm_jax.corpus.sources import shards_of, sources_of
 
-    if executor not in execution.EXECUTORS:
-        hint = nearest(executor, execution.EXECUTORS)
-        raise InputError(f"EXECUTOR is {executor!r}: give 'local', 'slurm' or 'ray'.{hint}")
+    _check_executor(executor, execution.EXECUTORS)
     _check_numbers(workers, shard_mb, max_line_mb, minhash_bands, minhash_rows)
     _check_share("MIN_CONFIDENCE", min_confidence)
     _check_share("MAX_BROKEN", max_broken)
     check_limits(limits or {})
-    output_folder.check(output, overwrite)
+    if stage not in ("", MEASURE):
+        raise InputError(f"stage is {stage!r}: give '{MEASURE}', or none to clean.")
+    if not stage:
+        output_folder.check(output, overwrite)
     codes = tuple(known_languages.find(code).code for code in languages)
     given = sources_of(sources, data_dir)
     shards = shards_of(given, int(shard_mb * 1e6))
@@ -101,16 +106,26 @@ def clean(
     )
     first_look.check(options, given, shards, print)
     work = _work_folder(work_dir)
+    if stage == MEASURE:
+        measuring.run(options, given, str(work), print)
+        return
+    publish = Publish(str(paths.local(output, "OUTPUT")), str(work), overwrite)
+    planned = stages.stages(options, shards, str(work), publish)
+    _run(planned, work, workers, executor, executor_options or {})
+
+
+def _run(planned, work: pathlib.Path, workers: int, executor: str, its_options) -> None:
+    """All stages, in a work folder that nobody else works in."""
+    from polylm_jax.corpus import execution, plan
+
     lock = hold(Folder(str(work), "WORK_DIR"))
     try:
-        publish = Publish(str(paths.local(output, "OUTPUT")), str(work), overwrite)
-        planned = stages.stages(options, shards, str(work), publish)
         for said in plan.settle(work, planned):
             print(said)
         if executor == "local":
             execution.run(planned, str(work), workers or os.cpu_count(), print)
         else:
-            execution.submit(planned, str(work), executor, executor_options or {})
+            execution.submit(planned, str(work), executor, its_options)
     finally:
         lock.close()
 
@@ -127,6 +142,12 @@ def _quality(gold, data_dir, models, perplexity, classifier, keep):
         files_of(source)
     models = paths.without_home(models, "KENLM_MODELS")
     return QualityOptions(samples, models, perplexity, classifier, keep)
+
+
+def _check_executor(executor: str, known: Sequence[str]) -> None:
+    if executor not in known:
+        hint = nearest(executor, known)
+        raise InputError(f"EXECUTOR is {executor!r}: give 'local', 'slurm' or 'ray'.{hint}")
 
 
 def _check_numbers(workers, shard_mb, max_line_mb, bands, rows) -> None:

@@ -158,6 +158,13 @@ MEASURES: dict[str, Callable[[Profile], float | None]] = {
 
 def violations(text: str, language: Language, limits: Mapping[str, Range]) -> Iterator[str]:
     """The rules that a text breaks, one after another; the first is its reason to go."""
+    return (name for name, _, broken in judged(text, language, limits) if broken)
+
+
+def judged(
+    text: str, language: Language, limits: Mapping[str, Range]
+) -> Iterator[tuple[str, float, bool]]:
+    """(rule, its measure of the text, whether that is out of its range) for each rule that is asked."""
     profile = Profile(text, language)
     for name, measure in MEASURES.items():
         value = measure(profile)
@@ -168,8 +175,11 @@ def violations(text: str, language: Language, limits: Mapping[str, Range]) -> It
             low = _of_shape(profile, name, 0, low)
         if high is not None and value > high:
             high = _of_shape(profile, name, 1, high)
-        if (low is not None and value < low) or (high is not None and value > high):
-            yield name
+        yield (
+            name,
+            float(value),
+            bool((low is not None and value < low) or (high is not None and value > high)),
+        )
 
 
 def _of_shape(profile: Profile, name: str, end: int, limit: float) -> float | None:

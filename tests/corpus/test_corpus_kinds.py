@@ -1,12 +1,13 @@
 """Text of many kinds in 18 languages, cleaned whole: what is good comes out, what is bad doesn't."""
 
+import ast
 import json
 
 import planted_corpus
 import pytest
 import toy_corpus
 
-from polylm_jax.corpus import cleaning, language_id, layout, limits, rules, two_languages
+from polylm_jax.corpus import cleaning, language_id, layout, limits, measuring, rules, two_languages
 from polylm_jax.corpus.language_id import Identifier
 from polylm_jax.errors import InputError
 from polylm_jax.languages.registry import LANGUAGES, PAPER_CODES
@@ -163,3 +164,30 @@ def test_the_corpus_is_one_json_line_each(tmp_path):
     assert len(rows) == len(planted_corpus.documents()) and all(
         json.loads(row)["text"] for row in rows
     )
+
+
+def test_measuring_proposes_the_limits_that_keep_ones_own_text(tmp_path, capsys):
+    """Tables of numbers with a name each: too few letters for the usual limits, until measured."""
+    rows = [f"Nr {n} " + " ".join(str(n * k) for k in range(2, 30)) for n in range(100, 130)]
+    toy_corpus.write_jsonl(tmp_path / "own.jsonl", [{"text": row} for row in rows])
+    sources = {"own": {"files": "own.jsonl", "language": "de"}}
+    given = {"workers": 1, "data_dir": str(tmp_path), "languages": ("de",)}
+    out, work = str(tmp_path / "out"), str(tmp_path / "work")
+    cleaning.clean(sources, out, work, stage="measure", **given)
+    said = capsys.readouterr().out
+    assert "de: 30 texts, 100.0% dropped" in said and not (tmp_path / "out").exists()
+    proposed = (tmp_path / "work" / "limits.gin").read_text(encoding="utf-8")
+    found = ast.literal_eval(proposed.partition("LIMITS = ")[2])
+    assert found["de"]["digits"][1] > 0.5 and "menu" not in found["de"]
+    cleaning.clean(sources, out, work, stage="measure", limits=found, **given)
+    assert "0.0% dropped" in capsys.readouterr().out
+    with pytest.raises(InputError, match="stage is 'mesure'"):
+        cleaning.clean(sources, out, work, stage="mesure", **given)
+
+
+def test_measuring_leaves_limits_that_drop_nothing_alone():
+    ranges = limits.limits_of("Latn")
+    fine = {"digits": [(0.1, False)] * 500 + [(0.3, True)]}
+    assert measuring.proposals(fine, ranges) == {}
+    often = {"digits": [(0.1, False)] * 90 + [(0.31, True)] * 10}
+    assert measuring.proposals(often, ranges) == {"digits": (None, 0.31)}
