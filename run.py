@@ -143,6 +143,7 @@ def configure(files: list[str], overrides: list[str], search_paths: Iterable[str
             gin.parse_config(line)
             statements.read_text("the command line", line)
     moved_parameters.follow(gin)
+    moved_parameters.share(gin)
     references = [*gin.config.iterate_references(known := bindings())]
     for name in ["/".join(ref.scopes) for ref in references if ref.selector == "gin.macro"]:
         if name not in known:

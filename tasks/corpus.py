@@ -9,6 +9,7 @@ In a recipe:
     corpus.register.mixtures = {"mine.start": {"en": 0.7, "th": 0.2, "parallel": 0.1}}
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import fsum
@@ -74,7 +75,22 @@ def register(
     for mixture, shares in (mixtures or {}).items():
         registry.add_mixture(mixture, rates(components, shares, f"mixtures[{mixture!r}]"))
         chosen_shares.keep(mixture, shares)
+    if mixtures:
+        _tell_unused(components, mixtures)
     return tuple(task for tasks in components.values() for task in tasks)
+
+
+def _tell_unused(components: Components, mixtures: Mapping[str, Mapping[str, float]]) -> None:
+    """Says, on standard error, which components no mixture names: no run will be trained on them."""
+    named = {name for given in mixtures.values() for name in given}
+    for component, tasks in components.items():
+        left = [task for task in tasks if component not in named and task not in named]
+        if left:
+            print(
+                f"{component!r} ({', '.join(left)}) has no share in {' or '.join(mixtures)}, so it is "
+                f"never trained on: add {component!r} to the shares, or give it 0.",
+                file=sys.stderr,
+            )
 
 
 def rates(components: Components, shares: Mapping[str, float], field: str) -> dict[str, object]:

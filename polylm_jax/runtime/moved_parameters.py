@@ -10,6 +10,34 @@ MOVED = {  # old place -> (new place, its parameters)
 }
 
 
+SHARED = {  # where a parameter is set -> who has it too, and takes it from there
+    "polylm_jax.data.stores.cache.cache": (
+        (
+            "polylm_jax.training.experiment.Experiment",
+            "polylm_jax.training.finetuning.FinetuningExperiment",
+        ),
+        ("max_bad",),
+    ),
+}
+
+
+def share(gin: types.ModuleType) -> None:
+    """Binds what one function says for itself in those that do a part of its work.
+
+    `train` makes small stores as `cache` does, and bears as many bad lines.
+    """
+    for source, (others, parameters) in SHARED.items():
+        if not gin.config._REGISTRY.matching_selectors(source):
+            continue
+        bound = gin.get_bindings(source, resolve_references=False)
+        for other in others:
+            if not gin.config._REGISTRY.matching_selectors(other):
+                continue
+            own = gin.get_bindings(other, resolve_references=False)
+            for parameter in {*parameters} & {*bound} - {*own}:
+                gin.bind_parameter(f"{other}.{parameter}", bound[parameter])
+
+
 def follow(gin: types.ModuleType) -> None:
     """Binds in its new place what is bound in a parameter's old one, unless both are set.
 

@@ -65,6 +65,10 @@ class Experiment:
     z_loss: float = 0.0
     compiler_options: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
+    max_bad: float = (
+        0.01  # the share of a task's lines that may be unreadable, as `data.cache` has it
+    )
+
     rows: ClassVar[type[Rows]] = Rows  # what its stores are read as
 
     def planned_devices(self) -> int:
@@ -108,7 +112,8 @@ class Experiment:
 
     def settings(self) -> "Experiment":
         """All that decides a step but its rows, its learning rate and where the run starts."""
-        return dataclasses.replace(self, phases=(), tasks=None, init_from=None, init_step=None)
+        free = {"tasks": None, "init_from": None, "init_step": None, "max_bad": 0.0}
+        return dataclasses.replace(self, phases=(), **free)
 
     def check_shapes(self, devices: int) -> None:
         self.model.check()
@@ -178,7 +183,7 @@ class Experiment:
         if self.tasks is None and all(isinstance(p.mixture, Mapping) for p in self.phases):
             folders = {name: store_path(self.cache_dir, name) for name in names}
             return {n: TokenStore.open(f, tokenizer.fingerprint) for n, f in folders.items()}
-        return _seqio().ensure_stores(names, self.cache_dir, tokenizer)
+        return _seqio().ensure_stores(names, self.cache_dir, tokenizer, max_bad=self.max_bad)
 
     def decides(self) -> dict:
         """What a kind of experiment adds to `identity.fingerprint`."""

@@ -5,6 +5,7 @@ cache          `run.py cache`: tasks to token stores, once
 cache_view     What `cache` shows
 identity       What a token store is made from
 manifest       The manifest of a token store
+remarks        What is odd about a task's documents and must not pass unsaid
 store          A task's tokens on disk or gs://
 task_identity  A SeqIO task's identity
 tokens         A task's tokens in batches, each document closed with EOS

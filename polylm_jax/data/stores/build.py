@@ -17,6 +17,7 @@ from typing import TypeVar
 
 import seqio
 
+from polylm_jax.data.stores import remarks
 from polylm_jax.data.stores import tokens as task_tokens
 from polylm_jax.data.stores.manifest import MANIFEST, Manifest
 from polylm_jax.data.stores.store import MARKS, TokenStore
@@ -46,6 +47,9 @@ class Progress:
 
     def unit(self) -> None:
         """One more unit is committed."""
+
+    def remark(self, sentence: str) -> None:
+        """Something about the task's documents that must not pass unsaid."""
 
 
 def build_store(
@@ -87,18 +91,26 @@ def build_store(
     num_threads = num_threads or os.cpu_count() or 1
     mine = [number for number in writer.missing() if number % count == index]
     progress.start(task.name, len(units), len(mine))
-    records = []
+    for sentence in remarks.of_filters(task):
+        progress.remark(sentence)
+    records, groups = [], remarks.Groups()
     with _imports_frozen():
         for number in mine:
             unit = writer.unit(number)
-            for tokens in _tokens(task, units[number], tokenizer, unit.add_bad, num_threads):
+            at = task, units[number]
+            for tokens in _tokens(*at, tokenizer, unit.add_bad, num_threads, groups):
                 unit.add(tokens.split, tokens.tokens, tokens.languages, tokens.counts)
                 if not tokens.split.endswith(MARKS):
                     progress.batch(tokens.counts["documents"], len(tokens.tokens))
             records.append(unit.commit())
             progress.unit()
             check_bad(store_dir, task.name, records, max_bad, of=len(units))
-    return writer.finish(max_bad)
+    if task_text.is_text(task) and not groups.documents and len(mine) == len(units):
+        remarks.refuse_filtered(task, store_dir)
+    manifest = writer.finish(max_bad)
+    for sentence in [*groups.remarks(task.name), *remarks.of_splits(task, manifest)]:
+        progress.remark(sentence)
+    return manifest
 
 
 def _finished(folder: Folder) -> Manifest | None:
@@ -121,11 +133,17 @@ def _imports_frozen() -> Iterator[None]:
 
 
 def _tokens(
-    task: seqio.Task, unit: Unit, tokenizer: Tokenizer, on_bad_line: BadLine, num_threads: int
+    task: seqio.Task,
+    unit: Unit,
+    tokenizer: Tokenizer,
+    on_bad_line: BadLine,
+    num_threads: int,
+    groups: remarks.Groups,
 ) -> Iterator[Tokens]:
     if not task_text.is_text(task):
         return task_tokens.whole_batches(task, unit, tokenizer, BATCH // 4, on_bad_line)
-    text = _ahead(task_text.text_batches(task, unit, "all", BATCH, on_bad_line))
+    batches = task_text.text_batches(task, unit, "all", BATCH, on_bad_line)
+    text = _ahead(groups.watch(batches))
     encode = functools.partial(task_tokens.encoded, tokenizer=tokenizer)
     return task_tokens.token_batches(_mapped(encode, text, num_threads), tokenizer)
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import seqio
 
+from polylm_jax.data.stores import remarks
 from polylm_jax.data.stores.build import build_store
 from polylm_jax.data.stores.cache_view import BuildProgress, show_summary
 from polylm_jax.data.stores.identity import readable, refuse_other
@@ -19,6 +20,7 @@ from polylm_jax.runtime.storage import Folder
 from polylm_jax.text import mixtures, task_text
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 
+MAX_BAD = 0.01  # of a task's lines
 SMALL_BYTES = 256 << 20  # `train` itself caches a task of no more text: some 20 s on 2 cores
 
 
@@ -32,7 +34,7 @@ def cache(
     cache_dir: str,
     vocabulary: str,
     shard: str = "0/1",
-    max_bad: float = 0.01,
+    max_bad: float = MAX_BAD,
     num_threads: int | None = None,
     recipe: str = "",
     verify: bool = True,
@@ -87,6 +89,7 @@ def ensure_stores(
     cache_dir: str,
     vocabulary: Tokenizer | str,
     max_bytes: int = SMALL_BYTES,
+    max_bad: float = MAX_BAD,
 ) -> dict[str, TokenStore]:
     """The stores of tasks, open; those of small tasks are built here when they're missing.
 
@@ -95,6 +98,7 @@ def ensure_stores(
       cache_dir: the folder of the stores, local or gs://.
       vocabulary: what they must have been made with, loaded or its path.
       max_bytes: a missing store of a task with more text than this is refused.
+      max_bad: the share of a task's lines that may be unreadable.
 
     Raises:
       InputError: a store is missing and large, or was made from something else, naming what.
@@ -109,9 +113,12 @@ def ensure_stores(
         with BuildProgress(len(found)) as progress:
             for task in found:
                 path = store_path(cache_dir, task.name)
-                manifest = build_store(task, path, tokenizer, progress=progress)
+                manifest = build_store(task, path, tokenizer, max_bad=max_bad, progress=progress)
                 progress.done(task.name, manifest)
-    return {n: TokenStore.open(store_path(cache_dir, n), tokenizer.fingerprint) for n in tasks}
+    stores = {n: TokenStore.open(store_path(cache_dir, n), tokenizer.fingerprint) for n in tasks}
+    for name in set(stores) & set(seqio.TaskRegistry.names()):
+        remarks.of_splits(task_text.find(name), stores[name].manifest)
+    return stores
 
 
 def parse_shard(shard: str) -> tuple[int, int]:

@@ -59,6 +59,9 @@ class BuildProgress(Progress):
     def unit(self) -> None:
         self._bars.advance(self._one)
 
+    def remark(self, sentence: str) -> None:
+        self._say(sentence)
+
     def done(self, name: str, manifest: Manifest | None) -> None:
         """A store is complete, or has units that others will do (None)."""
         if self._one is None:

@@ -229,7 +229,8 @@ def check_bad(path: str, task: str, records: Sequence[dict], max_bad: float, of:
     raise InputError(
         f"task {task!r}: {bad:,} of {lines:,} lines ({bad / lines:.2%}){so_far} can't be read, "
         f"{most:,} of them in {file} (line {first['line']}: {first['reason']}), above max_bad = "
-        f"{max_bad}: mend those that {path}/{QUARANTINE} lists and delete {path}, or raise max_bad."
+        f"{max_bad}: mend those that {path}/{QUARANTINE} lists and delete {path}, or raise "
+        "max_bad (--gin.data.cache.max_bad, for `cache` and `train` alike)."
     )
 
 

@@ -1,0 +1,104 @@
+"""What is odd about a task's documents is said once, or refused with the right advice."""
+
+import pytest
+import toy_tasks
+from reading import jsonl, write
+
+from polylm_jax.data.stores.build import Progress, build_store
+from polylm_jax.errors import InputError
+from polylm_jax.text import task_text
+from polylm_jax.tokenizer.tokenizer import Tokenizer
+from tasks import corpus
+
+
+class Remarks(Progress):
+    """Keeps what a build remarks."""
+
+    def __init__(self):
+        self.said = []
+
+    def remark(self, sentence: str) -> None:
+        self.said.append(sentence)
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    return toy_tasks.model(tmp_path_factory.mktemp("vocabulary"))
+
+
+@pytest.fixture
+def remarks(tmp_path, toy):
+    """Builds the store of a task of one source and returns what was remarked."""
+
+    def build(name: str, source: object, **options) -> list[str]:
+        options = {"held_out": 0.05, **options}
+        corpus.register(str(tmp_path), toy, {"th": source}, name=name, **options)
+        progress = Remarks()
+        task = task_text.find(f"{name}.th")
+        build_store(task, str(tmp_path / "store"), Tokenizer.load(toy), progress=progress)
+        return progress.said
+
+    return build
+
+
+def documents(count: int, **same) -> list[dict]:
+    return [{"id": str(n), "text": f"text {n}"} | same for n in range(count)]
+
+
+def test_one_group_of_a_large_share_is_said_with_its_number_and_fate(tmp_path, remarks):
+    write(tmp_path / "a.jsonl", jsonl([*documents(300), *documents(100, id="nan")]))
+    (said,) = remarks("large", "a.jsonl")
+    assert said.startswith("large.th: 100 of 400 documents are one group ('nan')")
+    assert "all of them are held out" in said or "all of them are trained on" in said
+
+
+def test_many_small_groups_are_nothing_to_say(tmp_path, remarks):
+    write(tmp_path / "a.jsonl", jsonl([row for n in range(60) for row in documents(5, id=str(n))]))
+    assert remarks("small", "a.jsonl") == []
+
+
+def test_files_that_are_one_document_each_have_no_validation_and_it_is_said(tmp_path, remarks):
+    for n in (1, 2, 3):
+        write(tmp_path / f"{n}.txt", f"A text of some words, number {n}.\n" * 20)
+    (said,) = remarks("files", "*.txt", held_out=0.0001)
+    assert "none of its 3 documents is held out" in said
+    assert "documents = 'blank_lines'" in said
+
+
+def test_all_text_held_out_is_refused_with_the_advice_that_helps(tmp_path, remarks):
+    write(tmp_path / "a.txt", "One file.\n" * 20)
+    with pytest.raises(
+        InputError, match="1 document, held out to the last.*'blank_lines'"
+    ) as error:
+        remarks("held", "a.txt", held_out=0.9999999)
+    assert "\n" not in str(error.value)
+
+
+def test_a_filter_that_leaves_nothing_is_refused_by_name(tmp_path, remarks):
+    write(tmp_path / "a.jsonl", jsonl(documents(50, lang="sw")))
+    with pytest.raises(InputError, match=r"where = \{'lnag': 'sw'\} left nothing .*'lang'\?"):
+        remarks("filter", {"paths": "a.jsonl", "where": {"lnag": "sw"}})
+
+
+def test_a_filter_against_a_field_that_nothing_has_is_said(tmp_path, remarks):
+    write(tmp_path / "a.jsonl", jsonl(documents(50, lang="sw")))
+    said = remarks("against", {"paths": "a.jsonl", "where_not": {"lnag": "sw"}})
+    assert any("against.th: where_not: no record has the field 'lnag'" in one for one in said)
+
+
+def test_what_no_mixture_names_is_said_and_a_share_of_0_is_an_answer(tmp_path, toy, capsys):
+    for name in ("a.jsonl", "b.jsonl", "en-th.jsonl"):
+        write(tmp_path / name, jsonl(documents(5, en="e", th="t")))
+
+    def register(name: str, shares: dict) -> list[str]:
+        given = {"en": "a.jsonl", "th": "b.jsonl"}, {"en-th": "en-th.jsonl"}
+        corpus.register(str(tmp_path), toy, *given, {f"{name}.all": shares}, name=name)
+        return capsys.readouterr().err.splitlines()
+
+    said = register("unused", {"en": 1.0})
+    assert [line.partition(" ")[0] for line in said] == ["'th'", "'parallel'"]
+    assert "(unused.th) has no share in unused.all" in said[0]
+    assert "unused.en_th, unused.th_en" in said[1]
+    assert register("zero", {"en": 1.0, "th": 0, "parallel": 0}) == []
+    (line,) = register("task", {"en": 0.5, "th": 0.4, "task.en_th": 0.1})
+    assert line.startswith("'parallel' (task.th_en) has no share in task.all, so it is never")
