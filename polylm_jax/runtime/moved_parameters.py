@@ -10,32 +10,24 @@ MOVED = {  # old place -> (new place, its parameters)
 }
 
 
-SHARED = {  # where a parameter is set -> who has it too, and takes it from there
-    "polylm_jax.data.stores.cache.cache": (
-        (
-            "polylm_jax.training.experiment.Experiment",
-            "polylm_jax.training.finetuning.FinetuningExperiment",
-        ),
-        ("max_bad",),
-    ),
-}
+# What `data.cache` is told, those take too that make small stores themselves, unless they are told.
+_CACHE = ("polylm_jax.data.cache", "polylm_jax.data.stores.cache.cache")
+_EXPERIMENTS = (
+    "polylm_jax.training.Experiment",
+    "polylm_jax.training.experiment.Experiment",
+    "polylm_jax.training.FinetuningExperiment",
+    "polylm_jax.training.finetuning.FinetuningExperiment",
+)
 
 
-def share(gin: types.ModuleType) -> None:
-    """Binds what one function says for itself in those that do a part of its work.
-
-    `train` makes small stores as `cache` does, and bears as many bad lines.
-    """
-    for source, (others, parameters) in SHARED.items():
-        if not gin.config._REGISTRY.matching_selectors(source):
-            continue
-        bound = gin.get_bindings(source, resolve_references=False)
-        for other in others:
-            if not gin.config._REGISTRY.matching_selectors(other):
-                continue
-            own = gin.get_bindings(other, resolve_references=False)
-            for parameter in {*parameters} & {*bound} - {*own}:
-                gin.bind_parameter(f"{other}.{parameter}", bound[parameter])
+def share(gin: types.ModuleType, parameter: str = "max_bad") -> None:
+    """`train` makes small stores as `cache` does, and bears as many bad lines as the recipe says there."""
+    known = gin.config._REGISTRY.matching_selectors
+    given = [gin.get_bindings(s, resolve_references=False) for s in _CACHE if known(s)]
+    for bound in (bound for bound in given if parameter in bound):
+        for selector in filter(known, _EXPERIMENTS):
+            if parameter not in gin.get_bindings(selector, resolve_references=False):
+                gin.bind_parameter(f"{selector}.{parameter}", bound[parameter])
 
 
 def follow(gin: types.ModuleType) -> None:

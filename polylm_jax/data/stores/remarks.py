@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 import seqio
 
-from polylm_jax.data.stores.store import Manifest
+from polylm_jax.data.stores.manifest import Manifest
 from polylm_jax.errors import InputError
 from polylm_jax.text.task_text import Batch
 
