@@ -35,6 +35,7 @@ MODES = {
     "finetune": "polylm_jax.training.finetune",
     "inspect": "polylm_jax.training.inspect",
     "evaluate": "polylm_jax.evaluation.evaluate",
+    "gap": "polylm_jax.evaluation.gap",
     "plan": "polylm_jax.training.plan",
     "goodput": "polylm_jax.training.goodput",
     "ablate": "polylm_jax.ablation.ablate",
@@ -50,7 +51,7 @@ MODES = {
 # Modes that look at what a run left, and need no recipe.
 ALONE = {"goodput": ("runs/goodput.gin", "MODEL_DIR = None")}
 # Modes of steps whose memory comes and goes.
-COMPUTING = {"train", "finetune", "evaluate", "generate", "serve"}
+COMPUTING = {"train", "finetune", "evaluate", "gap", "generate", "serve"}
 # What people write for True and False; gin takes Python's words alone.
 BARE = {word: str(value) for word, value in parameter_types.WORDS.items() if word.isalpha()}
 REPO = pathlib.Path(__file__).resolve().parent

@@ -2,6 +2,7 @@
 
 batching        Requests into batches of few shapes
 examples        The examples of a SeqIO evaluation task as text: what it does before it tokenizes
+gap_report      `run.py gap`: what a checkpoint pays for the same text beside any transformers model
 in_training     Evaluation tasks in a training run
 language_model  A checkpoint as a language model of texts: log-likelihoods, and greedy answers
 lm_eval_model   A checkpoint in EleutherAI's lm-evaluation-harness (lm_eval 0.4)
@@ -19,6 +20,8 @@ run             `run.py evaluate`: a checkpoint over evaluation tasks, to a tabl
 runner          A task from its examples to its numbers
 scoring         Log-likelihoods of continuations under a model, in batches of few shapes
 task_scores     The evaluation tasks of a training run, ready for whatever parameters it has by then
+text_costs      What a model pays for each byte of a text, and what kind of text it pays for
+transformers_model  Any causal language model in a transformers folder, with its own tokenizer
 """
 
 from polylm_jax.runtime import names
@@ -27,6 +30,7 @@ names.hand_on(
     __name__,
     {
         "evaluate": "run",
+        "gap": "gap_report",
         "TrainingTasks": "in_training",
         "Batching": "language_model",
     },

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 
 from polylm_jax.checkpoints import checkpoint
@@ -95,6 +96,10 @@ class LanguageModel:
     ) -> Iterator[tuple[int, LogLikelihood]]:
         """As `Scorer.score`."""
         return self.scorer.score(self._params(), requests, stop)
+
+    def score_tokens(self, requests: Sequence[Request]) -> Iterator[tuple[int, np.ndarray]]:
+        """As `Scorer.score_tokens`."""
+        return self.scorer.score_tokens(self._params(), requests)
 
     def answer(
         self,

@@ -120,6 +120,20 @@ class Scorer:
 
         Requests that don't `fits` are left out: the caller counts them. Ends early once `stop()`.
         """
+        for batch, found in self._batches(params, requests, stop):
+            yield from self._collect(batch, found)
+
+    def score_tokens(self, params, requests: Sequence[Request]) -> Iterator[tuple[int, np.ndarray]]:
+        """(number of the request, float64 log p of each token of its continuation), as `score`."""
+        for batch, (log_p_PK, _) in self._batches(params, requests):
+            log_p_PK = jax.device_get(log_p_PK)
+            for request, part, first, count in batch.spans:
+                yield request, log_p_PK[part, first : first + count].astype(np.float64)
+
+    def _batches(
+        self, params, requests: Sequence[Request], stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[tuple[Batch, tuple[jax.Array, jax.Array]]]:
+        """Batches with what the devices make of them, IN_FLIGHT of them at a time."""
         chosen = [number for number, request in enumerate(requests) if self.fits(request)]
         rows = batching.share_rows(requests, chosen)
         pending: list[tuple[Batch, tuple[jax.Array, jax.Array]]] = []
@@ -129,9 +143,8 @@ class Scorer:
             batch = self._assemble(some, requests)
             pending.append((batch, self._dispatch(params, batch)))
             if len(pending) == IN_FLIGHT:
-                yield from self._collect(*pending.pop(0))
-        for batch, found in pending:
-            yield from self._collect(batch, found)
+                yield pending.pop(0)
+        yield from pending
 
     def all(self, params, requests: Sequence[Request]) -> list[LogLikelihood | None]:
         """One per request, in order; None for one that the model has no positions for."""

@@ -10,6 +10,7 @@ import safetensors.numpy
 import toy_hf
 from test_hf_import import configure, folder, imported, refused, same_bits, save  # noqa: F401
 
+from polylm_jax.checkpoints import identity
 from polylm_jax.checkpoints.hf import param_table, verifying
 from polylm_jax.checkpoints.hf.exporting import export
 from polylm_jax.checkpoints.hf.importing import import_hf
@@ -176,6 +177,6 @@ def test_an_imported_model_is_evaluated_in_the_precision_of_its_files_or_recipe(
     save(folder, {name: v.astype(files) for name, v in toy_hf.values(toy_hf.MODEL).items()})
     model = dataclasses.replace(toy_hf.MODEL, dtype=recipe) if recipe else None
     imported(folder, model=model)
-    found, progress = language_model.identify(str(folder.parent / "ours"))
+    found, progress = identity.identify(str(folder.parent / "ours"))
     lm = language_model.load(found, progress, str(folder / "tokenizer.model"))
     assert lm.config.dtype == products
