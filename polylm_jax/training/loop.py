@@ -19,7 +19,7 @@ import jax
 
 from polylm_jax.checkpoints.checkpoint import Checkpoints, Progress
 from polylm_jax.data.batches import Batch
-from polylm_jax.errors import InputError
+from polylm_jax.errors import Diverged, InputError
 from polylm_jax.runtime.terminal import Terminal
 from polylm_jax.training import evaluation, metrics, replicas, validation
 from polylm_jax.training.experiment import Resolved
@@ -36,12 +36,13 @@ from polylm_jax.training.watchdog import Watchdog
 
 @dataclasses.dataclass(frozen=True)
 class Cadence:
-    """Every how many steps: a report, validation (0: never), a checkpoint, tasks (0: never)."""
+    """Every how many steps: a report, validation (0: never), a checkpoint, tasks (0: never), and one for good."""
 
     log: int
     evaluate: int
     save: int
     tasks: int = 0
+    keep: int | None = None
 
     def check(self) -> "Cadence":
         """Itself, or InputError."""
@@ -52,6 +53,12 @@ class Cadence:
         ):
             if value < least:
                 raise InputError(f"{field} = {value}: give {least} or more.")
+        if self.keep and self.keep > 0 and self.keep % self.save:
+            below = self.keep // self.save * self.save
+            raise InputError(
+                f"keep_every = {self.keep} is no multiple of save_every_steps = {self.save}, after which "
+                f"checkpoints are saved: give {' or '.join(map(str, filter(None, (below, below + self.save))))}."
+            )
         return self
 
 
@@ -122,7 +129,7 @@ class Loop:
         """
         self.preemption.enter_loop()
         self.watch.watchdog.begin("step")
-        with self.terminal.running():
+        with self.terminal.running(), self._divergence_told():
             leaving = self._evaluation_is_due() and self._evaluate(state)
             while self.progress.step < self.total and not leaving:
                 if self.profile:
@@ -226,6 +233,12 @@ class Loop:
         self.log.validation(step, validation.report(scores, self.baseline))
         self.terminal.show(validation.table(step, scores, self.baseline, self._scores))
         self._scores = scores
+        wrong = sorted(name for name, score in scores.items() if not math.isfinite(score.nats))
+        if wrong:
+            raise Diverged(
+                f"step {step}: the validation of {', '.join(wrong)} is no number; nothing is saved, so "
+                "go on from a checkpoint before it (--resume_step=STEP)."
+            )
         return True
 
     def _score_tasks(self, state: TrainState) -> bool:
@@ -250,6 +263,16 @@ class Loop:
             self.checkpoints.save(state, self.progress)
             self.log.flush()
         self.watch.clock.saved(at.step)
+
+    @contextlib.contextmanager
+    def _divergence_told(self) -> Iterator[None]:
+        """What is being saved stands before it; nothing is saved after it."""
+        try:
+            yield
+        except Diverged as error:
+            self.log.event("diverged", self.progress.step, told=str(error))
+            self.log.flush()
+            raise
 
     @contextlib.contextmanager
     def _watched(self, what: str) -> Iterator[None]:

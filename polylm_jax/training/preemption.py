@@ -1,5 +1,8 @@
 """Leaving when told to: SIGTERM becomes a saved checkpoint and exit code 143, within a grace period.
 
+SIGHUP (a terminal that closes), SIGUSR1 (Slurm's --signal) and SIGINT (Ctrl-C, code 130; a second one
+doesn't wait for the save) do the same.
+
 The code is 75 where the grace period ends before the checkpoint is whole: what was done since the
 newest one is lost, and a new start does it again.
 
@@ -22,7 +25,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import jax
@@ -33,6 +36,8 @@ from polylm_jax.errors import LEFT, LEFT_UNSAVED, exit_code
 
 _NOTICE = "RECEIVED_PREEMPTION_NOTICE"  # JAX's key, set by the process that caught the signal
 _LEFT = "polylm_left_before_the_first_step"  # ours: then no step of the others can end either
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+INTERRUPTED = 128 + signal.SIGINT
 _POLL_SECONDS = 0.5
 _TELL_SECONDS = 120
 _FLUSH_SECONDS = 2.0  # the most that flushing the logs may add to the grace period
@@ -108,13 +113,16 @@ class Preemption:
         self._in_loop = False
         self._polls = 0
         self._reached = False
+        self._signal = signal.SIGTERM
 
     def __enter__(self) -> Self:
-        self._handled = False
+        self._handled: dict[int, object] = {}
         if self._several:
             threading.Thread(target=self._watch_notice, daemon=True).start()
-        elif threading.current_thread() is threading.main_thread():
-            self._install()
+        if threading.current_thread() is threading.main_thread():
+            # nohup, and shells in the background, have some of them ignored: they stay so.
+            asked = [one for one in SIGNALS if signal.getsignal(one) != signal.SIG_IGN]
+            self._install([one for one in asked if not self._several or one != signal.SIGTERM])
         return self
 
     def __exit__(self, *_) -> None:
@@ -124,7 +132,8 @@ class Preemption:
         self._closed.set()
         if self._handled:
             signal.set_wakeup_fd(self._old_fd)
-            signal.signal(signal.SIGTERM, self._old_handler)
+            for number, handler in self._handled.items():
+                signal.signal(number, handler)
             os.write(self._pipe[1], b"\0")
 
     def enter_loop(self) -> None:
@@ -142,17 +151,30 @@ class Preemption:
             self._reached = self._noticed.is_set()
         return self._reached
 
-    def _install(self) -> None:
+    @property
+    def exit_code(self) -> int:
+        """Of a run that was told to leave and has saved."""
+        return INTERRUPTED if self._signal == signal.SIGINT else LEFT
+
+    def _install(self, numbers: Sequence[int]) -> None:
         self._pipe = os.pipe()
         os.set_blocking(self._pipe[1], False)
         self._old_fd = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
-        self._old_handler = signal.signal(signal.SIGTERM, lambda *_: None)
-        self._handled = True
+        self._handled = {number: signal.signal(number, lambda *_: None) for number in numbers}
         threading.Thread(target=self._watch_pipe, daemon=True).start()
 
     def _watch_pipe(self) -> None:
         while (byte := os.read(self._pipe[0], 1)) not in (b"\0", b""):
-            if byte[0] == signal.SIGTERM and not self._noticed.is_set():
+            number = byte[0]
+            if number not in self._handled:
+                continue
+            if self._noticed.is_set():
+                if number == self._signal == signal.SIGINT:
+                    self._leave(INTERRUPTED, "told twice")
+            elif self._several:
+                os.kill(os.getpid(), signal.SIGTERM)  # whose notice all processes hear of
+            else:
+                self._signal = number
                 threading.Thread(target=self._count_down, daemon=True).start()
         for end in self._pipe:
             os.close(end)
@@ -168,8 +190,9 @@ class Preemption:
             if not self._in_loop:
                 if self._several:
                     distributed.global_state.client.key_value_set(_LEFT, "", allow_overwrite=True)
-                self._leave(LEFT, "nothing to save yet")
-        print("SIGTERM: saves after this step, then leaves", file=sys.stderr, flush=True)
+                self._leave(self.exit_code, "nothing to save yet")
+        name = signal.Signals(self._signal).name
+        print(f"{name}: saves after this step, then leaves", file=sys.stderr, flush=True)
         deadline = time.monotonic() + self._grace_seconds
         while not self._closed.wait(min(_POLL_SECONDS, self._grace_seconds)):
             if time.monotonic() >= deadline:
@@ -181,5 +204,6 @@ class Preemption:
                 self._leave(LEFT, "another process left before its first step")
 
     def _leave(self, code: int, why: str) -> None:
-        print(f"SIGTERM: leaves with exit code {code}, {why}", file=sys.stderr, flush=True)
+        name = signal.Signals(self._signal).name
+        print(f"{name}: leaves with exit code {code}, {why}", file=sys.stderr, flush=True)
         leave(code, self.flush)

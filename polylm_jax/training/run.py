@@ -14,7 +14,7 @@ from jax._src import xla_bridge
 from polylm_jax.checkpoints.checkpoint import Checkpoints, Progress
 from polylm_jax.data import batches as data
 from polylm_jax.data.stores.verify import verify
-from polylm_jax.errors import LEFT, InputError
+from polylm_jax.errors import InputError
 from polylm_jax.model import partitioning
 from polylm_jax.runtime import paths
 from polylm_jax.runtime.terminal import Terminal
@@ -77,7 +77,13 @@ class Settings:
                 f"{self.save_every_steps}, since what isn't saved can't be kept."
             )
         tasks = self.evaluation.check().every_steps if self.evaluation else 0
-        every = (self.log_every_steps, self.eval_every_steps, self.save_every_steps, tasks)
+        every = (
+            self.log_every_steps,
+            self.eval_every_steps,
+            self.save_every_steps,
+            tasks,
+            self.keep_every,
+        )
         return Cadence(*every).check()
 
 
@@ -182,7 +188,7 @@ def run(
                 agreement.refuse(error)
             preemption.leave_alone(error, leaving.flush)
     if not done:
-        sys.exit(LEFT)
+        sys.exit(leaving.exit_code)
 
 
 def _run(

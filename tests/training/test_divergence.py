@@ -1,5 +1,6 @@
 """A run that left the numbers saves nothing, says so by its exit code, and goes on from before."""
 
+import json
 import math
 
 import numpy as np
@@ -9,6 +10,8 @@ import toy_run
 import run
 from polylm_jax.errors import CorruptReplica, Diverged, InputError, exit_code
 from polylm_jax.training import metrics
+from polylm_jax.training.loop import Cadence
+from polylm_jax.training.validation import Score, Validation
 
 pytest_plugins = ["toy_fixture"]
 
@@ -71,3 +74,32 @@ def test_a_run_goes_on_from_an_older_checkpoint_once(toy_folder, tmp_path):
     assert steps(tmp_path / "set_aside") == ["12", "12.1", "8", "8.1"]
     with pytest.raises(InputError, match="resume_step = 5: .* it has 4, 8, 12"):
         toy_run.run(toy_folder, tmp_path, SHORT, **back | {"resume_step": 5})
+
+
+def test_a_validation_that_is_no_number_ends_the_run_before_its_save(
+    toy_folder, tmp_path, monkeypatch
+):
+    """null in JSON, an event, one sentence; the checkpoint before it is still there."""
+    real, seen = Validation.run, []
+
+    def broken(self, params, stop):
+        seen.append(1)
+        scores = real(self, params, stop)
+        return {name: Score(math.nan, 1, 1, 1) for name in scores} if len(seen) == 3 else scores
+
+    monkeypatch.setattr(Validation, "run", broken)
+    settings = {"save_every_steps": 4, "eval_every_steps": 4, "keep_last": 1}
+    with pytest.raises(Diverged, match="step 8: the validation of en, .* is no number"):
+        toy_run.run(toy_folder, tmp_path, SHORT, **settings)
+    assert steps(tmp_path / "checkpoints") == ["4"]
+    line = (tmp_path / "validation.jsonl").read_text().splitlines()[-1]
+    assert json.loads(line, parse_constant=pytest.fail)["loss"]["en"] is None
+    (event,) = toy_run.events(tmp_path, "diverged")
+    assert event["step"] == 8
+
+
+@pytest.mark.parametrize(("keep", "advice"), [(25, "20 or 30"), (7, "10")])
+def test_checkpoints_kept_for_good_are_among_those_that_are_saved(keep, advice):
+    with pytest.raises(InputError, match=f"keep_every = {keep} is no multiple .*: give {advice}"):
+        Cadence(1, 0, 10, 0, keep).check()
+    Cadence(1, 0, 10, 0, 50).check()

@@ -16,8 +16,8 @@ from polylm_jax.training.preemption import Preemption
 REPO = pathlib.Path(__file__).resolve().parents[2]
 
 
-def run(body, *, terminate_at="ready"):
-    """A process that runs `body`, gets SIGTERM when it prints `terminate_at`, and its end."""
+def run(body, *, terminate_at="ready", number=signal.SIGTERM):
+    """A process that runs `body`, gets a signal when it prints `terminate_at`, and its end."""
     head = "import os, signal, sys, time\nfrom polylm_jax.training.preemption import Preemption\n"
     process = subprocess.Popen(
         [sys.executable, "-u", "-c", head + textwrap.dedent(body)],
@@ -25,7 +25,7 @@ def run(body, *, terminate_at="ready"):
     )  # fmt: skip
     for line in process.stdout:
         if line.strip() == terminate_at:
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(number)
             break
     out, err = process.communicate(timeout=60)
     return process.returncode, out, err
@@ -110,7 +110,7 @@ def test_a_second_signal_changes_nothing():
         assert leaving.reached()
 
 
-@pytest.mark.parametrize("name", ["SIGUSR1", "SIGINT"])
+@pytest.mark.parametrize("name", ["SIGUSR2", "SIGWINCH"])
 def test_other_signals_go_where_they_went(name):
     caught = []
     old = signal.signal(getattr(signal, name), lambda *_: caught.append(name))
@@ -122,3 +122,44 @@ def test_other_signals_go_where_they_went(name):
     finally:
         signal.signal(getattr(signal, name), old)
     assert caught == [name]
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("SIGINT", 130), ("SIGHUP", LEFT), ("SIGUSR1", LEFT), ("SIGTERM", LEFT)]
+)
+def test_every_signal_that_ends_a_run_lets_it_save(name, code):
+    """A terminal that closes, Slurm's notice and Ctrl-C, as SIGTERM."""
+    ended, out, err = run(
+        """
+        with Preemption(1000) as leaving:
+            leaving.enter_loop()
+            print('ready')
+            while not leaving.reached():
+                time.sleep(0.01)
+        print('saved')
+        sys.exit(leaving.exit_code)
+        """,
+        number=signal.Signals[name],
+    )
+    assert (ended, out.strip()) == (code, "saved")
+    assert f"{name}: saves after this step" in err
+
+
+def test_a_second_interrupt_does_not_wait_and_an_ignored_hangup_stays_ignored():
+    """As `nohup` starts a run."""
+    ended, _, err = run(
+        f"""
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        with Preemption(1000) as leaving:
+            leaving.enter_loop()
+            os.kill(os.getpid(), signal.SIGHUP)
+            time.sleep(0.2)
+            assert not leaving.reached()
+            os.kill(os.getpid(), signal.SIGINT)
+            while not leaving.reached():
+                time.sleep(0.01)
+            {STUCK}
+        """,
+        number=signal.SIGINT,
+    )
+    assert ended == 130 and "told twice" in err
