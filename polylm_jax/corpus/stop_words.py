@@ -1,6 +1,7 @@
 """The little words that any real sentence has: without them a text is a list of keywords (Gopher, BLOOM)."""
 
 import functools
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -64,10 +65,10 @@ def more_like(text: str, code: str, codes: Sequence[str]) -> str:
     """
     if code not in WORDS or not LANGUAGES[code].spaces:
         return ""
-    script = LANGUAGES[code].script
+    script, counts = LANGUAGES[code].script, _counted(text)
     for other in codes:
         if other != code and other in WORDS and LANGUAGES[other].script == script:
-            ours, theirs = little_words(text, code, other)
+            ours, theirs = _little(counts, code, other)
             if theirs >= 3 and theirs > 2 * ours + 1:
                 return other
     return ""
@@ -75,9 +76,23 @@ def more_like(text: str, code: str, codes: Sequence[str]) -> str:
 
 def little_words(text: str, first: str, second: str) -> tuple[int, int]:
     """How many words of a text are little words of one language and not of the other, and the reverse."""
-    words = [word.strip(".,;:!?\"'()«»“”„") for word in text.lower().split()]
+    return _little(_counted(text), first, second)
+
+
+def _counted(text: str) -> Counter[str]:
+    return Counter(word.strip(".,;:!?\"'()«»“”„") for word in text.lower().split())
+
+
+def _little(counts: Counter[str], first: str, second: str) -> tuple[int, int]:
+    one, other = (sum(counts[word] for word in words) for words in _apart(first, second))
+    return one, other
+
+
+@functools.cache
+def _apart(first: str, second: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The little words of each of two languages that the other hasn't."""
     one, other = (_words(code) if code in WORDS else frozenset() for code in (first, second))
-    return sum(word in one - other for word in words), sum(word in other - one for word in words)
+    return one - other, other - one
 
 
 @functools.cache

@@ -28,6 +28,7 @@ _SCRIPTS = [
     for name in ("Latin", "Cyrillic", "Arabic", "Hebrew", "Thai", "Hangul", "Han", "Greek",
                  "Devanagari", "Hiragana", "Georgian", "Armenian")
 ]  # fmt: skip
+_DASHES = ("–", "—", "-")
 _COLUMNS = regex.compile(r"^(.{2,60}?)(?:\s+[–—=-]\s+|\t+|\s+\|\s+)(.{2,80})$")
 
 
@@ -134,6 +135,8 @@ def _another_script(line: str, code: str) -> bool:
 
 def _glossary(text: str, guess: Callable) -> bool:
     """Whether the two columns of a list are in two languages."""
+    if sum(map(text.count, _DASHES)) < LEAST_ROWS:
+        return False  # (without code and symbols only dashes are left between columns)
     lines = [line for line in language_id.without_code(text).split("\n") if line.strip()]
     rows = [found for line in lines if (found := _COLUMNS.match(line))]
     if len(rows) < LEAST_ROWS or len(rows) < 0.7 * len(lines):
