@@ -53,10 +53,15 @@ def spread(text: str) -> str:
 
 def without_code(text: str) -> str:
     """The text without code, placeholders and addresses, white space closed up."""
-    lines = (" ".join(line.split()) for line in _NOT_PROSE.sub(" ", text).split("\n"))
-    return "\n".join(line for line in lines if line)
+    return "\n".join(filter(None, lines_without_code(text)))
 
 
+def lines_without_code(text: str) -> list[str]:
+    """The same of each line, '' where nothing is left."""
+    return [" ".join(line.split()) for line in _NOT_PROSE.sub(" ", text).split("\n")]
+
+
+@functools.lru_cache(maxsize=4)  # the same text is asked for its lines and for its language
 def prose(text: str) -> str:
     """The part that tells a language: no code, no addresses; the whole where nothing else is there."""
     text = unicodedata.normalize("NFKC", spread(text))
@@ -66,8 +71,10 @@ def prose(text: str) -> str:
 
 def weighed_letters(text: str) -> float:
     """Letters, each by what it says beside one of Latin script."""
-    more = sum((weight - 1) * len(kind.findall(text)) for kind, weight in _WEIGHT)
-    return len(_LETTER.findall(text)) + more
+    letters = sum(map(str.isalpha, text))
+    if text.isascii():
+        return letters
+    return letters + sum((weight - 1) * len(kind.findall(text)) for kind, weight in _WEIGHT)
 
 
 @functools.lru_cache(maxsize=4)

@@ -4,6 +4,7 @@ The lines in another language than the text's go, so that each file holds its ow
 whose very lines mix two goes whole.
 """
 
+import functools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ _SCRIPTS = [
     for name in ("Latin", "Cyrillic", "Arabic", "Hebrew", "Thai", "Hangul", "Han", "Greek",
                  "Devanagari", "Hiragana", "Georgian", "Armenian")
 ]  # fmt: skip
-_DASHES = ("–", "—", "-")
+_DASHES = (" – ", " — ", " - ")
 _COLUMNS = regex.compile(r"^(.{2,60}?)(?:\s+[–—=-]\s+|\t+|\s+\|\s+)(.{2,80})$")
 
 
@@ -58,11 +59,16 @@ def parted(text: str, wanted: Sequence[str], claimed: str, guess: Callable) -> P
     if not others and not _beginning_differs(text, found.code):
         return None
     lines = text.split("\n")
-    codes = [_code(line) for line in lines]
+    plain = language_id.lines_without_code(text)
+    codes = [_code(*line) for line in zip(lines, plain)]
     main = _main(lines, codes, wanted, claimed)
     if not main:
         return None
-    kept = [line for line, code in zip(lines, codes) if not _foreign(line, code, main, wanted)]
+    kept = [
+        line
+        for line, words, code in zip(lines, plain, codes)
+        if not _foreign(line, words, code, main, wanted)
+    ]
     gone = len(lines) - len(kept)
     rest = "\n".join(kept).strip("\n")
     if _mixed(rest, main):
@@ -84,17 +90,26 @@ def _mixed(text: str, main: str) -> bool:
 def _beginning_differs(text: str, code: str) -> bool:
     """CLD2 takes a small part for noise in a long text: a banner of one line is looked at by itself."""
     first = text.partition("\n")[0]
-    return len(first) < len(text) and _code(first) not in (None, code)
+    words = language_id.without_code(first)
+    return len(first) < len(text) and _code(first, words) not in (None, code)
 
 
-def _code(line: str) -> str | None:
-    """The language of a line that is long enough and clearly in one; SEVERAL for a list of languages."""
-    if sum(bool(script.search(line)) for script in _SCRIPTS) >= 4:
+@functools.lru_cache(maxsize=1 << 16)
+def _script_of(character: str) -> int | None:
+    return next((n for n, script in enumerate(_SCRIPTS) if script.match(character)), None)
+
+
+def _code(line: str, words: str) -> str | None:
+    """The language of a line that is long enough and clearly in one; SEVERAL for a list of languages.
+
+    words: the line without code.
+    """
+    if len({_script_of(c) for c in {*line}} - {None}) >= 4:
         return SEVERAL
-    line = language_id.without_code(line)
-    if language_id.weighed_letters(line) < LEAST_LETTERS:
+    short = 3 * len(words) < LEAST_LETTERS  # (no letter weighs more)
+    if short or language_id.weighed_letters(words) < LEAST_LETTERS:
         return None
-    found = detection.detected(line)
+    found = detection.detected(words)
     if found.code == UNKNOWN or found.fluency < CLEAR or found.share < 0.8:
         return None
     return found.code
@@ -116,13 +131,12 @@ def _main(lines, codes, wanted: Sequence[str], claimed: str) -> str:
     return best if best and 3 * here[best] >= max(sizes.values()) else ""
 
 
-def _foreign(line: str, code: str | None, main: str, wanted: Sequence[str]) -> bool:
+def _foreign(line: str, words: str, code: str | None, main: str, wanted: Sequence[str]) -> bool:
     """Whether a line goes: of a close language only a long one, in a language that is looked for."""
     if code is None or code == main:
         return False
     if code == SEVERAL or _another_script(line, main):
         return True
-    words = language_id.without_code(line)
     ours, theirs = stop_words.little_words(words, main, code)
     long = language_id.weighed_letters(words) >= CLOSE_LETTERS
     return long and theirs > ours and (code in wanted or code == ENGLISH)
@@ -135,7 +149,7 @@ def _another_script(line: str, code: str) -> bool:
 
 def _glossary(text: str, guess: Callable) -> bool:
     """Whether the two columns of a list are in two languages."""
-    if sum(map(text.count, _DASHES)) < LEAST_ROWS:
+    if sum(any(dash in line for dash in _DASHES) for line in text.split("\n")) < LEAST_ROWS:
         return False  # (without code and symbols only dashes are left between columns)
     lines = [line for line in language_id.without_code(text).split("\n") if line.strip()]
     rows = [found for line in lines if (found := _COLUMNS.match(line))]
