@@ -43,6 +43,8 @@ class Experiment:
     max_epochs: a component that is read more often than this is told of.
     num_chunks: pieces of a row that the loss takes one after another. vocab_blocks: above 1, it
     goes by so many blocks of the vocabulary in their place: less memory, a third more products.
+    skip_non_finite: an update whose loss or gradient is no number isn't made, and so many in a row end
+    the run; 0: the first one does.
     compiler_options: XLA's, over those of `programs` for the kind of chip; None takes one away.
     """
 
@@ -63,6 +65,7 @@ class Experiment:
     num_chunks: int = 8
     vocab_blocks: int = 1
     z_loss: float = 0.0
+    skip_non_finite: int = 0
     compiler_options: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
     max_bad: float = (
@@ -121,6 +124,8 @@ class Experiment:
         for field in _COUNTS:
             if getattr(self, field) < 1:
                 raise InputError(f"{field} = {getattr(self, field)}: give a positive number.")
+        if self.skip_non_finite < 0:
+            raise InputError(f"skip_non_finite = {self.skip_non_finite}: give 0 or more.")
         if self.sequence_length > self.model.max_length:
             raise InputError(
                 f"sequence_length = {self.sequence_length} is above the model's max_length = "

@@ -29,6 +29,7 @@ from polylm_jax.training.metrics import Window
 from polylm_jax.training.preemption import Preemption, leave_alone
 from polylm_jax.training.profiling import Profile
 from polylm_jax.training.save_clock import SaveClock
+from polylm_jax.training.skipped import Skipped
 from polylm_jax.training.train_state import TrainState
 from polylm_jax.training.validation import Score, Validation
 from polylm_jax.training.watchdog import Watchdog
@@ -119,6 +120,7 @@ class Loop:
         # Metrics on the devices, and where the run will stand when they are there.
         self._pending: tuple[Progress, dict[str, jax.Array]] | None = None
         self._scores: Mapping[str, Score] = {}
+        self._skipped = Skipped(self.resolved.experiment.skip_non_finite)
         # Rows of each component, as the devices counted them in what was delivered.
         self._rows = self.resolved.schedule.counts(self.progress.rows)
 
@@ -204,8 +206,12 @@ class Loop:
         self.watch.watchdog.end()
         self.watch.pace.ended()
         self.watch.grace.check(self.watch.pace.step_seconds)
-        self.window.add(at.step, fetched)
         self._rows += fetched["component_rows"]
+        rows = range(at.rows - at.batch_size, at.rows)
+        if told := self._skipped.told(at.step, rows, fetched):
+            self.log.event("skipped", at.step, rows=[rows.start, rows.stop])
+            return self.terminal.line(told)
+        self.window.add(at.step, fetched)
         if at.step % self.cadence.log == 0 or at.step == self.total:
             tokens = at.rows * self.resolved.experiment.sequence_length
             place = {"phase": at.phase, "rows": at.rows, "tokens": tokens}

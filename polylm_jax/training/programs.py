@@ -145,6 +145,7 @@ class Programs:
             num_chunks=experiment.num_chunks,
             vocab_blocks=experiment.vocab_blocks,
             z_loss=experiment.z_loss,
+            skip_non_finite=experiment.skip_non_finite > 0,
         )
         state = self.abstract_state
         shardings = jax.tree.map(lambda x: x.sharding, state)

@@ -47,6 +47,7 @@ def make_train_step(
     num_chunks: int = 8,
     vocab_blocks: int = 1,
     z_loss: float = 0.0,
+    skip_non_finite: bool = False,
 ) -> Callable[..., tuple[TrainState, dict[str, jax.Array]]]:
     """step(state, tokens [B, L+1], component [B], weights=None, **packing) -> (state, metrics).
 
@@ -54,7 +55,8 @@ def make_train_step(
     weights: float32 [B, L], one per label (all 1 by default). Metrics, float32: 'loss' (mean
     nats per token, z-loss not in it), 'component_nats' and 'component_weight' [C], 'z_loss'
     (mean, with its coefficient), 'grad_norm' (before clipping), 'param_norm', 'learning_rate', and
-    'component_rows' [C], int32.
+    'component_rows' [C], int32. With `skip_non_finite` an update whose loss or gradient is no number
+    isn't made (parameters and optimizer stay, the step counts), and 'skipped' says so.
     """
 
     def loss_and_gradients(params, frozen, batch, total):
@@ -83,7 +85,16 @@ def make_train_step(
         gradients, nats_C = sums["gradients"], sums["nats"]
         updates, opt_state = tx.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        mean = jnp.sum(nats_C) / total
+        mean, grad_norm = jnp.sum(nats_C) / total, optax.tree.norm(gradients)
+        told = {}
+        if skip_non_finite:
+            finite = jnp.isfinite(mean) & jnp.isfinite(grad_norm)
+            params, opt_state = jax.tree.map(
+                lambda new, old: jnp.where(finite, new, old),
+                (params, opt_state),
+                (state.params, state.opt_state),
+            )
+            told = {"skipped": ~finite}
         metrics = {
             "loss": mean,
             "component_nats": nats_C,
@@ -94,9 +105,10 @@ def make_train_step(
                 jnp.ones_like(component), component, num_components
             ),
             "z_loss": sums["loss"] - mean if z_loss else jnp.zeros(()),
-            "grad_norm": optax.tree.norm(gradients),
+            "grad_norm": grad_norm,
             "param_norm": optax.tree.norm(params),
             "learning_rate": learning_rate_fn(state.step),
+            **told,
         }
         return TrainState(state.step + 1, params, opt_state, state.frozen), metrics
 
