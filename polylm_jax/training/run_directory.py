@@ -93,6 +93,6 @@ def check_resume(
         more = f" and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
         raise InputError(
             f"{where} was trained with another recipe, {'; '.join(changes[:_SHOWN])}{more}: give it "
-            "the old values, another MODEL_DIR, or allow_changes = True where the change is meant."
+            "the old values, another MODEL_DIR, or --allow_changes where the change is meant."
         )
     return [*changes, *differences({n: old[n] for n in free if n in old}, kept), *told]

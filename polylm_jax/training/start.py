@@ -105,6 +105,6 @@ def state(
         raise InputError(
             f"INIT_FROM = {init_from!r} was trained with the vocabulary {theirs[:12]} and "
             f"this recipe has {start.fingerprint['vocabulary'][:12]}: give it that one, or "
-            "allow_changes = True where the change is meant."
+            "--allow_changes where the change is meant."
         )
     return programs.state_from(init_from, init_step)
