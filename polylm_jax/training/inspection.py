@@ -56,6 +56,7 @@ def inspect(
         "memory_per_device": memory_report(experiment, resolved.mesh_shape),
         "checkpoint": checkpoint_report(experiment, model_dir),
         "ledger": ledger_report(resolved, stores, steps if step is None else step),
+        "stale": stale_stores(experiment, stores),
         "schedule": resolved.schedule.describe(),
         "recipe": recipe,
     }
@@ -70,6 +71,17 @@ def open_stores(cache_dir: str, components: Sequence[str]) -> dict[str, TokenSto
     """The complete stores among those of the components."""
     paths = {name: store_path(cache_dir, name) for name in components}
     return {n: TokenStore.open(p) for n, p in paths.items() if Folder(p).peek(MANIFEST)}
+
+
+def stale_stores(experiment: Experiment, stores: Mapping[str, TokenStore]) -> dict[str, str]:
+    """Component -> why its store isn't of the text as it lies there; tasks that aren't registered
+    have none."""
+    if experiment.tasks is None:
+        return {}
+    from polylm_jax.data.stores import cache  # brings SeqIO and TensorFlow, 5 s
+
+    found = {n: cache.stale(n, experiment.cache_dir, experiment.vocabulary) for n in stores}
+    return {name: why for name, why in found.items() if why}
 
 
 def model_report(experiment: Experiment) -> dict:

@@ -28,6 +28,8 @@ def show(report: Mapping, max_epochs: float) -> None:
         *ledger_tables(report["ledger"], report["phases"], max_epochs),
     ):
         console.print(table)
+    for name, why in report["stale"].items():
+        console.print(f"stale: {name}: {why}", style="bold red", markup=False, soft_wrap=True)
     for line in (*_chosen(report), *_learning_rate(report), *_notes(report, max_epochs)):
         console.print(line, markup=False, soft_wrap=True)
 

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import seqio
 
-from polylm_jax.data.stores import remarks
+from polylm_jax.data.stores import remarks, text_state
 from polylm_jax.data.stores import tokens as task_tokens
 from polylm_jax.data.stores.manifest import MANIFEST, Manifest
 from polylm_jax.data.stores.store import MARKS, TokenStore
@@ -81,11 +81,14 @@ def build_store(
       InputError: the folder holds another store, lines are bad, or the task doesn't fit.
     """
     units = task_text.units(task)
-    writer = StoreWriter(store_dir, identify(task, units, tokenizer))
+    identity = identify(task, units, tokenizer)
+    writer, files = StoreWriter(store_dir, identity), identity.source.get("files", [])
+    text_state.check(writer.folder, files)
     if (finished := _finished(writer.folder)) is not None:
         if verified:
             verify(TokenStore(writer.folder, finished), shard)
         return finished
+    text_state.record(writer.folder, files)
     index, count = shard
     progress = progress or Progress()
     num_threads = num_threads or os.cpu_count() or 1

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import seqio
 
-from polylm_jax.data.stores import remarks
+from polylm_jax.data.stores import remarks, text_state
 from polylm_jax.data.stores.build import build_store
 from polylm_jax.data.stores.cache_view import BuildProgress, show_summary
 from polylm_jax.data.stores.identity import readable, refuse_other
@@ -156,8 +156,19 @@ def _is_there(name: str, cache_dir: str, tokenizer: Tokenizer) -> bool:
             units = task_text.units(task)
         except InputError:
             units = None
-        refuse_other(path, made, identify(task, units, tokenizer))
+        identity = identify(task, units, tokenizer)
+        refuse_other(path, made, identity)
+        text_state.check(Folder(path), identity.source.get("files", []))
     return made is not None
+
+
+def stale(name: str, cache_dir: str, vocabulary: str) -> str:
+    """Why a task's store isn't of its text as it lies there, '' where it is or nothing is known."""
+    try:
+        _is_there(name, cache_dir, Tokenizer.load(vocabulary))
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def _refuse_large(task: seqio.Task, path: str, tokenizer: Tokenizer, max_bytes: int) -> None:
