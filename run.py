@@ -33,6 +33,7 @@ MODES = {
     "cache": "polylm_jax.data.cache",
     "train": "polylm_jax.training.train",
     "finetune": "polylm_jax.training.finetune",
+    "dpo": "polylm_jax.training.dpo",
     "inspect": "polylm_jax.training.inspect",
     "evaluate": "polylm_jax.evaluation.evaluate",
     "gap": "polylm_jax.evaluation.gap",
@@ -51,7 +52,7 @@ MODES = {
 # Modes that look at what a run left, and need no recipe.
 ALONE = {"goodput": ("runs/goodput.gin", "MODEL_DIR = None")}
 # Modes of steps whose memory comes and goes.
-COMPUTING = {"train", "finetune", "evaluate", "gap", "generate", "serve"}
+COMPUTING = {"train", "finetune", "dpo", "evaluate", "gap", "generate", "serve"}
 # What people write for True and False; gin takes Python's words alone.
 BARE = {word: str(value) for word, value in parameter_types.WORDS.items() if word.isalpha()}
 REPO = pathlib.Path(__file__).resolve().parent

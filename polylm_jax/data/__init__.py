@@ -5,6 +5,7 @@ mixture/     Which component each row of a run comes from, and how many tokens o
 packed_rows  Rows of whole conversations: which example stands where, and what of it is learned
 packing      Examples of any length into rows of one
 permutation  A keyed permutation of row numbers
+preference_rows  Rows of pairs, a chosen and a rejected answer each
 rows         Rows of a run by their numbers
 stores/      A task's tokens on disk
 """

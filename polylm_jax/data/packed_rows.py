@@ -15,7 +15,7 @@ import numpy as np
 
 from polylm_jax.data.packing import pack
 from polylm_jax.data.rows import TRAIN, VALIDATION, Rows
-from polylm_jax.data.stores.store import ANSWER, BEGINS, MARKS, TokenStore
+from polylm_jax.data.stores.store import ANSWER, BEGINS, MARKS, REJECTED, TokenStore
 from polylm_jax.errors import InputError
 
 Arrays = Mapping[str, np.ndarray]
@@ -50,7 +50,12 @@ class Packed:
 
         most: so many of them at most, spread over the split.
         """
-        tokens, marks = (_whole(store, name) for name in (split, split + MARKS))
+        tokens, marks = (whole(store, name) for name in (split, split + MARKS))
+        if np.any(marks & REJECTED):
+            raise InputError(
+                f"task {store.manifest.task!r} is pairs of answers, of which one is rejected: tune on "
+                "it with `run.py dpo`."
+            )
         begins = np.append(np.flatnonzero(marks & BEGINS), len(tokens))
         sizes = np.diff(begins)
         fits = np.flatnonzero(sizes <= length + 1)
@@ -169,10 +174,14 @@ class PackedRows(Rows):
             if packed.too_long:
                 told += f"; {packed.too_long:,} longer than a row, left out"
             yield told
-            for reason, count in sorted(self.stores[name].manifest.refused.items()):
-                yield f"{name}: {count:,} left out, {reason}"
-            for what, count in sorted(self.stores[name].manifest.unread.items()):
-                yield f"{name}: {count:,} have {what}, which isn't read"
+            yield from self.left(name)
+
+    def left(self, name: str) -> Iterator[str]:
+        """Sentences about what of a component's data was left out, or isn't read."""
+        for reason, count in sorted(self.stores[name].manifest.refused.items()):
+            yield f"{name}: {count:,} left out, {reason}"
+        for what, count in sorted(self.stores[name].manifest.unread.items()):
+            yield f"{name}: {count:,} have {what}, which isn't read"
 
     @functools.cached_property
     def packed(self) -> Mapping[str, Packed]:
@@ -207,7 +216,7 @@ class PackedRows(Rows):
         }
 
 
-def _whole(store: TokenStore, split: str) -> np.ndarray:
+def whole(store: TokenStore, split: str) -> np.ndarray:
     """All tokens of a split, int32."""
     count = store.num_tokens(split)
     if count < 2:

@@ -10,6 +10,7 @@ optimizer     AdamW as PolyLM was trained with it, and the learning rate as a fu
 parameters    Parameters before there are any: made, or their shapes alone
 partitioning  The mesh, and the one table that maps the model's axis names to it
 precision     How precisely a product is computed
+preference    Direct preference optimisation (arXiv 2305.18290)
 projection    A matrix with a bias: its start, its precision and the precision of its gradient
 """
 

@@ -57,6 +57,16 @@ class Lora:
         }
         return model.num_layers * sum(rank * widths[name] for name, rank in self.ranks.items())
 
+    def told(self, embed_dim: int, mlp_dim: int) -> Iterator[str]:
+        """A sentence for each rank above the smaller side of its matrix, where it adds nothing."""
+        for name, rank in self.ranks.items():
+            side = min(embed_dim, mlp_dim) if name.startswith("mlp") else embed_dim
+            if rank > side:
+                yield (
+                    f"lora.ranks[{name!r}] = {rank} is above the smaller side of its matrix, {side}: "
+                    f"no more can be learned than with {side}, at a higher cost"
+                )
+
     def scale(self, name: str) -> float:
         return self.alpha / self.ranks[name]
 

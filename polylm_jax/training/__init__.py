@@ -16,8 +16,11 @@ metrics           What a run reports
 phases            A phase of a run as a recipe says it: a mixture, a length, its learning rate
 planning/         A recipe planned without its hardware
 preemption        Leaving when told to
+preference        Preferences in the train step and in validation
+preference_tuning  `run.py dpo`
 profiling         A profile of a few steps of a run
 programs          What the devices execute
+reference         The reference of a preference: its log-likelihoods, computed once and kept
 replicas          Copies of one array on several devices are compared
 rewind            Going on from an older checkpoint than the newest
 run               The training run, straight down
@@ -44,6 +47,8 @@ names.hand_on(
         "train": "run",
         "finetune": "finetuning",
         "FinetuningExperiment": "finetuning",
+        "dpo": "preference_tuning",
+        "PreferenceExperiment": "preference_tuning",
         "inspect": "inspection",
         "goodput": "time_account",
         "plan": "planning.plan",

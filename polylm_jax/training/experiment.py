@@ -8,7 +8,7 @@ the phase of its first row. The whole run is floor(rows / batch) steps, the rest
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import jax
@@ -189,6 +189,10 @@ class Experiment:
             folders = {name: store_path(self.cache_dir, name) for name in names}
             return {n: TokenStore.open(f, tokenizer.fingerprint) for n, f in folders.items()}
         return _seqio().ensure_stores(names, self.cache_dir, tokenizer, max_bad=self.max_bad)
+
+    def told(self) -> Iterator[str]:
+        """Sentences about what can be and is hardly meant, for the terminal."""
+        return iter(())
 
     def decides(self) -> dict:
         """What a kind of experiment adds to `identity.fingerprint`."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from polylm_jax.checkpoints.checkpoint import located, read_progress
 from polylm_jax.data.mixture.schedule import Schedule
@@ -79,11 +79,15 @@ class FinetuningExperiment(Experiment):
             self.lora.check()
         super().check_shapes(devices)
 
+    def told(self) -> Iterator[str]:
+        if self.lora:
+            yield from self.lora.told(self.model.embed_dim, self.model.mlp_dim)
+
     def _rows(self, schedule: Schedule, tokenizer: Tokenizer) -> PackedRows:
         names = schedule.trained
         others = [name for name in self.also_validated if name not in names]
         stores = self._stores([*names, *others], tokenizer)
-        return PackedRows(
+        return self.rows(
             schedule,
             _chosen(stores, names),
             self.sequence_length,
@@ -98,9 +102,7 @@ class FinetuningExperiment(Experiment):
     def decides(self) -> dict:
         decides: dict = {"finetuning": {"loss_on": self.loss_on, "pack": self.pack}}
         if self.lora:
-            found = read_progress(self.base, self.base_step)
-            digest = hashlib.sha256(to_json(found.fingerprint)).hexdigest()
-            base = {"step": found.step, "sha256": digest}
+            base = base_identity(self.base, self.base_step)
             decides["lora"] = dataclasses.asdict(self.lora) | {"base": base}
         return decides
 
@@ -109,6 +111,13 @@ class FinetuningExperiment(Experiment):
 
     def adapted_base(self) -> str:
         return str(located(self.base)) if self.lora else ""
+
+
+def base_identity(base: str, step: int | None) -> dict:
+    """Which parameters a base has: its step, and the hash of all that decided its run."""
+    found = read_progress(base, step)
+    digest = hashlib.sha256(to_json(found.fingerprint)).hexdigest()
+    return {"step": found.step, "sha256": digest}
 
 
 def _chosen(stores: dict[str, TokenStore], names: Sequence[str]) -> dict[str, TokenStore]:

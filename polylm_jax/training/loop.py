@@ -21,7 +21,7 @@ from polylm_jax.checkpoints.checkpoint import Checkpoints, Progress
 from polylm_jax.data.batches import Batch
 from polylm_jax.errors import Diverged, InputError
 from polylm_jax.runtime.terminal import Terminal
-from polylm_jax.training import evaluation, metrics, replicas, validation
+from polylm_jax.training import evaluation, metrics, replicas
 from polylm_jax.training.experiment import Resolved
 from polylm_jax.training.grace import Grace, Pace
 from polylm_jax.training.log import RunLog
@@ -236,8 +236,8 @@ class Loop:
         if scores is None:
             return False
         step = self.progress.step
-        self.log.validation(step, validation.report(scores, self.baseline))
-        self.terminal.show(validation.table(step, scores, self.baseline, self._scores))
+        self.log.validation(step, self.validation.report(scores, self.baseline))
+        self.terminal.show(self.validation.table(step, scores, self.baseline, self._scores))
         self._scores = scores
         wrong = sorted(name for name, score in scores.items() if not math.isfinite(score.nats))
         if wrong:

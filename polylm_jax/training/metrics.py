@@ -44,8 +44,8 @@ def fetch(device_metrics: Mapping[str, jax.Array]) -> dict[str, np.ndarray]:
     return jax.device_get(device_metrics)
 
 
-def window(resolved) -> "Window":
-    """The window of a run; resolved: its `experiment.Resolved`."""
+def window(resolved, also: Sequence[str] = ()) -> "Window":
+    """The window of a run; resolved: its `experiment.Resolved`. also: its objective's own metrics."""
     experiment, schedule, languages = resolved.experiment, resolved.schedule, resolved.languages
     peak = peak_flops(jax.devices()[0].device_kind)
     return Window(
@@ -53,7 +53,7 @@ def window(resolved) -> "Window":
         resolved.flops_per_token,
         peak * jax.device_count() if peak else None,
         experiment.sequence_length,
-        also=("param_norm", "z_loss") if experiment.z_loss else ("param_norm",),
+        also=("param_norm", *(["z_loss"] if experiment.z_loss else []), *also),
     )
 
 

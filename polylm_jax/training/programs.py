@@ -17,7 +17,7 @@ from polylm_jax.model.network import PolyLM
 from polylm_jax.model.optimizer import make_optimizer
 from polylm_jax.training import train_state
 from polylm_jax.training.experiment import Resolved
-from polylm_jax.training.step import make_train_step
+from polylm_jax.training.step import Likelihood, make_train_step
 from polylm_jax.training.train_state import TrainState
 
 _REFUSED = re.compile(r"No such compile option: .*|While setting option .*")
@@ -117,6 +117,11 @@ class Programs:
     def model(self) -> PolyLM:
         return PolyLM(self.resolved.experiment.model)
 
+    @property
+    def objective(self) -> Likelihood:
+        """What a step makes small."""
+        return Likelihood()
+
     @functools.cached_property
     def learning_rate(self) -> Callable[[jax.Array], jax.Array]:
         return self.resolved.learning_rate(self.offset)
@@ -146,6 +151,7 @@ class Programs:
             vocab_blocks=experiment.vocab_blocks,
             z_loss=experiment.z_loss,
             skip_non_finite=experiment.skip_non_finite > 0,
+            objective=self.objective,
         )
         state = self.abstract_state
         shardings = jax.tree.map(lambda x: x.sharding, state)

@@ -273,7 +273,7 @@ def _run(
         validation=held_out,
         baseline=baseline,
         tasks=tasks,
-        window=metrics.window(resolved),
+        window=metrics.window(resolved, programs.objective.metrics),
         checkpoints=checkpoints,
         preemption=leaving,
         log=log,

@@ -31,6 +31,7 @@ def lines(resolved: Resolved, start: Progress, total: int, changes: list[str]) -
         path = experiment.start_place()[0]
         yield f"starts with the parameters of {path} ({shown(start.fingerprint['start'])})"
     yield from resolved.rows.told()
+    yield from experiment.told()
     for change in changes:
         yield f"changed since the checkpoint: {change}"
     rows = {name: resolved.rows.num_rows(name) for name in resolved.schedule.trained}

@@ -3,7 +3,8 @@
 Shapes: B batch, L tokens that a row predicts, C components of the mixture, M microbatches.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import ClassVar, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -37,6 +38,33 @@ def row_loss(
     )  # fmt: skip
 
 
+class Sums(NamedTuple):
+    """Over the rows of a batch: the loss (differentiable), what is reported of each row [B], and the
+    sums of an objective's own metrics."""
+
+    loss: jax.Array
+    reported_B: jax.Array
+    metrics: dict[str, jax.Array]
+
+
+class Likelihood:
+    """What a step makes small: -log p of the labels that count. Its weight is labels."""
+
+    metrics: ClassVar[tuple[str, ...]] = ()  # reported beside the loss
+    validation: Callable | None = None  # what scores held-out rows, where it isn't their likelihood
+
+    def weight(self, batch: Mapping) -> jax.Array:
+        """float32 [B]: what each row counts."""
+        return jnp.sum(batch["weights"], axis=1)
+
+    def loss(self, model: nn.Module, params, batch: Mapping, options: Mapping) -> Sums:
+        """options: of `cross_entropy`."""
+        loss, nll_BL = row_loss(
+            model, params, batch["tokens"], batch["weights"], **options, **batch["packing"]
+        )
+        return Sums(loss, jnp.sum(nll_BL * batch["weights"], axis=1), {})
+
+
 def make_train_step(
     model: nn.Module,
     tx: optax.GradientTransformation,
@@ -48,6 +76,7 @@ def make_train_step(
     vocab_blocks: int = 1,
     z_loss: float = 0.0,
     skip_non_finite: bool = False,
+    objective: Likelihood | None = None,
 ) -> Callable[..., tuple[TrainState, dict[str, jax.Array]]]:
     """step(state, tokens [B, L+1], component [B], weights=None, **packing) -> (state, metrics).
 
@@ -56,27 +85,28 @@ def make_train_step(
     nats per token, z-loss not in it), 'component_nats' and 'component_weight' [C], 'z_loss'
     (mean, with its coefficient), 'grad_norm' (before clipping), 'param_norm', 'learning_rate', and
     'component_rows' [C], int32. With `skip_non_finite` an update whose loss or gradient is no number
-    isn't made (parameters and optimizer stay, the step counts), and 'skipped' says so.
+    isn't made (parameters and optimizer stay, the step counts), and 'skipped' says so. Of another
+    objective 'loss', 'component_nats' and 'component_weight' are in its own units, and its metrics
+    are there as means.
     """
+    objective = objective or Likelihood()
+    options = {"num_chunks": num_chunks, "vocab_blocks": vocab_blocks, "z_loss": z_loss}
 
     def loss_and_gradients(params, frozen, batch, total):
         def loss_fn(params):
-            loss, nll_BL = row_loss(
-                model, whole(params, frozen), batch["tokens"], batch["weights"],
-                num_chunks=num_chunks, vocab_blocks=vocab_blocks, z_loss=z_loss, **batch["packing"],
-            )  # fmt: skip
-            return loss / total, nll_BL
+            sums = objective.loss(model, whole(params, frozen), batch, options)
+            return sums.loss / total, sums
 
-        (loss, nll_BL), gradients = jax.value_and_grad(loss_fn, has_aux=True)(params)
-        nats_B = jnp.sum(nll_BL * batch["weights"], axis=1)
-        nats_C = jax.ops.segment_sum(nats_B, batch["component"], num_components)
-        return {"loss": loss, "nats": nats_C, "gradients": gradients}
+        (loss, sums), gradients = jax.value_and_grad(loss_fn, has_aux=True)(params)
+        nats_C = jax.ops.segment_sum(sums.reported_B, batch["component"], num_components)
+        return {"loss": loss, "nats": nats_C, "gradients": gradients, "metrics": sums.metrics}
 
     def step(state, tokens, component, weights=None, **packing):
         if weights is None:
             weights = jnp.ones((tokens.shape[0], tokens.shape[1] - 1), jnp.float32)
-        total = jnp.sum(weights)
         batch = {"tokens": tokens, "component": component, "weights": weights, "packing": packing}
+        weight_B = objective.weight(batch)
+        total = jnp.sum(weight_B)
         sums = _accumulate(
             lambda part: loss_and_gradients(state.params, state.frozen, part, total),
             batch,
@@ -98,9 +128,7 @@ def make_train_step(
         metrics = {
             "loss": mean,
             "component_nats": nats_C,
-            "component_weight": jax.ops.segment_sum(
-                jnp.sum(weights, axis=1), component, num_components
-            ),
+            "component_weight": jax.ops.segment_sum(weight_B, component, num_components),
             "component_rows": jax.ops.segment_sum(
                 jnp.ones_like(component), component, num_components
             ),
@@ -109,6 +137,7 @@ def make_train_step(
             "param_norm": optax.tree.norm(params),
             "learning_rate": learning_rate_fn(state.step),
             **told,
+            **{name: value / total for name, value in sums["metrics"].items()},
         }
         return TrainState(state.step + 1, params, opt_state, state.frozen), metrics
 

@@ -199,12 +199,8 @@ class Validation:
     ) -> None:
         """Ahead of the first step, so that nothing compiles between two steps. options: the compiler's."""
 
-        def row_nats(params, tokens_BL1, counted_BL, **packing):
-            weights_BL = counted_BL.astype(jnp.float32)
-            _, nll_BL = row_loss(
-                model, params, tokens_BL1, weights_BL, num_chunks=num_chunks, **packing
-            )
-            return jnp.sum(nll_BL * weights_BL, axis=1)
+        def values(params, tokens_BL1, counted_BL, **packing):
+            return self.values(model, params, tokens_BL1, counted_BL, num_chunks, packing)
 
         def shape(rows):
             shape = (self._batch_size, *rows.shape[1:])
@@ -213,13 +209,27 @@ class Validation:
         tokens, counted = shape(self.rows.tokens), shape(self.rows.counted)
         packing = {name: shape(rows) for name, rows in self.rows.packing.items()}
         with partitioning.activate(self._mesh):
-            jitted = jax.jit(row_nats, out_shardings=partitioning.replicated(self._mesh))
+            jitted = jax.jit(values, out_shardings=partitioning.replicated(self._mesh))
             lowered = jitted.lower(abstract_params, tokens, counted, **packing)
-        self._row_nats = train_programs.compiled(lowered, options)
+        self._values = train_programs.compiled(lowered, options)
+
+    def values(
+        self, model: nn.Module, params, tokens_BL1, counted_BL, num_chunks: int, packing: Mapping
+    ) -> jax.Array:
+        """What is computed of each row [B, ...]: the nats of the labels that count."""
+        weights_BL = counted_BL.astype(jnp.float32)
+        _, nll_BL = row_loss(
+            model, params, tokens_BL1, weights_BL, num_chunks=num_chunks, **packing
+        )
+        return jnp.sum(nll_BL * weights_BL, axis=1)
+
+    def scores(self, values: np.ndarray) -> dict[str, Score]:
+        """Scores per language of the values of all rows [R, ...]."""
+        return self.rows.scores(values, self._pieces)
 
     def run(self, params, stop: Callable[[], bool] = lambda: False) -> dict[str, Score] | None:
         """Scores per language; None if `stop()`, asked after every batch, ended it early."""
-        nats: list[np.ndarray] = []
+        values: list[np.ndarray] = []
         pending = None
         for start in range(0, len(self.rows.tokens), self._batch_size):
             here = slice(start, start + self._batch_size)
@@ -228,15 +238,22 @@ class Validation:
                 self._place(self.rows.counted[here]),
             )
             packing = {name: self._place(rows[here]) for name, rows in self.rows.packing.items()}
-            dispatched = self._row_nats(params, tokens, counted, **packing)
+            dispatched = self._values(params, tokens, counted, **packing)
             if pending is not None:
-                nats.append(jax.device_get(pending))
+                values.append(jax.device_get(pending))
             pending = dispatched
             if stop():
                 return None
-        nats.append(jax.device_get(pending))
-        nats_R = np.concatenate(nats)[: len(self.rows.tokens)].astype(np.float64)
-        return self.rows.scores(nats_R, self._pieces)
+        values.append(jax.device_get(pending))
+        return self.scores(np.concatenate(values)[: len(self.rows.tokens)].astype(np.float64))
+
+    def report(self, scores: Mapping[str, Score], baseline: Mapping[str, Score]) -> dict:
+        """The line of validation.jsonl."""
+        return report(scores, baseline)
+
+    def table(self, step: int, scores: Mapping, baseline: Mapping, before: Mapping):
+        """What the terminal shows."""
+        return table(step, scores, baseline, before)
 
     def _place(self, rows: np.ndarray) -> jax.Array:
         """Rows on the mesh, the batch filled up with rows of which nothing counts."""
@@ -277,7 +294,8 @@ def compiled(programs: Programs, max_rows: int) -> tuple[Validation | None, dict
         return None, {}
     tokenizer = resolved.tokenizer
     pieces = Pieces(tokenizer.piece_bytes, tokenizer.piece_characters)
-    found = Validation(rows, pieces, programs.mesh, experiment.batch_size)
+    kind = programs.objective.validation or Validation
+    found = kind(rows, pieces, programs.mesh, experiment.batch_size)
     params = programs.abstract_state.whole
     found.compile(programs.model, params, experiment.num_chunks, programs.options)
     return found, unigram(rows, stores, languages, pieces)

@@ -5,6 +5,7 @@ import functools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from polylm_jax.errors import InputError, Refusal, Unread, nearest
 from polylm_jax.text import instruction_defects
@@ -35,9 +36,11 @@ class Conversations(Reader):
     format: str = ""
     fields: Mapping[str, str] | None = None
 
+    known: ClassVar[Mapping] = layouts.FIELDS  # what `fields` may name
+
     def __post_init__(self):
         rows.format_of(self.paths, self.format)
-        check_fields(self.fields, layouts.FIELDS)
+        check_fields(self.fields, self.known)
 
     @functools.cached_property
     def units(self) -> dict[str, object]:
@@ -63,30 +66,29 @@ class Conversations(Reader):
         for number, raw, parsed in rows.objects(unit):
             if isinstance(parsed, dict) and not self.wanted(parsed):
                 continue
-            found = self.found(parsed) if isinstance(parsed, dict) else parsed
+            found = self.found(self.named(parsed)) if isinstance(parsed, dict) else parsed
             if isinstance(found, str):
                 bad(unit.path, number, found, raw)
                 continue
             for unread in found.unread:
-                bad(unit.path, number, Unread(unread), b"")
+                if not self.id or unread != f"field {self.id!r}":
+                    bad(unit.path, number, Unread(unread), b"")
             yield {name: self.written(found), "group": self._group(parsed, found)}
 
     def found(self, parsed: Mapping) -> Found | str:
         """The conversation of a record, or the reason why there is none."""
-        if self.fields:
-            parsed = {
-                **parsed,
-                **{theirs: lookup(parsed, theirs) for theirs in self.fields.values()},
-            }
         fields = layouts.fields_of(parsed, self.fields)
         if self.clean and "messages" not in fields:
             parts = {name: parsed[fields[name]] for name in fields if fields[name] in parsed}
             if reason := instruction_defects.reason(parts):
                 return Refusal(reason)
-        found = layouts.conversation(parsed, self.joint, self.fields)
-        if isinstance(found, str) or self.id is None:
-            return found
-        return found._replace(unread=tuple(u for u in found.unread if u != f"field {self.id!r}"))
+        return layouts.conversation(parsed, self.joint, self.fields)
+
+    def named(self, parsed: Mapping) -> Mapping:
+        """The record with the fields that the user named, nested ones by dots ('meta.answer')."""
+        names = (self.fields or {}).values()
+        nested = {name: lookup(parsed, name) for name in names if name not in parsed}
+        return {**parsed, **nested} if nested else parsed
 
     def written(self, found: Found) -> str:
         """What the column holds."""
@@ -95,7 +97,11 @@ class Conversations(Reader):
     def _group(self, parsed: Mapping, found: Found) -> str:
         if self.id and (group := identifier(parsed.get(self.id))):
             return group
-        return normalise(next(content for role, content in found.messages if role == USER))
+        return normalise(next(said for role, said in self.said(found) if role == USER))
+
+    def said(self, found: Found) -> list[Message]:
+        """The conversation whose first question is what a record is held out by."""
+        return found.messages
 
 
 def check_fields(given: Mapping[str, str] | None, known: Mapping) -> None:

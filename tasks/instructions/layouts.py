@@ -46,13 +46,18 @@ class Found(NamedTuple):
     unread: tuple[str, ...] = ()
 
 
-def fields_of(record: Mapping, named: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What is read -> the record's field: those that the user named, else those that it has."""
+def fields_of(
+    record: Mapping, named: Mapping[str, str] | None = None, known: Mapping | None = None
+) -> dict[str, str]:
+    """What is read -> the record's field: those that the user named, else those that it has.
+
+    known: `FIELDS`, or another table like it.
+    """
     if named:
         return dict(named)
     return {
         ours: next(name for name in theirs if name in record)
-        for ours, theirs in FIELDS.items()
+        for ours, theirs in (known or FIELDS).items()
         if any(name in record for name in theirs)
     }
 
@@ -84,7 +89,7 @@ def conversation(
     if told and found.messages[0][0] == SYSTEM:
         messages = [(SYSTEM, f"{told[0][1]}\n{found.messages[0][1]}"), *found.messages[1:]]
     used = {fields[name] for name in read if name in fields}
-    return Found(messages, (*_left(record, used), *found.unread))
+    return Found(messages, (*left(record, used), *found.unread))
 
 
 def system(record: Mapping, fields: Mapping[str, str]) -> list[Message] | str:
@@ -124,12 +129,12 @@ def _single(record: Mapping, fields: Mapping[str, str], joint: str) -> Found | s
 
 def _history(value: object, name: str) -> list[Message] | str:
     """[[question, answer], ...], or messages, as turns."""
-    turns = as_list(value)
-    if turns and all(isinstance(turn, Mapping) for turn in turns):
-        found = chat(turns, name)
+    pairs = as_list(value)
+    if pairs and all(isinstance(turn, Mapping) for turn in pairs):
+        found = chat(pairs, name)
         return found if isinstance(found, str) else found.messages
     messages: list[Message] = []
-    for turn in turns:
+    for turn in pairs:
         pair = isinstance(turn, Sequence) and not isinstance(turn, str) and len(turn) == 2
         if not pair or not all(isinstance(said, str) and said.strip() for said in turn):
             return f"field {name!r} is no list of [question, answer]"
@@ -139,18 +144,10 @@ def _history(value: object, name: str) -> list[Message] | str:
 
 def chat(value: object, name: str) -> Found | str:
     """Of a list of messages; what stands before the first question or after the last answer is left out."""
-    turns = as_list(value)
-    if not turns:
-        return f"field {name!r} is no list of messages"
-    messages: list[Message] = []
-    unread: set[str] = set()
-    for turn in turns:
-        found = _message(turn, name, unread)
-        if isinstance(found, str):
-            return found
-        if found[0] == SYSTEM == (messages[-1][0] if messages else ""):
-            found = SYSTEM, f"{messages.pop()[1]}\n{found[1]}"
-        messages.append(found)
+    found = turns(as_list(value), name)
+    if isinstance(found, str):
+        return found
+    messages, unread = found
     whole = len(messages)
     while messages and messages[-1][0] != ASSISTANT:
         messages.pop()
@@ -163,7 +160,23 @@ def chat(value: object, name: str) -> Found | str:
         roles = [role for role, _ in messages]
         return f"the roles are {roles}, not user and assistant in turn"
     around = (AROUND,) if len(head) + len(rest) < whole else ()
-    return Found([*head, *rest], (*around, *sorted(unread)))
+    return Found([*head, *rest], (*around, *unread))
+
+
+def turns(values: list, name: str) -> tuple[list[Message], list[str]] | str:
+    """(messages, what of them isn't read) of a list, or what is wrong with it; several of the system are one."""
+    if not values:
+        return f"field {name!r} is no list of messages"
+    messages: list[Message] = []
+    unread: set[str] = set()
+    for value in values:
+        found = _message(value, name, unread)
+        if isinstance(found, str):
+            return found
+        if found[0] == SYSTEM == (messages[-1][0] if messages else ""):
+            found = SYSTEM, f"{messages.pop()[1]}\n{found[1]}"
+        messages.append(found)
+    return messages, sorted(unread)
 
 
 def _message(turn: object, name: str, unread: set[str]) -> Message | str:
@@ -208,7 +221,8 @@ def as_list(value: object) -> list:
     return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else []
 
 
-def _left(record: Mapping, used: set[str]) -> Iterator[str]:
+def left(record: Mapping, used: set[str]) -> Iterator[str]:
+    """What a record has beside the fields that are used, by name."""
     return (f"field {name!r}" for name in record if name not in used and _says(record[name]))
 
 

@@ -73,15 +73,18 @@ class Written:
         }
 
     def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
-        def text(conversation: bytes) -> bytes:
-            segments = self.template.segments(json.loads(conversation))
-            return "".join(text for text, _ in segments).encode()
-
         def example(record: Mapping[str, tf.Tensor]) -> dict[str, object]:
-            targets = tf.numpy_function(text, [record[CONVERSATION]], tf.string, stateful=False)
+            targets = tf.numpy_function(
+                self.text, [record[CONVERSATION]], tf.string, stateful=False
+            )
             return {"targets": tf.ensure_shape(targets, []), **self._labels(record)}
 
         return dataset.map(example, num_parallel_calls=tf.data.AUTOTUNE)
+
+    def text(self, conversation: bytes) -> bytes:
+        """A record's text as a whole, UTF-8."""
+        segments = self.template.segments(json.loads(conversation))
+        return "".join(text for text, _ in segments).encode()
 
     def _labels(self, record: Mapping) -> dict[str, object]:
         return {"language": self.language, "group": record["group"], "held_out": record["held_out"]}
@@ -113,24 +116,42 @@ def register(
         joint: what stands between an instruction and its input.
         held_out: the fraction of conversations kept for validation.
     """
-    if not conversations:
-        raise InputError("conversations is empty: give the files of a language at least.")
+    return registered(
+        Conversations, Written, data_dir, vocabulary, conversations, "conversations", mixtures, name,
+        template, held_out, clean=clean, joint=joint,
+    )  # fmt: skip
+
+
+def registered(
+    reader: type[Conversations],
+    writer: type[Written],
+    data_dir: str,
+    vocabulary: str,
+    files: Mapping[str, object],
+    field: str,
+    mixtures: Mapping[str, Mapping[str, float]] | None,
+    name: str,
+    template: str | Template,
+    held_out: float,
+    **options: object,
+) -> tuple[str, ...]:
+    """`register` of any reader and its writer. field: what a user calls `files`; options: the reader's."""
+    if not files:
+        raise InputError(f"{field} is empty: give the files of a language at least.")
     written = find(template)
     components: dict[str, list[str]] = {}
-    for key, paths in conversations.items():
+    for key, given in files.items():
         language, _, label = str(key).partition(".")
         code = monolingual.component(language)
-        reader = Conversations(
-            **spec_of(paths, data_dir, f"conversations[{key!r}]"), clean=clean, joint=joint
-        )
         task = registry.add_task(
             f"{name}.{label}.{code}" if label else f"{name}.{code}",
-            RecordSource(reader, held_out),
-            Written(code, written),
+            RecordSource(
+                reader(**spec_of(given, data_dir, f"{field}[{key!r}]"), **options), held_out
+            ),
+            writer(code, written),
             vocabulary,
         )
         components.setdefault(code, []).append(task.name)
     for mixture, shares in (mixtures or {}).items():
-        field = f"mixtures[{mixture!r}]"
-        registry.add_mixture(mixture, corpus.rates(components, shares, field))
+        registry.add_mixture(mixture, corpus.rates(components, shares, f"mixtures[{mixture!r}]"))
     return tuple(task for tasks in components.values() for task in tasks)

@@ -103,6 +103,8 @@ def test_a_recipe_serves_its_modes(path):
         whole = {"evaluate"}
     elif "runs/instructions.gin" in path.read_text():
         whole = {"cache", "finetune", "inspect", "export"}
+    elif "runs/dpo.gin" in path.read_text():
+        whole = {"cache", "dpo", "evaluate", "export"}
     assert whole <= set(served)
     for mode in served:
         demand(mode, function(mode), ["recipe"])

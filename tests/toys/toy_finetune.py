@@ -39,7 +39,7 @@ def records(code, count=150):
             yield {"instruction": question, "input": None, "output": answer}
 
 
-def make(folder: pathlib.Path) -> pathlib.Path:
+def make(folder: pathlib.Path, model=MODEL) -> pathlib.Path:
     """Writes the conversations, a vocabulary and a base into `folder`, registers the tasks."""
     texts = []
     for code in ASKED:
@@ -52,7 +52,7 @@ def make(folder: pathlib.Path) -> pathlib.Path:
         str(folder), path, {code: f"{code}.jsonl" for code in ASKED}, name="sums", held_out=0.2,
         mixtures={"sums.both": {"es": 0.75, "ja": 0.25}},
     )  # fmt: skip
-    toy_hf.checkpoint(folder / "base", path, MODEL, scale=0.1, step=3)
+    toy_hf.checkpoint(folder / "base", path, model, scale=0.1, step=3)
     return folder
 
 

@@ -52,10 +52,13 @@ def tokens_by_label(progress: Progress) -> dict[str, int]:
 
 
 def bits_per_byte(checkpoint: str, step: int) -> tuple[int, dict[str, float]]:
-    """The newest validation of the run up to `step`: (its step, label -> bits per byte)."""
+    """The newest validation of the run up to `step`: (its step, label -> bits per byte).
+
+    {} where it has another measure, as preferences do.
+    """
     run = folder_of(checkpoint, step).rpartition(f"/{FOLDER}/")[0]
     lines = json_lines.objects(Folder(run, "CHECKPOINT").peek("validation.jsonl"))
-    lines = [line for line in lines if line["step"] <= step]
+    lines = [line for line in lines if line["step"] <= step and "bits_per_byte" in line]
     return (lines[-1]["step"], lines[-1]["bits_per_byte"]) if lines else (0, {})
 
 

@@ -27,7 +27,9 @@ from polylm_jax.runtime.storage import Folder
 PLAN, PARTS, QUARANTINE = "plan.json", "parts/", "quarantine/"
 DTYPES = {"uint16": np.dtype("<u2"), "uint32": np.dtype("<u4")}
 MARKS = ".marks"  # ends the name of the split that says of another's tokens what they are
-BEGINS, ANSWER = 1, 2  # bits of a mark: the first token of a conversation, a part of an answer
+# Bits of a mark: the first token of a conversation, a part of an answer that is learned, and of a
+# pair all that belongs to the answer that is not preferred, its question included.
+BEGINS, ANSWER, REJECTED = 1, 2, 4
 CACHE_AGAIN = "delete the store and run `python run.py cache` again"
 OPEN_FILES = 256  # parts kept open at once, over all stores of the process
 
@@ -103,7 +105,7 @@ class TokenStore:
         out = np.empty((len(rows), length + 1), DTYPES[self.manifest.dtype])
         if rows.size:
             self._fill(out, self._pieces(split, rows * length, length + 1))
-            limit = 1 << 2 if split.endswith(MARKS) else self.manifest.vocab_size
+            limit = 2 * REJECTED if split.endswith(MARKS) else self.manifest.vocab_size
             if out.max() >= limit:  # one pass: 2 us a row of 2,049 tokens
                 raise InputError(self._unknown(split, rows * length, out, limit))
         return out.astype(np.int32)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import seqio
 
-from polylm_jax.data.stores.store import ANSWER, BEGINS, MARKS
+from polylm_jax.data.stores.store import ANSWER, BEGINS, MARKS, REJECTED
 from polylm_jax.errors import InputError
 from polylm_jax.text import task_text
 from polylm_jax.text.task_text import SIDES, TEXT, BadLine, Batch, Unit
@@ -53,14 +53,24 @@ def _conversations(batch: Batch, tokenizer: Tokenizer) -> tuple[Batch, list[np.n
         pieces = _turn_by_turn(batch, tokenizer)
     eos = np.array([tokenizer.eos_id], np.int32)
     all_ids, all_marks = [], []
-    for answers in batch["is_answer"]:
+    for answers, learned, rejected in zip(*_flags(batch), strict=True):
         ids = [(next(pieces), answer) for answer in answers]
         ids = [np.concatenate([one, eos]) if answer else one for one, answer in ids]
-        marks = [np.full(len(one), ANSWER * answer) for one, answer in zip(ids, answers)]
+        bits = [ANSWER * here + REJECTED * worse for here, worse in zip(learned, rejected)]
+        marks = [np.full(len(one), bit) for one, bit in zip(ids, bits, strict=True)]
+        marks[0][0] |= BEGINS
+        if True in rejected:
+            marks[rejected.index(True)][0] |= BEGINS
         all_ids.append(np.concatenate(ids)[:-1])
         all_marks.append(np.concatenate(marks))
-        all_marks[-1][0] |= BEGINS
     return {**batch, "marks": all_marks}, all_ids
+
+
+def _flags(batch: Batch) -> tuple[list, list, list]:
+    """Of each segment whether it is an answer, closed with EOS; is learned; is of what is rejected."""
+    answers = batch["is_answer"]
+    rejected = batch.get("rejected") or [[False] * len(one) for one in answers]
+    return answers, batch.get("learned") or answers, rejected
 
 
 def _turn_by_turn(batch: Batch, tokenizer: Tokenizer) -> Iterator[np.ndarray]:

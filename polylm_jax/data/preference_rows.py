@@ -1,0 +1,186 @@
+"""Rows of pairs: one question with a chosen and a rejected answer, whole pairs packed into each row.
+
+Both answers of a pair stand in one row, each after its question, as two segments that don't see each
+other, so that a row's loss needs no other row: shares, microbatches and resumption are as always.
+
+Shapes: n rows asked for, L labels of a row (it has L + 1 tokens), E pairs, R packed rows.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+
+import numpy as np
+
+from polylm_jax.data.packed_rows import Arrays, PackedRows, whole
+from polylm_jax.data.packing import pack
+from polylm_jax.data.rows import TRAIN, VALIDATION
+from polylm_jax.data.stores.store import ANSWER, BEGINS, MARKS, REJECTED, TokenStore
+from polylm_jax.errors import InputError
+
+# (component, split) -> float32 [E]: log p(chosen) - log p(rejected) of the reference, in nats.
+References = Callable[[str, str], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pairs:
+    """The pairs of one split of a store, in rows.
+
+    tokens int32, answer bool: the store's, one after the other. begins int64 [E + 1];
+    rejected int64 [E]: where the rejected answer's question begins. starts [R + 1], pairs: row r
+    holds pairs[starts[r]:starts[r + 1]]. too_long: pairs that no row holds; they are left out.
+    """
+
+    tokens: np.ndarray
+    answer: np.ndarray
+    begins: np.ndarray
+    rejected: np.ndarray
+    starts: np.ndarray
+    pairs: np.ndarray
+    too_long: int
+
+    @classmethod
+    def read(
+        cls,
+        store: TokenStore,
+        split: str,
+        length: int,
+        together: bool = True,
+        most: int | None = None,
+    ) -> "Pairs":
+        """As `Packed.read` has it. Raises InputError for a store of plain conversations."""
+        tokens, marks = (whole(store, name) for name in (split, split + MARKS))
+        first = (marks & BEGINS > 0) & (marks & REJECTED == 0)
+        second = (marks & BEGINS > 0) & (marks & REJECTED > 0)
+        if first.sum() != second.sum():
+            raise InputError(
+                f"task {store.manifest.task!r} is no pairs of answers: register it with "
+                "tasks.instructions.preferences."
+            )
+        begins = np.append(np.flatnonzero(first), len(tokens))
+        sizes = np.diff(begins)
+        fits = np.flatnonzero(sizes <= length + 1)
+        too_long = len(sizes) - len(fits)
+        if most is not None and len(fits) > most:
+            fits = fits[np.arange(most) * len(fits) // most]
+        if together:
+            starts, order = pack(sizes[fits], length + 1)
+        else:
+            starts, order = np.arange(len(fits) + 1), np.arange(len(fits))
+        answer = (marks & ANSWER) > 0
+        return cls(tokens, answer, begins, np.flatnonzero(second), starts, fits[order], too_long)
+
+    @property
+    def num_rows(self) -> int:
+        return len(self.starts) - 1
+
+    def __len__(self) -> int:
+        """Pairs of the split, also those that no row holds."""
+        return len(self.rejected)
+
+    def fill(self, length: int) -> float:
+        """The share of all places that hold a token."""
+        sizes = np.diff(self.begins)[self.pairs]
+        return float(sizes.sum() / max(self.num_rows * (length + 1), 1))
+
+    def rows(
+        self, rows: np.ndarray, length: int, padding: int, reference_E: np.ndarray | None = None
+    ) -> Arrays:
+        """What the train step takes of packed rows [n]: tokens int32 [n, L+1], and [n, L] of each label
+
+        weights      1 in a chosen answer, -1 in a rejected one, else 0
+        pair_BL      which of the row's pairs it is of, from 1; 0 where nothing stands
+        reference_BL the reference's margin, at the first label of its pair, else 0
+        positions_BT, segment_ids_BT   as of packed conversations: two segments to a pair
+        """
+        n = len(rows)
+        tokens = np.full((n, length + 1), padding, np.int32)
+        segments, positions, pair = (np.zeros((n, length + 1), np.int32) for _ in range(3))
+        sign, reference = (np.zeros((n, length + 1), np.float32) for _ in range(2))
+        for number, row in enumerate(np.asarray(rows).tolist()):
+            at = 0
+            for count, example in enumerate(self.pairs[slice(*self.starts[row : row + 2])], 1):
+                begin, middle, end = self.begins[example], self.rejected[example], self.begins[example + 1]  # fmt: skip
+                if reference_E is not None:
+                    reference[number, at + 1] = reference_E[example]
+                pair[number, at : at + end - begin] = count
+                for segment, value, start, stop in (
+                    (2 * count - 1, 1.0, begin, middle), (2 * count, -1.0, middle, end),
+                ):  # fmt: skip
+                    here = np.s_[number, at : at + stop - start]
+                    tokens[here], segments[here] = self.tokens[start:stop], segment
+                    positions[here] = np.arange(stop - start)
+                    sign[here] = value * self.answer[start:stop]
+                    at += stop - start
+        same = segments[:, 1:] == segments[:, :-1]
+        return {
+            "tokens": tokens,
+            "weights": sign[:, 1:] * same,
+            "pair_BL": pair[:, 1:],
+            "reference_BL": reference[:, 1:],
+            "positions_BT": positions[:, :-1],
+            "segment_ids_BT": segments[:, :-1],
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class PreferenceRows(PackedRows):
+    """`PackedRows` of pairs. references: the reference's margins, read when they are needed."""
+
+    references: References | None = None
+
+    packing = MappingProxyType(
+        {
+            "weights": np.float32,
+            "pair_BL": np.int32,
+            "reference_BL": np.float32,
+            "positions_BT": np.int32,
+            "segment_ids_BT": np.int32,
+        }
+    )
+
+    @functools.cached_property
+    def packed(self) -> Mapping[str, Pairs]:
+        return {
+            name: Pairs.read(store, TRAIN, self.length, self.together)
+            for name, store in self.stores.items()
+        }
+
+    def held_out(self, component: str, max_rows: int) -> dict[str, np.ndarray]:
+        """The first `max_rows` packed rows of a component's held-out pairs; chosen answers count."""
+        pairs = Pairs.read(
+            self.validated[component], VALIDATION, self.length, self.together,
+            most=self.held_out_examples,
+        )  # fmt: skip
+        rows = np.arange(min(pairs.num_rows, max_rows))
+        found = dict(
+            pairs.rows(rows, self.length, self.padding, self.references(component, VALIDATION))
+        )
+        return {"tokens": found.pop("tokens"), "counted": found["weights"] > 0, **found}
+
+    def told(self) -> Iterator[str]:
+        for name, pairs in sorted(self.packed.items()):
+            told = (
+                f"{name}: {len(pairs.pairs):,} pairs in {pairs.num_rows:,} rows, "
+                f"{pairs.fill(self.length):.1%} full"
+            )
+            if pairs.too_long:
+                told += f"; {pairs.too_long:,} longer than a row, left out"
+            yield told
+            yield from self.left(name)
+
+    def inputs(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Tokens and component, and the `packing` of each label or token, [n, L]."""
+        component, _, store_row = self.located(rows)
+        arrays: dict[str, np.ndarray] = {}
+        for number in np.unique(component).tolist():
+            here = np.flatnonzero(component == number)
+            name = self.schedule.components[number]
+            found = self.packed[name].rows(
+                store_row[here], self.length, self.padding, self.references(name, TRAIN)
+            )
+            for key, values in found.items():
+                shape = (len(component), *values.shape[1:])
+                arrays.setdefault(key, np.zeros(shape, values.dtype))[here] = values
+        return {"tokens": arrays.pop("tokens"), "component": component, **arrays}

@@ -1,0 +1,177 @@
+"""`run.py dpo`: a checkpoint tuned on pairs of answers, of which one is preferred, by the trainer of `train`."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+
+import jax
+from jax._src import xla_bridge
+
+from polylm_jax.checkpoints.identity import identify
+from polylm_jax.data.mixture.schedule import Schedule
+from polylm_jax.data.preference_rows import Pairs, PreferenceRows
+from polylm_jax.errors import InputError
+from polylm_jax.model import partitioning
+from polylm_jax.runtime.terminal import Terminal
+from polylm_jax.tokenizer.tokenizer import Tokenizer
+from polylm_jax.training import preemption, reference, run, save_clock
+from polylm_jax.training.adapted_programs import AdaptedPrograms
+from polylm_jax.training.evaluation import Evaluation
+from polylm_jax.training.finetuning import FinetuningExperiment
+from polylm_jax.training.heartbeat import SILENT_SECONDS
+from polylm_jax.training.preference import Preference
+from polylm_jax.training.programs import Programs
+from polylm_jax.training.reference import Reference, Scorer
+from polylm_jax.training.watchdog import HUNG_SECONDS
+
+
+@dataclasses.dataclass(frozen=True)
+class PreferenceExperiment(FinetuningExperiment):
+    """An experiment whose tasks are pairs of answers (tasks.instructions.preferences).
+
+    beta: how much the model may leave the base, which is the reference: smaller lets it go further.
+    label_smoothing: the share of pairs that is taken to be the wrong way round.
+    """
+
+    beta: float = 0.1
+    label_smoothing: float = 0.0
+
+    rows = PreferenceRows
+
+    def check_shapes(self, devices: int) -> None:
+        if not (math.isfinite(self.beta) and self.beta > 0):
+            raise InputError(f"beta = {self.beta}: give a positive number; 0.1 is usual.")
+        if not 0 <= self.label_smoothing < 0.5:
+            raise InputError(f"label_smoothing = {self.label_smoothing}: give 0 to below 0.5.")
+        if self.z_loss:
+            raise InputError(f"z_loss = {self.z_loss}: a preference has none; leave it 0.")
+        if self.loss_on != "responses":
+            raise InputError(
+                f"loss_on = {self.loss_on!r}: a preference is between answers; leave it 'responses'."
+            )
+        super().check_shapes(devices)
+
+    @property
+    def objective(self) -> Preference:
+        return Preference(self.beta, self.label_smoothing)
+
+    @functools.cached_property
+    def reference(self) -> Reference:
+        found, _ = identify(self.base, self.base_step)
+        base = {"step": found.step, "identity": found.identity}
+        return Reference(base, self.sequence_length, self.model.dtype)
+
+    def _rows(self, schedule: Schedule, tokenizer: Tokenizer) -> PreferenceRows:
+        rows = super()._rows(schedule, tokenizer)
+        return dataclasses.replace(rows, references=self.reference.margins(rows.validated))
+
+    def decides(self) -> dict:
+        decides = super().decides()
+        told = {"beta": self.beta, "label_smoothing": self.label_smoothing}
+        return decides | {"preference": told | {"reference": dict(self.reference.base)}}
+
+
+class _Preferring:
+    """What `Programs` of preferences do otherwise than others."""
+
+    @property
+    def objective(self) -> Preference:
+        return self.resolved.experiment.objective
+
+
+class PreferencePrograms(_Preferring, Programs):
+    """The whole model is trained."""
+
+
+class AdaptedPreferencePrograms(_Preferring, AdaptedPrograms):
+    """Adapters are trained."""
+
+
+def dpo(
+    experiment: PreferenceExperiment,
+    model_dir: str,
+    *,
+    save_every_steps: int = 1000,
+    save_every_minutes: float | None = save_clock.MINUTES,
+    keep_last: int = 2,
+    keep_every: int | None = None,
+    eval_every_steps: int = 100,
+    eval_rows: int = 1000,
+    evaluation: Evaluation | None = None,
+    log_every_steps: int = 10,
+    resume_step: int | None = None,
+    allow_changes: bool = False,
+    grace_seconds: float = 25.0,
+    silent_seconds: int = SILENT_SECONDS,
+    hung_seconds: float = HUNG_SECONDS,
+    tensorboard: bool = True,
+    wandb_project: str | None = None,
+    profile_steps: int = 0,
+    compilation_cache_dir: str = "~/.cache/polylm_jax",
+    recipe: str = "",
+    allow_older_checkpoint: bool = False,
+    verify_stores: bool = False,
+) -> None:
+    """Tunes a checkpoint on preferences (DPO), or goes on: MODEL_DIR's newest checkpoint is the start.
+
+    The base, --gin.BASE, is the reference too: its log-likelihoods of all pairs are computed once and
+    kept with their stores. All else is as in `finetune`: adapters or the whole model, shares of
+    tokens by phases of mixtures, resumption, logs. The options are `finetune`'s.
+
+    Raises InputError for bad input, before anything compiles; SystemExit(143) when told to leave.
+    """
+    experiment.check_base()
+    if not xla_bridge.backends_are_initialized():
+        partitioning.initialize_distributed()
+    settings = run.Settings(
+        save_every_steps=save_every_steps,
+        save_every_minutes=save_every_minutes,
+        keep_last=keep_last,
+        keep_every=keep_every,
+        eval_every_steps=eval_every_steps,
+        eval_rows=eval_rows,
+        evaluation=evaluation,
+        log_every_steps=log_every_steps,
+        resume_step=resume_step,
+        allow_changes=allow_changes,
+        grace_seconds=grace_seconds,
+        silent_seconds=silent_seconds,
+        hung_seconds=hung_seconds,
+        tensorboard=tensorboard,
+        wandb_project=wandb_project,
+        profile_steps=profile_steps,
+        compilation_cache_dir=compilation_cache_dir,
+        recipe=recipe,
+        allow_older_checkpoint=allow_older_checkpoint,
+        verify_stores=verify_stores,
+    )
+    settings.cadence  # noqa: B018, refuses what can't be before the reference is scored
+    score_reference(experiment)
+    programs = AdaptedPreferencePrograms if experiment.lora else PreferencePrograms
+    run.run(experiment, model_dir, settings, programs)
+
+
+def score_reference(experiment: PreferenceExperiment, load: Callable = Scorer.load) -> int:
+    """Has the base score the pairs that it hasn't scored yet; how many splits there were."""
+    resolved = experiment.resolve()
+    rows, wanted = resolved.rows, experiment.reference
+    left = reference.missing(wanted, rows.validated)
+    if not left:
+        return 0
+    terminal = Terminal(0, 0, enabled=jax.process_index() == 0)
+    mesh = partitioning.make_mesh(experiment.mesh)
+    scorer = load(
+        experiment.model, mesh, experiment.base, experiment.base_step, experiment.batch_size,
+        experiment.num_chunks,
+    )  # fmt: skip
+    for name, split in left:
+        store = rows.validated[name]
+        with terminal.timed(f"the base scores the {split} pairs of {name}"):
+            pairs = Pairs.read(store, split, experiment.sequence_length)
+            found = scorer.score(pairs, experiment.sequence_length, rows.padding)
+        if jax.process_index() == 0:
+            wanted.write(store, split, found)
+        if jax.process_count() > 1:
+            preemption.tell_all(f"reference {name} {split}", "written")
+    return len(left)
