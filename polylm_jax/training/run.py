@@ -36,7 +36,7 @@ from polylm_jax.training.heartbeat import SILENT_SECONDS, Peers
 from polylm_jax.training.log import RunLog
 from polylm_jax.training.loop import Cadence, Loop, Watch
 from polylm_jax.training.preemption import Preemption
-from polylm_jax.training.profiling import Profile
+from polylm_jax.training.profiling import Profile, on_demand
 from polylm_jax.training.programs import Programs
 from polylm_jax.training.watchdog import HUNG_SECONDS
 
@@ -132,8 +132,8 @@ def train(
     run leaves with exit code 1.
     wandb_project: also reports to Weights & Biases, where it is installed.
     profile_steps: so many steps are traced, from the fourth on, into MODEL_DIR/profile for TensorBoard.
-    compilation_cache_dir: compiled programs are kept here, on gs:// too, for the next start; '' keeps
-    none.
+    compilation_cache_dir: compiled programs are kept here (by JAX; gs:// too) for the next start; ''
+    keeps none.
     recipe: the resolved config, written beside the checkpoints before the first step.
     allow_older_checkpoint: a damaged checkpoint is set aside, and the next older one is the start.
     verify_stores: the token stores are read whole first, and every part compared with its SHA-256.
@@ -227,6 +227,7 @@ def _run(
     leaving.flush = log.flush
     folder = f"{paths.resolve(model_dir, 'MODEL_DIR')}/profile"
     profile = Profile(folder, start.step, settings.profile_steps, log.event)
+    stack.enter_context(on_demand(profile, directory.folder.local if directory else None))
     terminal = Terminal(total, start.step, enabled=directory is not None)
     watch = Watch.of(settings, start.step, leaving, terminal, log)
     stack.enter_context(watch.watchdog)

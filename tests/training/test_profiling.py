@@ -1,9 +1,14 @@
 """A profile of a run: its steps, its files, and nothing where none is asked for."""
 
+import os
+import signal
+import time
+
 import pytest
 import toy_run
 
 from polylm_jax.errors import InputError
+from polylm_jax.training import metrics, profiling
 from polylm_jax.training.profiling import WARM, Profile
 
 pytest_plugins = ["toy_fixture"]
@@ -42,3 +47,26 @@ def test_no_steps_leave_no_trace(tmp_path):
 def test_a_negative_number_of_steps_is_refused():
     with pytest.raises(InputError, match="profile_steps = -1"):
         Profile("profile", 0, -1, print)
+
+
+def test_a_run_under_way_is_profiled_when_it_is_asked(toy_folder, tmp_path, monkeypatch):
+    """By a signal, then by a file with a number of steps, which is taken away."""
+    real, fetched = metrics.fetch, []
+    monkeypatch.setattr(profiling, "_POLL_SECONDS", 0.05)
+
+    def ask(device_metrics):
+        fetched.append(1)
+        if len(fetched) == 4:
+            os.kill(os.getpid(), signal.SIGUSR2)
+        if len(fetched) == 12:
+            (tmp_path / profiling.FILE).write_text("2\n")
+            while (tmp_path / profiling.FILE).exists():
+                time.sleep(0.02)
+        return real(device_metrics)
+
+    monkeypatch.setattr(metrics, "fetch", ask)
+    before = signal.getsignal(signal.SIGUSR2)
+    toy_run.run(toy_folder, tmp_path, {"phases": toy_run.halves(18)})
+    assert signal.getsignal(signal.SIGUSR2) == before
+    ended = [event["step"] for event in toy_run.events(tmp_path, "profile")]
+    assert ended in ([10, 15], [10, 16])
