@@ -37,6 +37,7 @@ MODES = {
     "inspect": "polylm_jax.training.inspect",
     "evaluate": "polylm_jax.evaluation.evaluate",
     "gap": "polylm_jax.evaluation.gap",
+    "signal": "polylm_jax.evaluation.signal",
     "plan": "polylm_jax.training.plan",
     "goodput": "polylm_jax.training.goodput",
     "ablate": "polylm_jax.ablation.ablate",

@@ -19,6 +19,8 @@ result          The numbers of a task, and how they came about
 run             `run.py evaluate`: a checkpoint over evaluation tasks, to a table beside the paper's
 runner          A task from its examples to its numbers
 scoring         Log-likelihoods of continuations under a model, in batches of few shapes
+signal_report   `run.py signal`: which tasks say anything at the size of one's own runs
+tables          Results as tables
 task_scores     The evaluation tasks of a training run, ready for whatever parameters it has by then
 text_costs      What a model pays for each byte of a text, and what kind of text it pays for
 transformers_model  Any causal language model in a transformers folder, with its own tokenizer
@@ -31,6 +33,7 @@ names.hand_on(
     {
         "evaluate": "run",
         "gap": "gap_report",
+        "signal": "signal_report",
         "TrainingTasks": "in_training",
         "Batching": "language_model",
     },

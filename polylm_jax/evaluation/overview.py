@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from polylm_jax.evaluation.report import FEW, Line, Subject, Table, average, cell, row
+from polylm_jax.evaluation.report import FEW, Subject, cell, row
+from polylm_jax.evaluation.tables import Line, Table, average
 from polylm_jax.languages import labels
 
 ANSWERS = "bits per byte of the right answer"

@@ -3,7 +3,8 @@
 import pathlib
 from collections.abc import Sequence
 
-from polylm_jax.evaluation.report import FEW, Line, Subject, Table
+from polylm_jax.evaluation.report import FEW, Subject
+from polylm_jax.evaluation.tables import Line, Table
 
 MARKS = ("D", "o", "s", "^")
 WIDTH = 0.8  # of a language's bars together
@@ -27,6 +28,8 @@ def draw(subject: Subject, table: Table, path: pathlib.Path) -> None:
         left = [place - WIDTH / 2 + width * (number + 0.5) for place in places]
         bars = axes.bar(left, _heights(line, table), width, label=line.label, zorder=2)
         for code, bar in zip(table.languages, bars, strict=True):
+            if code in line.silent:
+                bar.set_color("#cccccc")
             if code in line.few:  # too few items for a number: pale, and marked as in the table
                 bar.set_alpha(0.25)
                 axes.annotate(FEW, (bar.get_x() + width / 2, bar.get_height()), ha="center")

@@ -28,6 +28,7 @@ class Result:
     requests: int
     computed: int
     seconds: float
+    silent: bool = False  # says nothing at this size, see `signal_report`
 
     @property
     def few(self) -> bool:

@@ -7,6 +7,7 @@ The folder's name is the checkpoint's identity, so a second run finds there what
 computed, also when it was killed.
 """
 
+import dataclasses
 import json
 import pathlib
 import tempfile
@@ -28,12 +29,15 @@ from polylm_jax.evaluation import (
     published,
     report,
     runner,
+    signal_report,
 )
 from polylm_jax.evaluation.language_model import Batching, LanguageModel
 from polylm_jax.evaluation.protocol import GENERATE
 from polylm_jax.evaluation.questions import Questions
 from polylm_jax.evaluation.report import Subject
 from polylm_jax.evaluation.result import COUNTS, Result
+from polylm_jax.evaluation.tables import Table
+from polylm_jax.evaluation.tables import tables as tables_of
 from polylm_jax.languages.labels import isolated
 from polylm_jax.model import partitioning
 from polylm_jax.model.config import PolyLMConfig
@@ -61,6 +65,7 @@ def evaluate(
     max_new_tokens: int | None = None,
     compare: str = "base",
     beside: Sequence[str] = (),
+    signal: str = "",
     name: str = "",
     compilation_cache_dir: str = "~/.cache/polylm_jax",
     recipe: str = "",
@@ -78,7 +83,7 @@ def evaluate(
     limit: items of each task at most, the first ones. max_new_tokens: in place of each task's own.
     compare: which of the paper's models stand beside ours, base or tuned.
     beside: folders of results of other checkpoints, as this wrote them (OUTPUT/step_...): rows of
-    every table.
+    every table. signal: a folder that `signal` wrote: tasks that say nothing are grey.
     name: what the report calls the checkpoint, by default its folder's.
     compilation_cache_dir: compiled programs are kept here for the next start; '' keeps none.
     recipe: the resolved config, written beside the results.
@@ -87,6 +92,7 @@ def evaluate(
     """
     _check(dtype, compare, limit, max_new_tokens)
     others = other_results.load(beside)
+    silent = signal_report.silent(signal) if signal else frozenset()
     if not xla_bridge.backends_are_initialized():
         partitioning.initialize_distributed()
     if compilation_cache_dir and not jax.config.jax_compilation_cache_dir:
@@ -114,9 +120,10 @@ def evaluate(
         vocabulary=lm.tokenizer.fingerprint,
     )
     results = list(_results(asked, lm, Folder(f"{folder}/outputs", "output")))
+    results = [dataclasses.replace(one, silent=one.task in silent) for one in results]
     ordered = sorted(results, key=lambda result: names.index(result.task))
     if jax.process_index() == 0:
-        tables = report.tables(ordered, COMPARED[compare], others)
+        tables = tables_of(ordered, COMPARED[compare], others)
         text = report.markdown(
             subject, ordered, COMPARED[compare], others, overview.section(subject, tables)
         )
@@ -172,7 +179,7 @@ def _write(
     folder: Folder,
     subject: Subject,
     results: list[Result],
-    tables: Sequence[report.Table],
+    tables: Sequence[Table],
     markdown: str,
     recipe: str,
 ) -> None:

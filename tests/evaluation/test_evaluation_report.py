@@ -3,10 +3,11 @@
 import PIL.Image
 import pytest
 
-from polylm_jax.evaluation import plots, published, report
+from polylm_jax.evaluation import plots, published, report, tables
 from polylm_jax.evaluation.protocol import GENERATE, MEAN, RANK, REPAIRED, SUM, Protocol
-from polylm_jax.evaluation.report import Line, Subject
+from polylm_jax.evaluation.report import Subject
 from polylm_jax.evaluation.result import TEXT, Result
+from polylm_jax.evaluation.tables import Line
 
 SUBJECT = Subject("mine", "runs/mine", 7, "3fa4c1d2e5b6" * 5, 937_472, "float32", "ab" * 32)
 
@@ -93,7 +94,7 @@ def test_tuned_models_stand_beside_a_tuned_one():
 def test_a_number_of_few_items_is_marked_and_in_no_average(items, too_long, few):
     ta = rank("ta", 100, 100, items=items, too_long=too_long)
     markdown = report.markdown(SUBJECT, [*RESULTS[:2], ta])
-    (table,) = report.tables([*RESULTS[:2], ta])
+    (table,) = tables.tables([*RESULTS[:2], ta])
     ours = row(markdown, "mine: accuracy by sum, as published")
     assert ours[3:6] == ["**54.0**", "**51.0**", "**100.0†**" if few else "**100.0**"]
     counted = ["th", "zh"] if few else ["th", "zh", "ta"]
@@ -154,16 +155,16 @@ def test_numbers_of_the_paper(benchmark, model, language, score):
 def test_the_papers_own_averages_come_out(benchmark, languages, average):
     """Over the languages that PolyLM was trained on, which come first."""
     codes = published.languages(benchmark)[:languages]
-    found = report.average(published.scores(benchmark)["PolyLM-13B"], codes)
+    found = tables.average(published.scores(benchmark)["PolyLM-13B"], codes)
     assert found == pytest.approx(average, abs=0.051)
 
 
 def test_a_plot_shows_the_languages_by_their_codes(tmp_path):
-    for number, table in enumerate(report.tables(RESULTS)):
+    for number, table in enumerate(tables.tables(RESULTS)):
         path = tmp_path / f"{number}.png"
         plots.draw(SUBJECT, table, path)
         assert path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 10_000
-    pairs = report.tables([text(f"en-{chr(97 + n)}x", 1.0) for n in range(26)])[0]
+    pairs = tables.tables([text(f"en-{chr(97 + n)}x", 1.0) for n in range(26)])[0]
     for table in (
         pairs,
         pairs._replace(languages=["th"], ours=[Line("a long label" * 9, "", "", {})]),
@@ -171,7 +172,7 @@ def test_a_plot_shows_the_languages_by_their_codes(tmp_path):
         plots.draw(SUBJECT, table, tmp_path / "wide.png")
         width, height = PIL.Image.open(tmp_path / "wide.png").size
         assert height < width < 2000
-    first = report.tables(RESULTS)[0]
+    first = tables.tables(RESULTS)[0]
     labels = [line.label for line in plots.shown(first)]
     assert labels == [
         "accuracy by sum, as published, zero-shot", "accuracy by sum, repaired, zero-shot",
@@ -190,6 +191,14 @@ def test_a_bar_in_a_label_is_no_border_of_a_cell():
 def test_mean_is_the_headline_where_it_is_the_benchmarks_own():
     told = Protocol("xnli", "en", "test", RANK, "accuracy_mean", normalisation=MEAN, choices=3)
     metrics = {"accuracy_sum": 40.0, "accuracy_mean": 45.0, "items": 5010}
-    (table,) = report.tables([Result("xnli.en", told, metrics, 5010, 0, 15030, 0, 1.0)])
+    (table,) = tables.tables([Result("xnli.en", told, metrics, 5010, 0, 15030, 0, 1.0)])
     assert table.headline.label.startswith("accuracy by mean per token")
     assert table.guessing == pytest.approx(100 / 3)
+
+
+def test_a_task_that_says_nothing_is_grey():
+    import dataclasses
+
+    silent = dataclasses.replace(rank("zh", 51, 49.5), silent=True)
+    ours = row(report.markdown(SUBJECT, [silent, rank("th", 54, 50)]), "mine: accuracy by sum")
+    assert ours[3] == "**54.0**" and "color: #aaaaaa" in ours[4] and "51.0" in ours[4]
