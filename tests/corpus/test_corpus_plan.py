@@ -84,7 +84,7 @@ def test_the_copy_without_a_test_item_stays(raw):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"benchmarks": benchmark("nothing.jsonl")}, r"BENCHMARKS\['mine'\]: .*matches no file"),
+        ({"benchmarks": benchmark("nothing.jsonl")}, r"BENCHMARKS\['mine'\]: .*isn't there"),
         ({"benchmarks": {"m": {"files": "test.jsonl", "fields": ["answer"]}}}, "lacks a field"),
         ({"gold": {"en": "crawl.jsonl"}}, r"GOLD\['en'\] has 10 documents: give 20"),
         ({"work_dir": "crawl.jsonl/work"}, "WORK_DIR = .* can't be made"),
