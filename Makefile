@@ -1,18 +1,28 @@
-# make demo | make test | make lint: each sets everything up on a fresh machine.
+# make demo | test | test-fast | lint | docs: each sets everything up on a fresh machine.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
+# A test process per core; what one of them compiles the others find (tests/conftest.py).
+WORKERS ?= $(shell getconf _NPROCESSORS_ONLN)
 
-.PHONY: demo test lint
+.PHONY: demo test test-fast lint docs
 
 demo: $(BIN)/installed
 	$(BIN)/python demo.py
 
-test: $(BIN)/installed-dev
-	$(BIN)/python -m pytest
+test: $(BIN)/installed-test
+	$(BIN)/python -m pytest -n $(WORKERS) --durations=25
 
-lint: $(BIN)/installed-dev
+# The inner loop: what takes seconds, no process of its own and no training run.
+test-fast: $(BIN)/installed-test
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" tests/house tests/runtime tests/languages tests/text tests/data tests/model
+
+lint: $(BIN)/installed-test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+docs: $(BIN)/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "open build/site/index.html, or $(BIN)/mkdocs serve"
 
 $(BIN)/installed: requirements.txt
 	$(PYTHON) -m venv $(VENV)
@@ -21,7 +31,11 @@ $(BIN)/installed: requirements.txt
 	touch $@
 
 # PyTorch comes first and by itself: as a dependency of another package it would bring CUDA.
-$(BIN)/installed-dev: requirements-dev.txt $(BIN)/installed
+$(BIN)/installed-test: $(wildcard requirements-*.txt) $(BIN)/installed
 	$(BIN)/pip install --quiet torch==2.13.0
-	$(BIN)/pip install --quiet -r requirements-dev.txt
+	$(BIN)/pip install --quiet -r requirements-test.txt
+	touch $@
+
+$(BIN)/installed-docs: requirements-docs.txt $(BIN)/installed
+	$(BIN)/pip install --quiet -r requirements-docs.txt
 	touch $@

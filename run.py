@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from polylm_jax.errors import CorruptReplica, Diverged, InputError, nearest
 from polylm_jax.runtime import (
     command_line,
+    extras,
     huge_pages,
     moved_parameters,
     names,
@@ -23,37 +24,11 @@ from polylm_jax.runtime import (
 )
 from polylm_jax.runtime.gin_errors import explained, misspelt
 from polylm_jax.runtime.gin_statements import GinStatements
+from polylm_jax.runtime.modes import ALONE, COMPUTING, MODES
 from polylm_jax.runtime.parameter_types import Later
 from polylm_jax.runtime.stderr import imports_kept_quiet
 from polylm_jax.runtime.tensorflow_devices import leave_gpus
 
-MODES = {
-    "clean": "polylm_jax.corpus.clean",
-    "train_tokenizer": "polylm_jax.tokenizer.train_tokenizer",
-    "cache": "polylm_jax.data.cache",
-    "train": "polylm_jax.training.train",
-    "finetune": "polylm_jax.training.finetune",
-    "dpo": "polylm_jax.training.dpo",
-    "inspect": "polylm_jax.training.inspect",
-    "evaluate": "polylm_jax.evaluation.evaluate",
-    "gap": "polylm_jax.evaluation.gap",
-    "signal": "polylm_jax.evaluation.signal",
-    "plan": "polylm_jax.training.plan",
-    "goodput": "polylm_jax.training.goodput",
-    "ablate": "polylm_jax.ablation.ablate",
-    "generate": "polylm_jax.inference.generate",
-    "serve": "polylm_jax.inference.serve",
-    "self_instruct": "polylm_jax.corpus.instructions.self_instruct",
-    "export": "polylm_jax.checkpoints.export",
-    "import_hf": "polylm_jax.checkpoints.import_hf",
-    "verify": "polylm_jax.checkpoints.verify",
-    "import_t5x": "polylm_jax.checkpoints.import_t5x",
-    "export_t5x": "polylm_jax.checkpoints.export_t5x",
-}
-# Modes that look at what a run left, and need no recipe.
-ALONE = {"goodput": ("runs/goodput.gin", "MODEL_DIR = None")}
-# Modes of steps whose memory comes and goes.
-COMPUTING = {"train", "finetune", "dpo", "evaluate", "gap", "generate", "serve"}
 # What people write for True and False; gin takes Python's words alone.
 BARE = {word: str(value) for word, value in parameter_types.WORDS.items() if word.isalpha()}
 REPO = pathlib.Path(__file__).resolve().parent
@@ -288,12 +263,23 @@ def main(argv: list[str]) -> int:
             raise
         print(str(error).splitlines()[0], file=sys.stderr)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        sentence = extras.missing(error)
+        if sentence is None or debug:
+            raise
+        print(f"{argv[0]}: {sentence}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return 130
 
 
-if __name__ == "__main__":
+def command() -> int:
+    """What `python run.py` and the console script do."""
     if COMPUTING & {*sys.argv[1:2]}:
         huge_pages.ask()
-    sys.exit(main(sys.argv[1:]))
+    return main(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(command())

@@ -6,7 +6,6 @@ leaves it to the other. What is done is told by the run's own log and never begu
 
 import contextlib
 import os
-import pathlib
 import signal
 import subprocess
 import sys
@@ -15,9 +14,8 @@ from collections.abc import Iterator
 from polylm_jax.ablation.variants import Run
 from polylm_jax.errors import InputError
 from polylm_jax.runtime import lock as run_lock
+from polylm_jax.runtime.home import home
 from polylm_jax.runtime.storage import Folder
-
-RUN_PY = pathlib.Path(__file__).resolve().parents[2] / "run.py"
 
 
 @contextlib.contextmanager
@@ -44,7 +42,9 @@ def start(mode: str, recipe: str, *flags: str) -> int:
 
     A SIGTERM goes on to it: it saves and leaves with 143. Ctrl-C reaches it by itself.
     """
-    process = subprocess.Popen([sys.executable, RUN_PY, mode, f"--gin_file={recipe}", *flags])
+    process = subprocess.Popen(
+        [sys.executable, home() / "run.py", mode, f"--gin_file={recipe}", *flags]
+    )
     before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     try:
         return process.wait()

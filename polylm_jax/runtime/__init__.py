@@ -1,12 +1,16 @@
 """The process and its disk: command line, storage, locks, terminal; nothing of it knows about models.
 
 command_line        The command line of `run.py`
+console             The console script `polylm-jax`
+extras              Packages that one kind of work needs, and how to install them
 fingerprint         What decides the numbers of a run, as nested names and values
 gin_errors          What gin has against a config
 gin_statements      Gin files statement by statement
+home                Where run.py, gin_configs and tasks stand
 huge_pages          Memory in pages of 2 MB
 json_lines          JSON lines that a process may leave at any moment and another one goes on with
 lock                One process at a time in a MODEL_DIR
+modes               The modes of run.py
 moved_parameters    Parameters that have another place now
 names               What a room hands on to recipes
 old_names           Names of the version before the rooms

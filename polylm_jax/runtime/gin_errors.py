@@ -2,14 +2,15 @@
 
 import contextlib
 import difflib
-import pathlib
 import re
 import tokenize
 from collections.abc import Callable, Iterable, Iterator
 
 from polylm_jax.errors import InputError, nearest
+from polylm_jax.runtime import extras
+from polylm_jax.runtime.home import home
 
-REPO = pathlib.Path(__file__).resolve().parents[2]
+REPO = home()
 AT_FAULT = (ValueError, NameError, AttributeError, ImportError, OSError, tokenize.TokenError)
 
 
@@ -53,6 +54,8 @@ def explained(prefix: str, names: Callable[[], set[str]]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        if sentence := extras.missing(error):
+            raise InputError(prefix + sentence) from error
         sentence = None if isinstance(error, InputError) else explain(error, names)
         if sentence is None:
             raise

@@ -1,6 +1,6 @@
 """Benchmarks of after the paper, as tasks of ours: FLORES+, SIB-200, XQuAD, MGSM.
 
-Each reads the files as they are published, from a folder; nothing is fetched. docs/benchmarks.md says
+Each reads the files as they are published, from a folder; nothing is fetched. docs/paper_benchmarks.md says
 where they come from and under which licence.
 """
 

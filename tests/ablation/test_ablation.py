@@ -131,7 +131,7 @@ def test_a_sigterm_goes_on_to_the_run(tmp_path, monkeypatch):
         f"pathlib.Path({str(tmp_path / 'ready')!r}).touch()\n"
         "time.sleep(60)\n"
     )
-    monkeypatch.setattr(launch, "RUN_PY", program)
+    monkeypatch.setattr(launch, "home", lambda: program.parent)
 
     def tell():
         while not (tmp_path / "ready").exists():

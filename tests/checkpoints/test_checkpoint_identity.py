@@ -14,7 +14,7 @@ from polylm_jax.errors import InputError
 from polylm_jax.inference.generation.generate import generate
 from polylm_jax.inference.generation.prompts import Options
 from polylm_jax.inference.serving import serve as serving
-from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.partitioning import MeshConfig
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 

@@ -253,7 +253,7 @@ def test_tests_are_half_of_the_library():
 
 def test_files_are_utf8_with_unix_line_ends_and_no_path_of_a_machine():
     for name in tracked():
-        if not (REPO / name).is_file():
+        if not (REPO / name).is_file() or name.endswith(".tar.xz"):
             continue
         text = (REPO / name).read_bytes().decode("utf-8")
         assert "\r" not in text, f"{name} has a carriage return"
@@ -264,6 +264,6 @@ def test_files_are_utf8_with_unix_line_ends_and_no_path_of_a_machine():
 def test_the_sample_data_is_named_once():
     outside = "../" + "shared"
     naming = [
-        n for n in tracked() if (REPO / n).is_file() and outside in (REPO / n).read_text("utf-8")
+        n for n in tracked() if (REPO / n).is_file() and outside.encode() in (REPO / n).read_bytes()
     ]
     assert naming == ["tests/conftest.py"]

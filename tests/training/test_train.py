@@ -15,7 +15,7 @@ from polylm_jax.data import rows
 from polylm_jax.errors import InputError
 from polylm_jax.model.partitioning import MeshConfig
 from polylm_jax.training import metrics, programs
-from polylm_jax.training.experiment import PhaseConfig
+from polylm_jax.training.phases import PhaseConfig
 
 pytest_plugins = ["toy_fixture"]
 

@@ -14,12 +14,14 @@ import toy_hf
 import toy_run
 
 from polylm_jax.checkpoints.param_store import open_params
-from polylm_jax.model.network import PolyLM, PolyLMConfig
+from polylm_jax.model import parameters
+from polylm_jax.model.config import PolyLMConfig
+from polylm_jax.model.network import PolyLM
 from polylm_jax.model.optimizer import OptimizerConfig
 from polylm_jax.model.partitioning import MeshConfig
-from polylm_jax.training import train_state
-from polylm_jax.training.experiment import Experiment, PhaseConfig
+from polylm_jax.training.experiment import Experiment
 from polylm_jax.training.identity import fingerprint
+from polylm_jax.training.phases import PhaseConfig
 from polylm_jax.training.programs import Programs
 
 pytest_plugins = ["toy_fixture"]
@@ -132,7 +134,7 @@ def given(one, name=""):
         programs = Programs(resolved, devices=jax.devices()[:1])
         found["step"] = programs.lower_step().as_text()
         model = PolyLM(one.model)
-        init = jax.jit(lambda key: train_state.init_params(model, key))
+        init = jax.jit(lambda key: parameters.init_params(model, key))
         found["init"] = init.lower(jax.random.key(0)).as_text()
     return found
 
