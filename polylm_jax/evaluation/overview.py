@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from polylm_jax.evaluation.report import FEW, Subject, cell, row
+from polylm_jax.evaluation.report import FEW, GREY, Subject, cell, row
 from polylm_jax.evaluation.tables import Line, Table, average
 from polylm_jax.languages import labels
 
@@ -50,5 +50,9 @@ def _one(
         if code in table.languages
         else ""
         for code in languages
+    ]
+    cells = [
+        GREY.format(one) if code in line.silent else one
+        for code, one in zip(languages, cells, strict=True)
     ]
     return [name, metric, *cells, cell(average(line.cells, table.averaged), digits)]

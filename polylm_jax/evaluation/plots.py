@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from polylm_jax.evaluation.report import FEW, Subject
 from polylm_jax.evaluation.tables import Line, Table
 
-MARKS = ("D", "o", "s", "^")
+MARKS = ("D", "o", "s", "^", "v", "P", "X", "*", "<", ">")
 WIDTH = 0.8  # of a language's bars together
 WIDEST = 14.0  # inches
 APART = 0.16  # between the marks of a language

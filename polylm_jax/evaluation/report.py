@@ -16,7 +16,8 @@ LEGEND = (
     "Numbers are percent except bits. Averages are unweighted, over the languages shown (pairs and "
     "code aside, of held-out text). Items that don't fit the model's positions are counted as too "
     f"long and aren't in the numbers. A number with {FEW} is of fewer than {FEWEST} items, or of fewer "
-    "than half of its task's: its language is in no average of that table. The paper's rows are of arXiv 2307.06018, appendix C: its base "
+    "than half of its task's: its language is in no average of that table. Grey is a task of which "
+    "`signal` says that it tells nothing. The paper's rows are of arXiv 2307.06018, appendix C: its base "
     "models are zero-shot in classification and one-shot in generation, its tuned ones zero-shot."
 )
 

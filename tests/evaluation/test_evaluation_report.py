@@ -3,7 +3,7 @@
 import PIL.Image
 import pytest
 
-from polylm_jax.evaluation import plots, published, report, tables
+from polylm_jax.evaluation import overview, plots, published, report, tables
 from polylm_jax.evaluation.protocol import GENERATE, MEAN, RANK, REPAIRED, SUM, Protocol
 from polylm_jax.evaluation.report import Subject
 from polylm_jax.evaluation.result import TEXT, Result
@@ -202,3 +202,6 @@ def test_a_task_that_says_nothing_is_grey():
     silent = dataclasses.replace(rank("zh", 51, 49.5), silent=True)
     ours = row(report.markdown(SUBJECT, [silent, rank("th", 54, 50)]), "mine: accuracy by sum")
     assert ours[3] == "**54.0**" and "color: #aaaaaa" in ours[4] and "51.0" in ours[4]
+    made = tables.tables([silent, rank("th", 54, 50), *RESULTS[3:4]])
+    _, grid = overview.section(SUBJECT, made)
+    assert grid.count("#aaaaaa") == 1 and "| xcopa | mine | accuracy by sum |" in grid
