@@ -37,13 +37,12 @@ from polylm_jax.training.watchdog import Watchdog
 
 @dataclasses.dataclass(frozen=True)
 class Cadence:
-    """Every how many steps: a report, validation (0: never), a checkpoint, tasks (0: never), and one for good."""
+    """Every how many steps: a report, validation (0: never), a checkpoint, tasks (0: never)."""
 
     log: int
     evaluate: int
     save: int
     tasks: int = 0
-    keep: int | None = None
 
     def check(self) -> "Cadence":
         """Itself, or InputError."""
@@ -54,12 +53,6 @@ class Cadence:
         ):
             if value < least:
                 raise InputError(f"{field} = {value}: give {least} or more.")
-        if self.keep and self.keep > 0 and self.keep % self.save:
-            below = self.keep // self.save * self.save
-            raise InputError(
-                f"keep_every = {self.keep} is no multiple of save_every_steps = {self.save}, after which "
-                f"checkpoints are saved: give {' or '.join(map(str, filter(None, (below, below + self.save))))}."
-            )
         return self
 
 

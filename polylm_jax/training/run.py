@@ -77,13 +77,7 @@ class Settings:
                 f"{self.save_every_steps}, since what isn't saved can't be kept."
             )
         tasks = self.evaluation.check().every_steps if self.evaluation else 0
-        every = (
-            self.log_every_steps,
-            self.eval_every_steps,
-            self.save_every_steps,
-            tasks,
-            self.keep_every,
-        )
+        every = (self.log_every_steps, self.eval_every_steps, self.save_every_steps, tasks)
         return Cadence(*every).check()
 
 

@@ -10,7 +10,6 @@ import toy_run
 import run
 from polylm_jax.errors import CorruptReplica, Diverged, InputError, exit_code
 from polylm_jax.training import metrics
-from polylm_jax.training.loop import Cadence
 from polylm_jax.training.validation import Score, Validation
 
 pytest_plugins = ["toy_fixture"]
@@ -96,10 +95,3 @@ def test_a_validation_that_is_no_number_ends_the_run_before_its_save(
     assert json.loads(line, parse_constant=pytest.fail)["loss"]["en"] is None
     (event,) = toy_run.events(tmp_path, "diverged")
     assert event["step"] == 8
-
-
-@pytest.mark.parametrize(("keep", "advice"), [(25, "20 or 30"), (7, "10")])
-def test_checkpoints_kept_for_good_are_among_those_that_are_saved(keep, advice):
-    with pytest.raises(InputError, match=f"keep_every = {keep} is no multiple .*: give {advice}"):
-        Cadence(1, 0, 10, 0, keep).check()
-    Cadence(1, 0, 10, 0, 50).check()
