@@ -35,7 +35,7 @@ def show(plan: Mapping) -> None:
     line(f"compiled in {plan['compile_seconds']:.0f} s; nothing below was measured")
     console = _console()
     console.print(_memory(plan))
-    if plan["fits"]:
+    if "roofline" in plan:
         for table in (_work(plan), _collectives(plan), _roofline(plan)):
             console.print(table)
         if plan["expected"]:

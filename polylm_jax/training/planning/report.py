@@ -22,7 +22,7 @@ def report(
     price_per_chip_hour: float | None = None,
 ) -> dict:
     """What `plan` prints and saves; 'work', 'collectives', 'roofline' and 'expected' only where the
-    step fits."""
+    step compiled."""
     experiment = resolved.experiment
     tokens_per_step = experiment.batch_size * experiment.sequence_length
     flops_per_token = cost.flops_per_token(experiment.model, experiment.sequence_length)
@@ -49,7 +49,7 @@ def report(
         "run_tokens": resolved.total_steps * tokens_per_step,
         "price_per_chip_hour": price_per_chip_hour,
     }
-    if plan["fits"]:
+    if compiled.hlo:
         model_flops = flops_per_token * tokens_per_step
         plan |= _step(resolved, topology, devices, compiled, model_flops, peak)
         if plan["expected"]:
