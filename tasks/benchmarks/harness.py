@@ -114,7 +114,7 @@ def register(
     if not names:
         raise InputError(
             f"DATA_DIR = {data_dir!r} has no file of any benchmark, as {missing[0] if missing else ''}"
-            f".jsonl: docs/benchmarks.md says where they come from."
+            f".jsonl: docs/paper_benchmarks.md says where they come from."
         )
     if missing:
         print(f"left out, without a file in {data_dir}: {len(missing)} tasks, {_few(missing)}")
