@@ -98,11 +98,12 @@ def test_a_recipe_serves_its_modes(path):
     gin.clear_config()
     run.configure([str(path)], given, [])
     served = [mode for mode in run.MODES if configured(run.MODES[mode])]
-    whole = {"cache", "train", "inspect"}
+    looks = {"inspect", "plan", "evaluate", "generate", "serve", "export", "verify"}
+    whole = {"train_tokenizer", "cache", "train", "finetune", "ablate", *looks}
     if path.stem.startswith("evaluate"):
         whole = {"evaluate"}
-    elif "runs/instructions.gin" in path.read_text():
-        whole = {"cache", "finetune", "inspect", "export"}
+    elif re.match(r"(multialpaca|instructions)(?!.*_base$)", path.stem) and "dpo" not in served:
+        whole = {"cache", "finetune", *looks}
     elif "runs/dpo.gin" in path.read_text():
         whole = {"cache", "dpo", "evaluate", "export"}
     assert whole <= set(served)
