@@ -5,6 +5,7 @@ A name or two from abroad is nothing; one letter in a hundred is text in a wrong
 """
 
 import functools
+import re
 
 import regex
 
@@ -23,6 +24,7 @@ _SIGN = r"[¦¬±²³´¶¸¹¼½¾£¥¨¯¢¤]"
 _SUSPICIOUS = regex.compile(
     rf"[þýðÞÝÐ]|\p{{Latin}}[{_SIGN[1:-1]}¿¡]\p{{Latin}}|(?<![\p{{L}}\p{{N}}]){_SIGN}\p{{Latin}}{{2}}"
 )
+_ANY = re.compile(f"[þýðÞÝÐ¿¡{_SIGN[1:-1]}]")  # most texts have none: quick
 _IN_WORDS = regex.compile(
     rf"(?<=\p{{Latin}})[{_SIGN[1:-1]}¿¡](?=\p{{Latin}})|(?<![\p{{L}}\p{{N}}]){_SIGN}(?=\p{{Latin}}{{2}})"
 )
@@ -31,7 +33,7 @@ _LATIN = regex.compile(r"\p{Latin}")
 
 def suspicious(text: str) -> bool:
     """Whether a text has a letter or a sign that wrong encodings have, at all."""
-    return _SUSPICIOUS.search(text) is not None
+    return _ANY.search(text) is not None and _SUSPICIOUS.search(text) is not None
 
 
 @functools.cache

@@ -69,7 +69,8 @@ def _canonical(code: str, registered: tuple[str, ...]) -> str:
 
 def detected(text: str) -> Detected:
     """What CLD2 finds in a text; nothing in one without letters."""
-    return _detected(_REFUSED.sub(" ", text))
+    plain = text.replace("\n", " ").isprintable()  # most is, and it is quick to tell
+    return _detected(text if plain else _REFUSED.sub(" ", text))
 
 
 @functools.lru_cache(maxsize=64)

@@ -39,6 +39,7 @@ _BEYOND = re.compile(r"[^\x00-\x7f]")
 _LEAST_LETTERS = 20  # before a language's score says anything
 _LEAST = 6  # bytes beyond ASCII; of fewer a share says nothing
 _WRITABLE = 0.6  # of the characters beyond ASCII, those that the encoding has
+_LEAST_LATER = 0.2  # of the characters beyond ASCII; where bytes were lost they are fewer
 SAMPLE = 600  # characters that are looked at
 # The first bytes of a script's letters in UTF-8 are one or two, so in mojibake every second or third
 # character is; in the good text the commonest two letters beyond ASCII make 29 % of such.
@@ -119,8 +120,13 @@ def utf_8_read_as(text: str) -> tuple[str, float]:
 @functools.lru_cache(maxsize=16)
 def _utf_8_read_as(text: str) -> tuple[str, float]:
     best = "", 0.0
-    beyond = len(_BEYOND.findall(text))
+    drawn = Counter(_BEYOND.findall(text))
+    beyond = drawn.total()
     for encoding, threshold in _candidates(text):
+        # Half and more of the bytes of UTF-8 beyond ASCII are such as continue a letter.
+        later = _later(encoding)
+        if later and sum(n for c, n in drawn.items() if c in later) < _LEAST_LATER * beyond:
+            continue
         written = text.encode(encoding, "ignore")
         high = len(written.translate(None, _ASCII))
         if high < _LEAST or high < _WRITABLE * beyond:
@@ -131,6 +137,14 @@ def _utf_8_read_as(text: str) -> tuple[str, float]:
             if share == 1.0 and len(written) == len(text):
                 break
     return best
+
+
+@functools.cache
+def _later(encoding: str) -> frozenset[str]:
+    """How an encoding of one byte draws the bytes 0x80 to 0xbf; empty for one of two bytes."""
+    if encoding in _TWO_BYTES:
+        return frozenset()
+    return frozenset(bytes([byte]).decode(encoding, "replace") for byte in range(0x80, 0xC0))
 
 
 def _candidates(text: str) -> list[tuple[str, float]]:

@@ -7,6 +7,7 @@ little is written, or CLD2 finds nothing, lingua is asked, among its 75.
 
 import functools
 import os
+import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,11 +22,12 @@ from polylm_jax.languages import registry
 # Beside the wanted languages these are told apart where lingua is asked about few, so that a sentence
 # in one of them is refused and not taken for its nearest neighbour.
 OTHERS = ("uk", "bg", "sr", "fa", "ur", "ca", "sv", "da", "cs", "ro", "fi", "hu", "hr", "el", "hi")
-PIECES, PIECE = 6, 1500  # of a long text so many pieces of so many characters are looked at
+PIECES, PIECE = 5, 500  # of a long text so many pieces of so many characters are looked at
 SENTENCES = 300  # characters that `Sentences` looks at
 SHORT = (
     120  # letters, weighed: of shorter good text CLD2 gets 2 % wrong, and lingua is asked as well
 )
+CLEAR = 0.9  # how sure CLD2 must be that nobody else is asked
 MAYBE = 0.35  # of the bytes, before a source's word decides
 SURE = 0.8  # how sure lingua must be to overrule it
 # What a letter says, in letters of Latin script.
@@ -35,11 +37,12 @@ _WEIGHT = (
 )
 _LETTER = regex.compile(r"\p{L}")
 _LATIN = regex.compile(r"\p{Latin}")
-# What isn't language: code, placeholders, addresses, signs, numbers. A page of commands is in the language around.
-_NOT_PROSE = regex.compile(
-    r"`[^`\n]*`|\{\{.*?\}\}|<[^<>\n]*>|(?:https?|ftp)://\S+|www\.\S+|\S+@\S+|^[ \t]*#+.*$|[\p{S}\p{N}]+",
-    regex.MULTILINE,
+# What isn't language: code, placeholders, addresses. A page of commands is in the language around.
+_NOT_PROSE = re.compile(
+    r"`[^`\n]*`|\{\{.*?\}\}|<[^<>\n]*>|(?:https?|ftp)://\S+|www\.\S+|[^\s@]+@\S+|^[ \t]*#+.*$",
+    re.MULTILINE,
 )
+_SIGN_OF_IT = re.compile(r"[`<@#]|\{\{|://|www\.")
 Guess = tuple[str, float]  # code ('und' if none), confidence from 0 to 1
 
 
@@ -231,6 +234,8 @@ class Identifier:
         if code in ("id", "ms"):
             code = stop_words.closer(text, ("id", "ms")) or ("id" if "id" in self.codes else code)
         doubtful = weighed_letters(text) < SHORT or (code == UNKNOWN and not _LATIN.search(text))
+        if not doubtful and sure >= CLEAR and found.share >= CLEAR:
+            return code, sure
         if not doubtful:
             other = stop_words.more_like(text, code, self.codes)
             return (other, SURE) if other and self._second(text)[0] == other else (code, sure)
