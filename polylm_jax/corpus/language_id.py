@@ -234,7 +234,8 @@ class Identifier:
         if code in ("id", "ms"):
             code = stop_words.closer(text, ("id", "ms")) or ("id" if "id" in self.codes else code)
         doubtful = weighed_letters(text) < SHORT or (code == UNKNOWN and not _LATIN.search(text))
-        if not doubtful and sure >= CLEAR and found.share >= CLEAR:
+        # Pages of English names and terms are taken for English: that answer is looked at twice.
+        if not doubtful and code != "en" and min(sure, found.share) >= CLEAR:
             return code, sure
         if not doubtful:
             other = stop_words.more_like(text, code, self.codes)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import regex
 
-from polylm_jax.corpus import characters, detection, language_id, stop_words
+from polylm_jax.corpus import characters, detection, language_id, layout, stop_words
 from polylm_jax.corpus.detection import UNKNOWN
 from polylm_jax.languages.registry import LANGUAGES
 
@@ -155,7 +155,7 @@ def _glossary(text: str, guess: Callable) -> bool:
         return False  # (without code and symbols only dashes are left between columns)
     lines = [line for line in language_id.without_code(text).split("\n") if line.strip()]
     rows = [found for line in lines if (found := _COLUMNS.match(line))]
-    if len(rows) < LEAST_ROWS or len(rows) < 0.7 * len(lines):
+    if len(rows) < max(LEAST_ROWS, 0.7 * len(lines)) or layout.is_table(lines):
         return False
     (left, sure), (right, as_sure) = (
         guess("\n".join(row[column] for row in rows)) for column in (1, 2)
