@@ -42,7 +42,6 @@ _NOT_PROSE = re.compile(
     r"`[^`\n]*`|\{\{.*?\}\}|<[^<>\n]*>|(?:https?|ftp)://\S+|www\.\S+|[^\s@]+@\S+|^[ \t]*#+.*$",
     re.MULTILINE,
 )
-_SIGN_OF_IT = re.compile(r"[`<@#]|\{\{|://|www\.")
 Guess = tuple[str, float]  # code ('und' if none), confidence from 0 to 1
 
 

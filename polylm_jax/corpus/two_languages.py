@@ -18,13 +18,11 @@ from polylm_jax.languages.registry import LANGUAGES
 ENGLISH, SEVERAL = "en", "mul"
 FOREIGN = 0.04  # of a text's bytes, before its lines are looked at one by one
 LEAST_LETTERS = 30  # weighed, of a line whose language is asked
-_LEAST_CHARACTERS = 11  # no shorter line has as many, whatever its script
 CLOSE_LETTERS = 80  # of a line in a language of the same script: a shorter one is easily mistaken
 CLEAR = 0.7  # how much like its language such a line must be
 MOST_OTHER = 0.35  # of the bytes that may stay in another language, inside of lines
 LEAST_LITTLE = 5  # little words of each, before it's believed that the lines mix two
 ENGLISH_WEIGHT = 0.4  # banners and footers are English, whatever the page is
-_BETWEEN = re.compile(r" [–—=|-] |\t")
 LEAST_ROWS, SURE = 5, 0.75  # of a glossary, and how sure each of its columns' languages is
 _SCRIPTS = [
     regex.compile(rf"\p{{{name}}}")
