@@ -9,11 +9,18 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reading import COMPRESS, RECORDS, jsonl, write
+from reading import COMPRESS, RECORDS, TEXT, jsonl, texts, write
 
+from polylm_jax.corpus.instructions.task import load_seeds
+from polylm_jax.corpus.reading import ReadShards
+from polylm_jax.corpus.sources import shards_of, sources_of
+from polylm_jax.corpus.tally import Tally
 from polylm_jax.errors import InputError
+from polylm_jax.inference.generation import prompts
 from polylm_jax.runtime.text_files import MARK, open_bytes, utf16
 from polylm_jax.runtime.text_lines import json_lines, line_number, parse_json, read_lines
+from tasks.benchmarks import records
+from tasks.sources import source
 
 SEPARATORS = "\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e"  # where `str.splitlines` cuts and JSON doesn't
 PACKED = [ending for ending in COMPRESS if ending]
@@ -194,3 +201,42 @@ def test_what_a_caller_raises_while_reading_stays_its_own(tmp_path):
     path = write(tmp_path / "a.jsonl.gz", gzip.compress(jsonl(RECORDS)))
     with pytest.raises(OSError, match="disk full"), open_bytes(path):
         raise OSError("disk full")
+
+
+def by_generate(path: str) -> list[str]:
+    return [item.prompt.text for item in prompts.read(path, prompts.Options())]
+
+
+def by_self_instruct(path: str) -> list[str]:
+    return [seed.task.instruction for seed in load_seeds(path)]
+
+
+def by_tasks(path: str) -> list[str]:
+    return texts(source.read({"paths": path, "text": "prompt", "id": None}, TEXT))
+
+
+def by_corpus(path: str) -> list[str]:
+    tally = Tally(f"{path}.counts")
+    shards = shards_of(sources_of({"x": {"files": path, "text": "prompt"}}), 1 << 20)
+    return [document.text for document in ReadShards(shards, tally).run(rank=0)]
+
+
+def by_a_benchmark(path: str) -> list[str]:
+    found = records.READERS["jsonl"](records.Published("jsonl", path))
+    return [record["prompt"] for _, record in found]
+
+
+READERS = [by_generate, by_self_instruct, by_tasks, by_corpus, by_a_benchmark]
+
+
+@pytest.mark.parametrize("read", READERS, ids=lambda read: read.__name__)
+def test_every_reader_of_json_lines_reads_the_same_lines(tmp_path, read):
+    """Characters at which `str.splitlines` cuts, marks of joined files, and both line ends."""
+    said = [f"one{mark}two {n}" for n, mark in enumerate(SEPARATORS[:3])]
+    rows = [{"prompt": text} for text in said]
+    if read is by_self_instruct:
+        said = said[:2]  # U+0085 is a control character, which it refuses in a seed
+        rows = [{"instruction": text, "output": "an answer"} for text in said]
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    path = write(tmp_path / "a.jsonl", "\r\n".join("\ufeff" + line for line in lines) + "\n\n")
+    assert read(path) == said
