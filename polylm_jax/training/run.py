@@ -68,14 +68,6 @@ class Settings:
 
     @property
     def cadence(self) -> Cadence:
-        if self.keep_every is not None and (
-            self.keep_every < 1
-            or (self.save_every_steps and self.keep_every % self.save_every_steps)
-        ):
-            raise InputError(
-                f"keep_every = {self.keep_every}: give a multiple of save_every_steps = "
-                f"{self.save_every_steps}, since what isn't saved can't be kept."
-            )
         tasks = self.evaluation.check().every_steps if self.evaluation else 0
         every = (self.log_every_steps, self.eval_every_steps, self.save_every_steps, tasks)
         return Cadence(*every).check()

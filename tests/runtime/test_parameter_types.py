@@ -246,19 +246,3 @@ def test_train_bears_as_many_bad_lines_as_the_recipe_lets_cache_bear():
         assert bound["max_bad"] == 0.25
     finally:
         gin.clear_config()
-
-
-@pytest.mark.parametrize(
-    ("keep_every", "fits"), [(None, 1), (50, 1), (10, 1), (25, 0), (-3, 0), (0, 0)]
-)
-def test_what_is_kept_for_good_has_to_be_saved(keep_every, fits):
-    settings_of = names.find("polylm_jax.training.run.Settings")
-    given = dict.fromkeys(inspect.signature(settings_of).parameters, 10)
-    settings = settings_of(**given | {"keep_every": keep_every, "evaluation": None})
-    if fits:
-        assert settings.cadence
-    else:
-        with pytest.raises(
-            InputError, match=f"keep_every = {keep_every}: .* save_every_steps = 10"
-        ):
-            assert settings.cadence

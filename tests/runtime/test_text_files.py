@@ -235,7 +235,7 @@ def test_every_reader_of_json_lines_reads_the_same_lines(tmp_path, read):
     said = [f"one{mark}two {n}" for n, mark in enumerate(SEPARATORS[:3])]
     rows = [{"prompt": text} for text in said]
     if read is by_self_instruct:
-        said = said[:2]  # U+0085 is a control character, which it refuses in a seed
+        said = [*said[:2], "three"]  # U+0085 is a control character, which it refuses in a seed
         rows = [{"instruction": text, "output": "an answer"} for text in said]
     lines = [json.dumps(row, ensure_ascii=False) for row in rows]
     path = write(tmp_path / "a.jsonl", "\r\n".join("\ufeff" + line for line in lines) + "\n\n")
