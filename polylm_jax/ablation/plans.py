@@ -47,30 +47,66 @@ class Plan(NamedTuple):
         return self.resolved.total_steps * self.tokens_per_step
 
 
-def make(
-    reconfigured: Reconfigured,
-    found: Mapping[str, Variant],
-    seeds: Sequence[int],
-    folder: str,
-    mode: str = "train",
-) -> dict[Run, Plan]:
+@dataclasses.dataclass(frozen=True)
+class Ablation:
+    """What is compared, as `ablate` documents it; without a base, the first variant is it."""
+
+    variants: Mapping[str, Variant]
+    seeds: Sequence[int]
+    base: str = ""
+    mode: str = "train"
+    other_budgets: Sequence[str] = ()
+    claims: Sequence[Claim] = ()
+    title: str = ""
+
+    def check(self) -> "Ablation":
+        """Itself, with a base, or InputError for a name that there isn't."""
+        if self.mode not in EXPERIMENTS:
+            hint = nearest(self.mode, EXPERIMENTS)
+            raise InputError(f"MODE = {self.mode!r} is not one of {', '.join(EXPERIMENTS)}.{hint}")
+        if self.base:
+            variants.known(self.base, self.variants, "BASE_VARIANT")
+        for name in self.other_budgets:
+            variants.known(name, self.variants, "OTHER_BUDGETS")
+        for claim in self.claims:
+            claim.check()
+            for side in (claim.better, claim.than):
+                variants.known(side, self.variants, f"claim {claim.name!r}")
+        return dataclasses.replace(self, base=self.base or next(iter(self.variants)))
+
+    @property
+    def runs(self) -> list[Run]:
+        """All, in the order in which they are trained: seed by seed."""
+        return [Run(name, seed) for seed in self.seeds for name in self.variants]
+
+    def chosen(self, variant: str, seed: int | None) -> list[Run]:
+        """The runs of a variant ('': of all), of a seed (None: of all); InputError for another."""
+        if variant:
+            variants.known(variant, self.variants, "variant")
+        if seed is not None and seed not in self.seeds:
+            raise InputError(f"seed = {seed} is not one of SEEDS = {self.seeds}: give one of them.")
+        return [
+            run
+            for run in self.runs
+            if run.variant in (variant or run.variant) and seed in (None, run.seed)
+        ]
+
+
+def make(reconfigured: Reconfigured, asked: Ablation, folder: str) -> dict[Run, Plan]:
     """The plan of every run, in the order in which they are trained: seed by seed.
 
     Stores that are missing and small are built here, once; InputError, with the variant's name,
     for whatever `train` or `finetune` would refuse.
     """
-    if mode not in EXPERIMENTS:
-        hint = nearest(mode, EXPERIMENTS)
-        raise InputError(f"MODE = {mode!r} is not one of {', '.join(EXPERIMENTS)}.{hint}")
     plans = {}
-    for run in (Run(name, seed) for seed in seeds for name in found):
+    for run in asked.runs:
         place = f"{folder.rstrip('/')}/{run.path}"
-        lines = [*found[run.variant].lines, f"SEED = {run.seed}", f"MODEL_DIR = {place!r}"]
+        lines = [*asked.variants[run.variant].lines, f"SEED = {run.seed}", f"MODEL_DIR = {place!r}"]
         with _said_of(run), registrations.for_a_time():
-            experiment, text = reconfigured(lines, EXPERIMENTS[mode])
+            experiment, text = reconfigured(lines, EXPERIMENTS[asked.mode])
             experiment.start()  # before stores are built
             resolved = experiment.resolve(num_devices=experiment.planned_devices())
-        plans[run] = Plan(run, mode, resolved, text)
+        plans[run] = Plan(run, asked.mode, resolved, text)
     return plans
 
 
@@ -82,42 +118,23 @@ def _said_of(run: Run) -> Iterator[None]:
         raise InputError(f"variant {run.variant!r}: {error}") from error
 
 
-def check(
-    plans: Mapping[Run, Plan],
-    found: Mapping[str, Variant],
-    base: str,
-    other: Sequence[str],
-    claims: Sequence[Claim],
-) -> str:
-    """The base's name (the first variant where none is given), once budgets and claims are checked."""
-    base = variants.known(base, found, "BASE_VARIANT") if base else next(iter(found))
-    for name in other:
-        variants.known(name, found, "OTHER_BUDGETS")
-    for claim in claims:
-        claim.check()
-        for side in (claim.better, claim.than):
-            variants.known(side, found, f"claim {claim.name!r}")
+def check_budgets(plans: Mapping[Run, Plan], asked: Ablation) -> None:
+    """InputError for a variant whose tokens aren't the base's, unless another budget is meant."""
     first = {run.variant: plan for run, plan in reversed(plans.items())}
     step = max(plan.tokens_per_step for plan in first.values())
-    variants.check_budgets({name: first[name].tokens for name in found}, base, step, other)
-    return base
+    tokens = {name: first[name].tokens for name in asked.variants}
+    variants.check_budgets(tokens, asked.base, step, asked.other_budgets)
 
 
-def described(
-    plans: Mapping[Run, Plan],
-    found: Mapping[str, Variant],
-    base: str,
-    claims: Sequence[Claim],
-    title: str,
-) -> dict:
+def described(plans: Mapping[Run, Plan], asked: Ablation) -> dict:
     """What ablation.json keeps, so that a report needs the logs and no recipe."""
     first = {run.variant: plan for run, plan in reversed(plans.items())}
     return {
-        "title": title,
-        "base": base,
-        "seeds": list(dict.fromkeys(run.seed for run in plans)),
-        "claims": [dataclasses.asdict(claim) for claim in claims],
-        "variants": {name: _described(first[name], found[name]) for name in found},
+        "title": asked.title,
+        "base": asked.base,
+        "seeds": list(asked.seeds),
+        "claims": [dataclasses.asdict(claim) for claim in asked.claims],
+        "variants": {name: _described(first[name], one) for name, one in asked.variants.items()},
     }
 
 

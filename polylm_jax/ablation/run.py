@@ -10,9 +10,10 @@ import json
 import sys
 from collections.abc import Collection, Mapping, Sequence
 
-from polylm_jax.ablation import launch, plans, records, reuse, variants
+from polylm_jax.ablation import launch, plans, records, reuse
+from polylm_jax.ablation import variants as variant_lines
 from polylm_jax.ablation.claims import Claim
-from polylm_jax.ablation.plans import Plan, Reconfigured
+from polylm_jax.ablation.plans import Ablation, Plan, Reconfigured
 from polylm_jax.ablation.records import DONE
 from polylm_jax.ablation.variants import Run
 from polylm_jax.errors import LEFT, LEFT_UNSAVED, InputError
@@ -65,19 +66,10 @@ def ablate(
         return
     if reconfigured is None:
         raise InputError("ablate needs `reconfigured`: call it through run.py.")
-    made, order = _planned(
-        place,
-        variants,
-        seeds,
-        base,
-        mode,
-        other_budgets,
-        claims,
-        title,
-        reconfigured,
-        variant,
-        seed,
-    )
+    read = variant_lines.read(variants), variant_lines.check_seeds(seeds)
+    asked = Ablation(*read, base, mode, tuple(other_budgets), tuple(claims), title).check()
+    order = asked.chosen(variant, seed)
+    made = _planned(place, asked, reconfigured)
     if not start:
         print("\n".join(f"{place.path}/{run.recipe}" for run in made))
         return
@@ -91,36 +83,16 @@ def ablate(
         sys.exit(1)
 
 
-def _planned(
-    place: Folder,
-    given,
-    seeds,
-    base,
-    mode,
-    other_budgets,
-    claims,
-    title,
-    reconfigured,
-    variant,
-    seed,
-) -> tuple[dict[Run, Plan], list[Run]]:
-    """All plans, checked and written down, and the runs that this process is to train."""
-    found, seeds = variants.read(given), variants.check_seeds(seeds)
-    if variant:
-        variants.known(variant, found, "variant")
-    if seed is not None and seed not in seeds:
-        raise InputError(f"seed = {seed} is not one of SEEDS = {seeds}: give one of them.")
-    made = plans.make(reconfigured, found, seeds, place.path, mode)
-    base = plans.check(made, found, base, other_budgets, claims)
+def _planned(place: Folder, asked: Ablation, reconfigured: Reconfigured) -> dict[Run, Plan]:
+    """All plans, checked and written down."""
+    made = plans.make(reconfigured, asked, place.path)
+    plans.check_budgets(made, asked)
     _check_begun(place, made.values())
     for run, plan in made.items():
         place.write(run.recipe, plan.text.encode())
-    about = plans.described(made, found, base, claims, title)
+    about = plans.described(made, asked)
     place.write(plans.FILE, (json.dumps(about, ensure_ascii=False, indent=1) + "\n").encode())
-    wanted = [
-        run for run in made if run.variant in (variant or run.variant) and seed in (None, run.seed)
-    ]
-    return made, wanted
+    return made
 
 
 def _check_begun(place: Folder, made: Collection[Plan]) -> None:

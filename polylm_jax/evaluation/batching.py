@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from polylm_jax.evaluation.requests import Request
+from polylm_jax.inference.generation.buckets import doubled
 
 SMALLEST = 32
 
@@ -52,11 +53,9 @@ def lengths(max_length: int, multiple: int = 1) -> list[int]:
 
     multiple: what they must divide by. 2,048 tokens: 32, 48, 64, 96, ... 1,536, 2,048.
     """
-    found, power = [], SMALLEST
-    while power < max_length:
-        found += [power, power * 3 // 2]
-        power *= 2
-    rounded = {-(-length // multiple) * multiple for length in found}
+    rounded = {
+        -(-length // multiple) * multiple for length in doubled(SMALLEST, max_length, halves=True)
+    }
     return sorted(length for length in rounded if length < max_length) + [max_length]
 
 

@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 import jax
 import rich.console
 import rich.progress
-from jax._src import xla_bridge
 
 from polylm_jax.checkpoints import identity
 from polylm_jax.checkpoints.identity import SHOWN
@@ -39,10 +38,9 @@ from polylm_jax.evaluation.result import COUNTS, Result
 from polylm_jax.evaluation.tables import Table
 from polylm_jax.evaluation.tables import tables as tables_of
 from polylm_jax.languages.labels import isolated
-from polylm_jax.model import partitioning
+from polylm_jax.model import devices
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.partitioning import MeshConfig
-from polylm_jax.runtime import paths
 from polylm_jax.runtime.storage import Folder
 from polylm_jax.text import mixtures
 
@@ -93,13 +91,7 @@ def evaluate(
     _check(dtype, compare, limit, max_new_tokens)
     others = other_results.load(beside)
     silent = signal_report.silent(signal) if signal else frozenset()
-    if not xla_bridge.backends_are_initialized():
-        partitioning.initialize_distributed()
-    if compilation_cache_dir and not jax.config.jax_compilation_cache_dir:
-        jax.config.update(
-            "jax_compilation_cache_dir",
-            paths.resolve(compilation_cache_dir, "compilation_cache_dir"),
-        )
+    devices.start(compilation_cache_dir)
     names = mixtures.tasks_of(tasks)
     if not names:
         raise InputError("tasks is empty: name one task at least.")

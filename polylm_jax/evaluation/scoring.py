@@ -22,6 +22,7 @@ from polylm_jax.evaluation import batching
 from polylm_jax.evaluation.batching import Batch
 from polylm_jax.evaluation.requests import Request
 from polylm_jax.model import partitioning, precision
+from polylm_jax.model.axes import constrain
 
 IN_FLIGHT = 2  # batches handed to the devices before the first one's result is fetched
 
@@ -49,8 +50,8 @@ def label_scores(
     """
     parts, places = places_PK.shape
     x_BTD = model.apply({"params": params}, tokens_BT)
-    x_PQD = _constrain(x_BTD.reshape(parts, -1, x_BTD.shape[-1]), "batch", None, None)
-    matrix_VD = _constrain(params["wte"]["embedding"].astype(x_BTD.dtype), "vocab", None)
+    x_PQD = constrain(x_BTD.reshape(parts, -1, x_BTD.shape[-1]), "batch", None, None)
+    matrix_VD = constrain(params["wte"]["embedding"].astype(x_BTD.dtype), "vocab", None)
     chunk = min(chunk, places)
 
     def body(number, found):
@@ -78,15 +79,11 @@ def _of_chunk(x_PCD, matrix_VD, labels_PC):
         precision=precision.of(x_PCD),
         preferred_element_type=jnp.float32,
     )
-    logits_PCV = _constrain(logits_PCV, "batch", None, "vocab")
+    logits_PCV = constrain(logits_PCV, "batch", None, "vocab")
     label_PC = jnp.take_along_axis(logits_PCV, labels_PC[..., None], axis=-1)[..., 0]
     largest_PC = jnp.max(logits_PCV, axis=-1)
     total_PC = jnp.sum(jnp.exp(logits_PCV - largest_PC[..., None]), axis=-1)
     return label_PC - largest_PC - jnp.log(total_PC), label_PC >= largest_PC
-
-
-def _constrain(x, *names):
-    return nn.with_logical_constraint(x, names)
 
 
 class Scorer:

@@ -1,8 +1,10 @@
 """What the devices compute: network, loss, optimizer, how they lie on the mesh, what they cost.
 
 attention     Causal attention
+axes          Where an activation lies on the mesh
 config        Shapes and numerics of a model, checked before anything is made of them
 cost          What a model weighs: parameters per part and bytes per device of a training step
+devices       The start of a process that computes
 lora          LoRA (arXiv 2106.09685)
 loss          Cross entropy over a large vocabulary that never holds the logits of a batch
 network       PolyLM's GPT-2: learned positions, pre-LN, tanh GELU, tied embedding, scanned layers

@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from polylm_jax.model import precision
+from polylm_jax.model.axes import constrain
 
 
 def cross_entropy(
@@ -90,7 +91,7 @@ def _by_chunks(x_BTD, wte_VD, labels_BT, weights_BT, chunks, z_loss, differentia
     slopes, and they would be made once more, turned (docs/log.md).
     """
     parts = _batch_parts(x_BTD.shape[0])
-    matrix_VD = _constrain(wte_VD.astype(x_BTD.dtype), "vocab", None)
+    matrix_VD = constrain(wte_VD.astype(x_BTD.dtype), "vocab", None)
 
     def body(dwte_PDV, chunk):
         x_PRCD, labels_PRC, weights_PRC = chunk
@@ -113,7 +114,7 @@ def _by_chunks(x_BTD, wte_VD, labels_BT, weights_BT, chunks, z_loss, differentia
             precision=precision.of(x_PRCD),
             preferred_element_type=jnp.float32,
         )
-        return _constrain(dwte_PDV, "batch", None, "vocab"), (log_z_PRC, nll_PRC, dx_PRCD)
+        return constrain(dwte_PDV, "batch", None, "vocab"), (log_z_PRC, nll_PRC, dx_PRCD)
 
     split = functools.partial(_split, parts=parts, chunks=chunks)
     start = jnp.zeros((parts, *wte_VD.shape[::-1]), jnp.float32) if differentiate else None
@@ -122,7 +123,7 @@ def _by_chunks(x_BTD, wte_VD, labels_BT, weights_BT, chunks, z_loss, differentia
     )
     if not differentiate:
         return _join(log_z), _join(nll), None
-    dwte_VD = _constrain(jnp.sum(dwte_PDV, axis=0).T, "vocab", "embed")
+    dwte_VD = constrain(jnp.sum(dwte_PDV, axis=0).T, "vocab", "embed")
     return _join(log_z), _join(nll), (_join(dx), dwte_VD)
 
 
@@ -132,12 +133,12 @@ def _by_blocks(x_BTD, wte_VD, labels_BT, weights_BT, blocks, z_loss, differentia
     Block k holds the tokens k, k + K, k + 2K, ...: each device cuts the rows that it has. The
     matrix lies in rows over all devices here, so that a block is gathered when it is used.
     """
-    matrix_KUD = _constrain(wte_VD.astype(x_BTD.dtype), "vocab_rows", None)
+    matrix_KUD = constrain(wte_VD.astype(x_BTD.dtype), "vocab_rows", None)
     matrix_KUD = jnp.moveaxis(matrix_KUD.reshape(-1, blocks, wte_VD.shape[1]), 1, 0)
     xs = (matrix_KUD, jnp.arange(blocks))
 
     def block_logits(matrix_UD, block):
-        matrix_UD = _constrain(matrix_UD, "vocab", None)
+        matrix_UD = constrain(matrix_UD, "vocab", None)
         logits_BTU = _logits("BTD,UD->BTU", x_BTD, matrix_UD)
         tokens_U = jnp.arange(matrix_UD.shape[0]) * blocks + block
         return logits_BTU, labels_BT[..., None] == tokens_U, matrix_UD
@@ -175,11 +176,11 @@ def _by_blocks(x_BTD, wte_VD, labels_BT, weights_BT, blocks, z_loss, differentia
             precision=precision.of(x_BTD),
             preferred_element_type=jnp.float32,
         )
-        return dx_BTD, _constrain(dwte_UD, "vocab_rows", None)
+        return dx_BTD, constrain(dwte_UD, "vocab_rows", None)
 
     dx_BTD, dwte_KUD = jax.lax.scan(differential, jnp.zeros(x_BTD.shape, jnp.float32), xs)
     dwte_VD = jnp.moveaxis(dwte_KUD, 0, 1).reshape(wte_VD.shape)
-    dwte_VD = _constrain(_constrain(dwte_VD, "vocab_rows", None), "vocab", "embed")
+    dwte_VD = constrain(constrain(dwte_VD, "vocab_rows", None), "vocab", "embed")
     return log_z_BT, log_z_BT - label_BT, (dx_BTD.astype(x_BTD.dtype), dwte_VD)
 
 
@@ -194,11 +195,7 @@ def _logits(einsum, x, matrix):
     logits = jnp.einsum(
         einsum, x, matrix, precision=precision.of(x), preferred_element_type=jnp.float32
     )
-    return _constrain(logits, "batch", *[None] * (logits.ndim - 2), "vocab")
-
-
-def _constrain(x, *names):
-    return nn.with_logical_constraint(x, names)
+    return constrain(logits, "batch", *[None] * (logits.ndim - 2), "vocab")
 
 
 def _batch_parts(batch: int) -> int:

@@ -15,14 +15,11 @@ from jax.ad_checkpoint import checkpoint_name
 
 from polylm_jax.model import precision
 from polylm_jax.model.attention import attend, attend_cached, write
+from polylm_jax.model.axes import constrain
 from polylm_jax.model.config import POLICIES, PolyLMConfig
 from polylm_jax.model.projection import Projection
 
 EPSILON = 1e-5  # of the layer norms, GPT-2's
-
-
-def _constrain(x, *names):
-    return nn.with_logical_constraint(x, names)
 
 
 def _layer_norm(name, dtype):
@@ -49,7 +46,7 @@ class Attention(nn.Module):
         qkv_BTXNH = Projection(
             *embed, (3, *heads), ("qkv", "heads", "head_dim"), c.dtype, name="c_attn"
         )(x_BTD)
-        qkv_BTXNH = _constrain(qkv_BTXNH, "batch", "length", "qkv", "heads", "head_dim")
+        qkv_BTXNH = constrain(qkv_BTXNH, "batch", "length", "qkv", "heads", "head_dim")
         q_BTNH, k_BTNH, v_BTNH = (qkv_BTXNH[:, :, i] for i in range(3))
         if self.mode != "train":
             key_BNHS = self._append("cached_key", k_BTNH, index_B)
@@ -58,7 +55,7 @@ class Attention(nn.Module):
             out_BTNH = attend_cached(q_BTNH, key_BNHS, value_BNHS, index_B)
         else:
             out_BTNH = attend(q_BTNH, k_BTNH, v_BTNH, segment_ids_BT, implementation=c.attention)
-        out_BTNH = _constrain(out_BTNH, "batch", "length", "heads", "head_dim")
+        out_BTNH = constrain(out_BTNH, "batch", "length", "heads", "head_dim")
         out_BTNH = checkpoint_name(out_BTNH, "attention")
         return Projection(heads, ("heads", "head_dim"), *embed, c.dtype, name="c_proj")(out_BTNH)
 
@@ -68,7 +65,7 @@ class Attention(nn.Module):
         shape = (B, N, H, self.cache_length)
         cache = self.variable("cache", name, jnp.zeros, shape, new_BTNH.dtype)
         written_BNHS = write(cache.value, new_BTNH.transpose(0, 2, 3, 1), index_B)
-        cache.value = _constrain(written_BNHS, "batch", "heads", "head_dim", "cache_length")
+        cache.value = constrain(written_BNHS, "batch", "heads", "head_dim", "cache_length")
         return cache.value
 
 
@@ -82,7 +79,7 @@ class Mlp(nn.Module):
         c = self.config
         embed, mlp = ((c.embed_dim,), ("embed",)), ((c.mlp_dim,), ("mlp",))
         h_BTF = Projection(*embed, *mlp, c.dtype, name="c_fc")(x_BTD)
-        h_BTF = nn.gelu(_constrain(h_BTF, "batch", "length", "mlp"), approximate=True)
+        h_BTF = nn.gelu(constrain(h_BTF, "batch", "length", "mlp"), approximate=True)
         return Projection(*mlp, *embed, c.dtype, name="c_proj")(h_BTF)
 
 
@@ -96,16 +93,16 @@ class Block(nn.Module):
     @nn.compact
     def __call__(self, x_BTD, segment_ids_BT, index_B):
         c = self.config
-        y_BTD = _constrain(_layer_norm("ln_1", c.dtype)(x_BTD), "batch", "length", None)
+        y_BTD = constrain(_layer_norm("ln_1", c.dtype)(x_BTD), "batch", "length", None)
         attention = Attention(c, self.mode, self.cache_length, name="attn")
         x_BTD = _residual(x_BTD, attention(y_BTD, segment_ids_BT, index_B))
-        y_BTD = _constrain(_layer_norm("ln_2", c.dtype)(x_BTD), "batch", "length", None)
+        y_BTD = constrain(_layer_norm("ln_2", c.dtype)(x_BTD), "batch", "length", None)
         return _residual(x_BTD, Mlp(c, name="mlp")(y_BTD)), None
 
 
 def _residual(x_BTD, update_BTD):
-    update_BTD = _constrain(update_BTD, "batch", "residual_length", None)
-    return _constrain(x_BTD + update_BTD.astype(x_BTD.dtype), "batch", "residual_length", None)
+    update_BTD = constrain(update_BTD, "batch", "residual_length", None)
+    return constrain(x_BTD + update_BTD.astype(x_BTD.dtype), "batch", "residual_length", None)
 
 
 class PolyLM(nn.Module):
@@ -156,7 +153,7 @@ class PolyLM(nn.Module):
         x_BTD = self._embed(tokens_BT, positions_BT)
         columns = cache_length or self.config.max_length
         x_BTD = self._layers(x_BTD, segment_ids_BT, index_B, mode, columns)
-        return _constrain(self.ln_f(x_BTD), "batch", "length", None)
+        return constrain(self.ln_f(x_BTD), "batch", "length", None)
 
     def _advance(self, tokens_BT, lengths_B, mode):
         """The tokens that each row had before these, [B]; the cache counts these in."""
@@ -176,10 +173,10 @@ class PolyLM(nn.Module):
             position_BTD = jnp.take(wpe, positions_BT, axis=0, mode="clip")
         # Each device looks all rows up in its columns of the table; only the result moves.
         x_BTD = jnp.take(self.wte.embedding, tokens_BT, axis=0, mode="clip")
-        x_BTD = _constrain(x_BTD, "lookup_batch", "length", "embed")
-        x_BTD = _constrain(x_BTD, "batch", "residual_length", None) + position_BTD
+        x_BTD = constrain(x_BTD, "lookup_batch", "length", "embed")
+        x_BTD = constrain(x_BTD, "batch", "residual_length", None) + position_BTD
         x_BTD = x_BTD.astype(self.config.residual_dtype)
-        return _constrain(x_BTD, "batch", "residual_length", None)
+        return constrain(x_BTD, "batch", "residual_length", None)
 
     def _layers(self, x_BTD, segment_ids_BT, index_B, mode, cache_length):
         c = self.config
@@ -212,7 +209,7 @@ class PolyLM(nn.Module):
             precision=precision.of(x_BTD),
             preferred_element_type=jnp.float32,
         )
-        return _constrain(logits_BTV, "batch", "length", "vocab")
+        return constrain(logits_BTV, "batch", "length", "vocab")
 
 
 def unstack(params):

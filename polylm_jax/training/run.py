@@ -9,13 +9,12 @@ import sys
 import time
 
 import jax
-from jax._src import xla_bridge
 
 from polylm_jax.checkpoints.checkpoint import Checkpoints, Progress
 from polylm_jax.data import batches as data
 from polylm_jax.data.stores.verify import verify
 from polylm_jax.errors import InputError
-from polylm_jax.model import partitioning
+from polylm_jax.model import devices, partitioning
 from polylm_jax.runtime import paths
 from polylm_jax.runtime.terminal import Terminal
 from polylm_jax.training import (
@@ -155,14 +154,7 @@ def run(
     programs: type[Programs] = Programs,
 ) -> None:
     """`train` and `finetune` alike; the experiment says which rows, `programs` what is trained."""
-    if not xla_bridge.backends_are_initialized():
-        partitioning.initialize_distributed()
-    # JAX's own setting (JAX_COMPILATION_CACHE_DIR) comes first.
-    cache = settings.compilation_cache_dir
-    if cache and not jax.config.jax_compilation_cache_dir:
-        jax.config.update(
-            "jax_compilation_cache_dir", paths.resolve(cache, "compilation_cache_dir")
-        )
+    devices.start(settings.compilation_cache_dir)
     with Preemption(settings.grace_seconds) as leaving, contextlib.ExitStack() as stack:
         stack.enter_context(Peers(lambda: leaving.flush(), settings.silent_seconds))
         try:

@@ -14,12 +14,12 @@ SMALLEST_CACHE = 64
 
 def prompt_buckets(max_length: int) -> tuple[int, ...]:
     """The lengths that prompts are padded to, for a model of `max_length` positions."""
-    return _until(max_length, _doubled(SMALLEST_PROMPT, (1,)))
+    return doubled(SMALLEST_PROMPT, max_length)
 
 
 def cache_buckets(max_length: int) -> tuple[int, ...]:
     """The numbers of columns that a cache can have."""
-    return _until(max_length, _doubled(SMALLEST_CACHE, (2, 3)))
+    return doubled(SMALLEST_CACHE, max_length, halves=True)
 
 
 def bucket(length: int, buckets: tuple[int, ...]) -> int:
@@ -27,16 +27,10 @@ def bucket(length: int, buckets: tuple[int, ...]) -> int:
     return next((size for size in buckets if size >= length), buckets[-1])
 
 
-def _doubled(first: int, halves: tuple[int, ...]):
-    """first, 2 first, 4 first ... times each of `halves` over the first of them."""
-    while True:
-        yield from (first * half // halves[0] for half in halves)
+def doubled(first: int, limit: int, halves: bool = False) -> tuple[int, ...]:
+    """first, 2 first, 4 first ... limit; with the halves between: first, 1.5 first, 2 first ..."""
+    sizes = []
+    while first < limit:
+        sizes += [first, first * 3 // 2] if halves else [first]
         first *= 2
-
-
-def _until(limit, sizes):
-    found = []
-    for size in sizes:
-        if size >= limit:
-            return (*found, limit)
-        found.append(size)
+    return (*(size for size in sizes if size < limit), limit)

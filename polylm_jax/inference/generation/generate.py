@@ -4,7 +4,6 @@ import sys
 from collections.abc import Sequence
 
 import jax
-from jax._src import xla_bridge
 
 from polylm_jax.checkpoints import identity
 from polylm_jax.errors import InputError
@@ -16,10 +15,9 @@ from polylm_jax.inference.generation.progress import GenerationProgress
 from polylm_jax.inference.generation.prompts import Item, Options
 from polylm_jax.inference.generation.results import Results
 from polylm_jax.inference.generation.text_generator import TextGenerator
-from polylm_jax.model import partitioning
+from polylm_jax.model import devices, partitioning
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.partitioning import MeshConfig
-from polylm_jax.runtime import paths
 
 
 def generate(
@@ -52,7 +50,7 @@ def generate(
     """
     if prompts is not None and prompt is not None:
         raise InputError("PROMPTS and PROMPT are both given: leave one of them out.")
-    start(compilation_cache_dir)
+    devices.start(compilation_cache_dir)
     found, progress = identity.identify(checkpoint, step)
     tokenizer = identity.matching_tokenizer(vocabulary, progress, model.vocab_size)
     grid = partitioning.make_mesh(mesh)
@@ -77,17 +75,6 @@ def generate(
         _to_terminal(generator, options, prompt, load)
     else:
         _chat(Chat(generator, options, turn), load)
-
-
-def start(compilation_cache_dir: str) -> None:
-    """Joins other processes where there are some; compiled programs are kept in that folder."""
-    if not xla_bridge.backends_are_initialized():
-        partitioning.initialize_distributed()
-    if compilation_cache_dir and not jax.config.jax_compilation_cache_dir:
-        jax.config.update(
-            "jax_compilation_cache_dir",
-            paths.resolve(compilation_cache_dir, "compilation_cache_dir"),
-        )
 
 
 def _to_file(generator, items: Sequence[Item], path: str, model: str, load) -> None:

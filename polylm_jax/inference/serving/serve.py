@@ -17,7 +17,7 @@ import uvicorn
 
 from polylm_jax.checkpoints import identity
 from polylm_jax.errors import InputError
-from polylm_jax.inference.generation import generate, weights
+from polylm_jax.inference.generation import weights
 from polylm_jax.inference.generation.decode import Decoder
 from polylm_jax.inference.serving import app
 from polylm_jax.inference.serving.chat_template import ChatFormat
@@ -25,7 +25,7 @@ from polylm_jax.inference.serving.engine import Engine
 from polylm_jax.inference.serving.requests import Asking, Limits
 from polylm_jax.inference.serving.slots import Lanes
 from polylm_jax.inference.serving.telemetry import Telemetry
-from polylm_jax.model import partitioning
+from polylm_jax.model import devices, partitioning
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.partitioning import MeshConfig
 
@@ -79,7 +79,7 @@ def serve(
     for field, value in positive.items():
         if value <= 0:
             raise InputError(f"{field} = {value}: give a positive number.")
-    generate.start(compilation_cache_dir)
+    devices.start(compilation_cache_dir)
     if jax.process_count() > 1:
         raise InputError("serve has one process: give it the devices of one host.")
     found, progress = identity.identify(checkpoint, step)

@@ -73,9 +73,9 @@ class Lanes:
         )
         limit = decoder.config.max_length
         self.rows = decoder.batch_size
-        self.prompt_buckets = _doubled(smallest_prompt, limit)
+        self.prompt_buckets = buckets.doubled(smallest_prompt, limit)
         self._static = steps.Static(decoder.config, Kind(), decoder.eos, decoder.pieces)
-        self._lanes = {c: Lane(c, self.rows) for c in _doubled(smallest_lane, limit)}
+        self._lanes = {c: Lane(c, self.rows) for c in buckets.doubled(smallest_lane, limit)}
         self.reset()
 
     def reset(self) -> None:
@@ -231,12 +231,6 @@ class Lanes:
 
     def _lane(self, columns):
         return self._lanes[buckets.bucket(columns, tuple(self._lanes))]
-
-
-def _doubled(first: int, limit: int) -> tuple[int, ...]:
-    """first, 2 first, 4 first ... limit."""
-    sizes = [first << power for power in range(limit.bit_length()) if first << power < limit]
-    return (*sizes, limit)
 
 
 def _controls(jobs, decoder):
