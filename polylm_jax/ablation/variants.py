@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from polylm_jax.errors import InputError, nearest
+from polylm_jax.runtime.old_names import new_binding
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 _LINE = re.compile(r"\s*([^\s=]+)\s*=\s*(.+)", re.DOTALL)
@@ -66,11 +67,11 @@ def read(given: Sequence[Sequence[str]]) -> dict[str, Variant]:
 
 
 def _line(name: str, line: str) -> str:
-    """'A=1' as 'A = 1'."""
+    """'A=1' as 'A = 1', with today's name where it is one of the version before."""
     found = _LINE.fullmatch(str(line).strip())
     if not found:
         raise InputError(f"variant {name!r}: {line!r} is no gin line; write 'NAME = VALUE'.")
-    return f"{found[1]} = {found[2]}"
+    return f"{new_binding(found[1])} = {found[2]}"
 
 
 def known(name: str, variants: Mapping[str, Variant], field: str) -> str:

@@ -172,6 +172,14 @@ def test_the_cap_ends_a_run_in_order_and_a_higher_one_goes_on(tmp_path, seeds):
         assert server.number == sum(server.seen.values()) == len(server.seen)
         with pytest.raises(InputError, match=r"other settings \(prompts"):
             make(server, tmp_path / "p", seeds, Plan(prompts=9), languages=("es",))
+        other = tmp_path / "seeds.jsonl"  # the same ids, another word in the first text
+        text = pathlib.Path(seeds).read_text("utf-8")
+        other.write_text(text.replace('"instruction": "', '"instruction": "Please ', 1), "utf-8")
+        with pytest.raises(InputError, match=r"other settings \(seed_texts"):
+            make(server, tmp_path / "p", str(other), plan, languages=("es",))
+        settings = json.loads((tmp_path / "p/settings.json").read_text("utf-8"))
+        del settings["seed_texts_sha256"]  # as earlier versions wrote them
+        (tmp_path / "p/settings.json").write_text(json.dumps(settings), "utf-8")
         more = Plan(rounds=2, prompts=2, first=2)
         make(server, tmp_path / "p", seeds, more, languages=("es", "tr"))
         assert records(tmp_path / "p", "tr")

@@ -126,7 +126,7 @@ def ablate(toy_folder, place, tmp_path, monkeypatch, capfd):
 def test_variants_that_differ_in_their_start_alone_are_trained_apart(ablate, place, tmp_path):
     said = ablate(
         ("one", f"INIT_FROM = '{place}/one'"),
-        ("other", f"training.train.init_from = '{place}/other'"),  # as recipes of before say it
+        ("other", f"train.train.init_from = '{place}/other'"),  # as recipes of before say it
         ("copy", f"INIT_FROM = '{place}/copy'"),
     )
     goes_on = [line for line in said.splitlines() if line.startswith("goes on from")]

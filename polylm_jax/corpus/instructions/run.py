@@ -1,6 +1,7 @@
 """`run.py self_instruct`: instruction data in many languages, written by a model behind OpenAI's protocol."""
 
 import asyncio
+import hashlib
 import json
 import os
 import pathlib
@@ -28,6 +29,7 @@ from polylm_jax.runtime.storage import Folder, to_json
 # The languages of MultiAlpaca. English and Chinese have Alpaca and Chinese-Alpaca.
 MULTIALPACA = ("ar", "de", "es", "fr", "id", "ja", "ko", "pt", "ru", "th", "vi")
 SETTINGS = "settings.json"
+SEED_TEXTS = "seed_texts_sha256"
 
 
 def self_instruct(
@@ -214,6 +216,7 @@ def _settings(endpoint: Endpoint, seeds: Sequence[Seed], plan: Plan, limits) -> 
         "seed": plan.seed,
         "limits": asdict(limits),
         "seed_tasks": [seed.id for seed in seeds],
+        SEED_TEXTS: hashlib.sha256(to_json([asdict(seed) for seed in seeds])).hexdigest(),
     }
 
 
@@ -241,7 +244,9 @@ def _same_pool(folder: pathlib.Path, settings: dict) -> None:
     if before is None:
         _put(folder / SETTINGS, to_json(settings))
         return
-    if changed := differences(json.loads(before), settings):
+    # Pools of earlier versions know their seed tasks by their ids alone.
+    known = {SEED_TEXTS: settings[SEED_TEXTS]} | json.loads(before)
+    if changed := differences(known, settings):
         raise InputError(
             f"POOL = {str(folder)!r} was begun with other settings ({changed[0]}): name another "
             "folder, or give the same."
