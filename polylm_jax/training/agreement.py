@@ -49,10 +49,18 @@ def code() -> dict[str, str]:
     return found | {name: os.environ.get(name, "") for name in _VARIABLES}
 
 
+def _start(resolved: Resolved) -> str:
+    """What it starts from; a run that goes on needs it no more, so it may be gone."""
+    try:
+        return resolved.start
+    except InputError:
+        return "gone"
+
+
 def decides(resolved: Resolved, settings: object) -> dict:
     """All that must be the same on every process: numbers, layout, cadence, recipe and code."""
     return {
-        **identity.fingerprint(resolved),
+        **identity.fingerprint(resolved, _start(resolved)),
         "experiment": _plain(resolved.experiment),
         "settings": _plain(settings, but=("recipe",)),
         "recipe": _statements(getattr(settings, "recipe", "")),
