@@ -25,6 +25,7 @@ from polylm_jax.evaluation.text_costs import Token, Totals, bits_per_byte
 from polylm_jax.evaluation.transformers_model import TransformersModel
 from polylm_jax.languages import labels
 from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.runtime.paths import without_home
 from polylm_jax.runtime.storage import Folder
 from polylm_jax.text import mixtures
 
@@ -87,7 +88,7 @@ def gap(
         passages += _passages(text, language, *paid)
     if jax.process_index() == 0:
         title = name or pathlib.PurePosixPath(checkpoint.rstrip("/")).name
-        both = (title, pathlib.Path(theirs).expanduser().resolve().name)
+        both = (title, pathlib.Path(without_home(theirs, "THEIRS")).resolve().name)
         _write(Folder(str(output).rstrip("/"), "OUTPUT"), both, totals, passages, worst)
         print(f"{str(output).rstrip('/')}/gap.md")
 

@@ -7,6 +7,7 @@ import numpy as np
 from polylm_jax.errors import InputError
 from polylm_jax.evaluation.requests import rolling
 from polylm_jax.evaluation.text_costs import Token
+from polylm_jax.runtime.paths import without_home
 
 
 class TransformersModel:
@@ -23,7 +24,7 @@ class TransformersModel:
             raise InputError(
                 f"{error.name} is not installed, which reads THEIRS: pip install torch transformers."
             ) from error
-        place = pathlib.Path(folder).expanduser()
+        place = pathlib.Path(without_home(folder, "THEIRS"))
         if not place.is_dir():
             raise InputError(f"THEIRS = {folder!r} is no local folder: download the model first.")
         self._torch = torch

@@ -16,6 +16,7 @@ from polylm_jax.evaluation import protocol
 from polylm_jax.evaluation.protocol import RANK, SUM, Protocol
 from polylm_jax.languages import codes
 from polylm_jax.languages import registry as languages_table
+from polylm_jax.runtime.paths import without_home
 from tasks import registry
 from tasks.benchmarks import own, records
 from tasks.benchmarks.examples import Rank, rank_target
@@ -128,7 +129,7 @@ def _few(names: Sequence[str]) -> str:
 def file_of(data_dir: str, benchmark: str, code: str) -> str | None:
     """The local file of a benchmark in one language; None where there is none."""
     for ending in ENDINGS:
-        path = pathlib.Path(data_dir).expanduser() / benchmark / f"{code}{ending}"
+        path = pathlib.Path(without_home(data_dir, "data_dir")) / benchmark / f"{code}{ending}"
         if path.is_file():
             return str(path)
     return None

@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from polylm_jax.languages import codes, registry
+from polylm_jax.runtime.paths import without_home
 from tasks.benchmarks import own
 
 XQUAD = ("en", "zh", "ru", "es", "de", "ar", "vi", "th", "tr", "el", "hi", "ro")
@@ -33,7 +34,7 @@ def _there(
     if "://" in data_dir:
         return tuple(covered)
     pattern = str(next(iter(files.values())))
-    folder = pathlib.Path(data_dir).expanduser()
+    folder = pathlib.Path(without_home(data_dir, "data_dir"))
     found = [code for code in covered if (folder / own.path_of(pattern, code)).exists()]
     if missing := [code for code in covered if code not in found]:
         print(f"left out, without a file of {name} in {data_dir}: {', '.join(missing)}")
