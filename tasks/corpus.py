@@ -23,6 +23,7 @@ from polylm_jax.text.held_out import HELD_OUT_FRACTION
 from tasks import bilingual as bilingual_tasks
 from tasks import monolingual as monolingual_tasks
 from tasks import registry
+from tasks.sources import sizes as text_sizes
 from tasks.sources import source as sources
 from tasks.sources.pages import Pages
 
@@ -40,6 +41,7 @@ def register(
     held_out: float = HELD_OUT_FRACTION,
     template: str = "prompt",
     both_directions: bool = True,
+    cache_dir: str = "",
 ) -> tuple[str, ...]:
     """Registers a corpus and returns the names of its tasks. Files are looked for later.
 
@@ -57,6 +59,7 @@ def register(
         held_out: the fraction of documents and pairs kept for validation.
         template: how pairs are written; see `preprocessors.Pair`.
         both_directions: False writes a pair 'en-th' only from English to Thai.
+        cache_dir: the folder of the token stores, which know the sizes of text that is gone.
 
     A source is a path, a glob, a list of them, or a dict of `format`, `paths` and the options of
     its format (tasks.sources.text_formats); for a pair also {'en': path, 'th': path}, two aligned files.
@@ -73,7 +76,8 @@ def register(
         both = bilingual_tasks.add(label, pair, source, vocabulary, data_dir, held_out, **options)
         components.setdefault(languages.PARALLEL, []).extend(both)
     for mixture, shares in (mixtures or {}).items():
-        registry.add_mixture(mixture, rates(components, shares, f"mixtures[{mixture!r}]"))
+        shared = rates(components, shares, f"mixtures[{mixture!r}]", cache_dir)
+        registry.add_mixture(mixture, shared)
         chosen_shares.keep(mixture, shares)
     if mixtures:
         _tell_unused(components, mixtures)
@@ -93,7 +97,9 @@ def _tell_unused(components: Components, mixtures: Mapping[str, Mapping[str, flo
             )
 
 
-def rates(components: Components, shares: Mapping[str, float], field: str) -> dict[str, object]:
+def rates(
+    components: Components, shares: Mapping[str, float], field: str, cache_dir: str = ""
+) -> dict[str, object]:
     """Task -> rate of a mixture, from shares by component or task.
 
     Where a share is divided by size the rate is a function of the task, as SeqIO takes it, so
@@ -119,7 +125,7 @@ def rates(components: Components, shares: Mapping[str, float], field: str) -> di
                     f"{field}: {task!r} gets two shares; give the tasks of a component each its "
                     "own, or the component one."
                 )
-            result[task] = share if len(members) == 1 else SizeShare(share, members)
+            result[task] = share if len(members) == 1 else SizeShare(share, members, cache_dir)
     return {task: rate for task, rate in result.items() if rate != 0}
 
 
@@ -129,16 +135,18 @@ class SizeShare:
 
     Compressed files count as they lie there, and filters don't count. Tasks that read the same
     source (the two directions of a pair) count half each, and for those alone no file is needed.
+    Files that are gone count as the stores in `cache_dir` recorded them.
     """
 
     share: float
     tasks: tuple[str, ...]
+    cache_dir: str = ""
 
     def __call__(self, task: seqio.Task) -> float:
         read = {name: seqio.TaskRegistry.get(name).source for name in self.tasks}
         if all(other.definition() == task.source.definition() for other in read.values()):
             return self.share / len(self.tasks)
-        sizes = {name: source.size() for name, source in read.items()}
+        sizes = {n: text_sizes.size(source, n, self.cache_dir) for n, source in read.items()}
         return self.share * sizes[task.name] / sum(sizes.values())
 
 
@@ -179,13 +187,20 @@ def shares(
     return chosen_shares.Shares(rounded, f"{head}; the others by {spread.how}")
 
 
-def sizes(data_dir: str, monolingual: Mapping[str, object]) -> dict[str, float]:
-    """Bytes of each language's sources, as `counts` of `shares`; looks at the files."""
+def sizes(
+    data_dir: str, monolingual: Mapping[str, object], cache_dir: str = "", name: str = "mine"
+) -> dict[str, float]:
+    """Bytes of each language's sources, as `counts` of `shares`; looks at the files.
+
+    Where they are gone, the complete stores in `cache_dir` say them; `name` is `register`'s.
+    """
     total: dict[str, float] = {}
     for key, source in monolingual.items():
-        language = monolingual_tasks.component(_labelled(str(key), "")[0])
+        language, label = _labelled(str(key), name)
+        language = monolingual_tasks.component(language)
         found = sources.read(source, {"text": "text"}, data_dir)
-        total[language] = total.get(language, 0.0) + found.size()
+        size = text_sizes.size(found, f"{label}.{language}", cache_dir)
+        total[language] = total.get(language, 0.0) + size
     return total
 
 
