@@ -36,6 +36,7 @@ _UTF_8 = re.compile(  # a character of two to four bytes
 )
 _ASCII = bytes(range(128))
 _BEYOND = re.compile(r"[^\x00-\x7f]")
+_HAN = re.compile("[\u4e00-\u9fff]")
 _LEAST_LETTERS = 20  # before a language's score says anything
 _LEAST = 6  # bytes beyond ASCII; of fewer a share says nothing
 _WRITABLE = 0.6  # of the characters beyond ASCII, those that the encoding has
@@ -125,9 +126,12 @@ def _utf_8_read_as(text: str) -> tuple[str, float]:
     for encoding, threshold in _candidates(text):
         # Half and more of the bytes of UTF-8 beyond ASCII are such as continue a letter.
         later = _later(encoding)
-        if later and sum(n for c, n in drawn.items() if c in later) < _LEAST_LATER * beyond:
+        if later and _count(drawn, later) < _LEAST_LATER * beyond:
             continue
-        written = text.encode(encoding, "ignore")
+        ours = _drawn_by(encoding)
+        if ours and _count(drawn, ours) < max(_LEAST, _WRITABLE * beyond):
+            continue
+        written = text.encode(encoding, "ignore")  # slow where little is in it
         high = len(written.translate(None, _ASCII))
         if high < _LEAST or high < _WRITABLE * beyond:
             continue
@@ -139,12 +143,25 @@ def _utf_8_read_as(text: str) -> tuple[str, float]:
     return best
 
 
+def _count(drawn: Counter[str], among: frozenset[str]) -> int:
+    return sum(map(drawn.__getitem__, drawn.keys() & among))
+
+
 @functools.cache
 def _later(encoding: str) -> frozenset[str]:
     """How an encoding of one byte draws the bytes 0x80 to 0xbf; empty for one of two bytes."""
     if encoding in _TWO_BYTES:
         return frozenset()
     return frozenset(bytes([byte]).decode(encoding, "replace") for byte in range(0x80, 0xC0))
+
+
+@functools.cache
+def _drawn_by(encoding: str) -> frozenset[str]:
+    """What an encoding of one byte has beyond ASCII; empty for one of two bytes."""
+    if encoding in _TWO_BYTES:
+        return frozenset()
+    every = (bytes([byte]).decode(encoding, "ignore") for byte in range(0x80, 0x100))
+    return frozenset(c for c in every if c > "\x7f")
 
 
 def _candidates(text: str) -> list[tuple[str, float]]:
@@ -177,12 +194,13 @@ def _latin_marks(text: str) -> bool:
 
 def _from_one_script(text: str) -> bool:
     """Whether two characters make half of what is beyond ASCII, as the first bytes of letters do."""
-    beyond = [c for c in sample_of(text) if c > "\x7f"]
-    letters = sum(map(str.isalpha, sample_of(text)))
-    if len(beyond) < 40 or len(beyond) < _MOSTLY * letters:
-        return False
+    piece = sample_of(text)
+    beyond = _BEYOND.findall(piece)
     top = Counter(beyond).most_common(2)
-    return all(_LEADS.match(c) for c, _ in top) and sum(n for _, n in top) > _TOP_TWO * len(beyond)
+    if len(beyond) < 40 or sum(n for _, n in top) <= _TOP_TWO * len(beyond):
+        return False
+    mostly = len(beyond) >= _MOSTLY * sum(map(str.isalpha, piece))
+    return mostly and all(_LEADS.match(c) for c, _ in top)
 
 
 def _from_old(text: str) -> str | None:
@@ -238,9 +256,8 @@ def fluency(text: str) -> float:
 
 
 def _common(text: str) -> float | None:
-    han = [c for c in text if "\u4e00" <= c <= "\u9fff"]
-    letters = sum(map(str.isalpha, text))
-    if len(han) < 60 or len(han) < 0.8 * letters:
+    han = _HAN.findall(text)
+    if len(han) < 60 or len(han) < 0.8 * sum(map(str.isalpha, text)):
         return None
     return sum(c in _COMMON for c in han) / len(han)
 

@@ -16,9 +16,12 @@ _END = regex.compile(r"[.!?…。！？؟۔।॥:;,؛，、\"»”’」』)）
 _ENDLESS = regex.compile(r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
 _LONG_LINE = 12
 _PIECES = regex.compile(r"[\n|·•›»>/]|\s[-–]\s|\s{3,}|\t")
+_HARD = ".!?。！？؟۔।"
+# From what ended the one before to its own end, the first letter on: each character is looked at once.
 _SENTENCE = regex.compile(
-    r"\p{L}[^.!?。！？؟۔।\n]{15,}[.!?…。！？؟۔।]|[\p{Han}\p{Hiragana}\p{Katakana}]{6,}[。！？]"
+    rf"(?:\A|[{_HARD}\n])[^\p{{L}}{_HARD}\n]*+\p{{L}}(?:[^{_HARD}\n]{{15,}}+[{_HARD}]|[^{_HARD}\n]{{15,}}…)"
 )
+_HAN_SENTENCE = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}]{6,}[。！？]")
 _LEAST_PIECES = 5
 _LABEL_WORDS, _LABEL_CHARACTERS = 4, 30
 _LABELS = 0.7  # of the pieces, before a text without a sentence may be a menu
@@ -100,14 +103,20 @@ def is_speech(line: str) -> bool:
     """Whether a line is what somebody says, with a dash before, and no item of a list."""
     if not _SPEECH.match(line):
         return False
-    if _ENDLESS.search(line):
+    if not line.isascii() and _ENDLESS.search(line):
         return len(line) >= _LONG_LINE
-    return _END.search(line) is not None
+    return _END.search(line, max(0, len(line.rstrip()) - 1)) is not None
+
+
+def _has_sentence(text: str) -> bool:
+    if _SENTENCE.search(text):
+        return True
+    return any(end in text for end in "。！？") and _HAN_SENTENCE.search(text) is not None
 
 
 def menu_share(text: str, code: str) -> float:
     """Of a text without a sentence, the share of its pieces that sites call their parts; else 0."""
-    if code not in NAVIGATION or _SENTENCE.search(text):
+    if code not in NAVIGATION or _has_sentence(text):
         return 0.0
     pieces = [piece.strip() for piece in _PIECES.split(text) if piece.strip()]
     if len(pieces) < _LEAST_PIECES:

@@ -77,7 +77,13 @@ def masked(text: str, code: str = "", kinds: Sequence[str] = ADDRESSES) -> tuple
 
 def _emails(text: str, code: str, found: Counter) -> str:
     if "@" in text or "＠" in text:
-        text = _replaced(_EMAIL, _is_email, "email", text, found)
+        lines = (  # no address goes over two, and few lines have one
+            _replaced(_EMAIL, _is_email, "email", line, found)
+            if "@" in line or "＠" in line
+            else line
+            for line in text.split("\n")
+        )
+        text = "\n".join(lines)
     if _MAYBE_SPELLED.search(text):
         text = _replaced(_SPELLED, lambda _: True, "email", text, found)
     return text

@@ -1,5 +1,6 @@
 """Line-level repairs: addresses, over-long words, invisible characters, white space."""
 
+import re
 from collections import Counter
 
 import regex
@@ -16,8 +17,8 @@ _URL_ANYWHERE = regex.compile(_URL)
 _LONG = regex.compile(
     rf"[^\s\p{{Han}}\p{{Hiragana}}\p{{Katakana}}\p{{Thai}}\p{{Lao}}\p{{Khmer}}\p{{Myanmar}}]{{{MAX_WORD + 1},}}"
 )
-_BLANKS = regex.compile(r"\n(?:\s*\n)+")
-_LINE_ENDS = regex.compile(r"\r\n?|[\u2028\u2029\x0b\x0c\x85]")
+_BLANKS = re.compile(r"\n{3,}")  # of lines without space around them
+_LINE_ENDS = re.compile(r"\r\n?|[\u2028\u2029\x0b\x0c\x85]")
 
 
 def invisible_share(text: str) -> float:
@@ -48,9 +49,9 @@ def repaired(text: str, hiding: bool = True) -> tuple[str, Counter]:
             line, count = _LONG.subn("", line)
             done["long words"] += count
         kept.append(" ".join(line.split()))
-    joined = _BLANKS.sub("\n\n", "\n".join(kept)).strip()
-    done["spaces"] += len("\n".join(kept)) != len(text)
-    return joined, +done
+    joined = "\n".join(kept)
+    done["spaces"] += len(joined) != len(text)
+    return _BLANKS.sub("\n\n", joined).strip(), +done
 
 
 def _without_long_words(line: str, done: Counter) -> str:

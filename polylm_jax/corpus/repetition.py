@@ -55,11 +55,15 @@ def top_ngram(hashes: np.ndarray, lengths: np.ndarray, n: int) -> float:
     grams = shingles.ngrams(hashes, n)
     if len(grams) < 2:
         return 0.0
-    _, first, counts = np.unique(grams, return_index=True, return_counts=True)
+    ordered, edge = np.sort(grams), np.ones(len(grams) + 1, bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=edge[1:-1])
+    edges = np.flatnonzero(edge)
+    counts = edges[1:] - edges[:-1]
     top = int(counts.argmax())
     if counts[top] < 2:
         return 0.0
-    size = lengths[first[top] : first[top] + n].sum()
+    first = int((grams == ordered[edges[top]]).argmax())
+    size = lengths[first : first + n].sum()
     return min(1.0, float(size * counts[top] / lengths.sum()))
 
 
@@ -68,11 +72,16 @@ def duplicate_ngrams(hashes: np.ndarray, lengths: np.ndarray, n: int) -> float:
     grams = shingles.ngrams(hashes, n)
     if len(grams) < 2:
         return 0.0
-    _, first = np.unique(grams, return_index=True)
-    if len(first) == len(grams):
+    ordered = np.sort(grams)
+    several = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    if not len(several):
         return 0.0
-    again = np.ones(len(grams), bool)
-    again[first] = False
+    # np.unique(grams, return_index=True) says the same; few stand twice, so few are sorted by place.
+    place = np.searchsorted(several, grams)
+    at = np.flatnonzero(several[np.minimum(place, len(several) - 1)] == grams)
+    again = np.zeros(len(grams), bool)
+    again[at] = True
+    again[at[np.unique(grams[at], return_index=True)[1]]] = False
     edges = np.zeros(len(hashes) + 1, np.int64)
     starts = np.flatnonzero(again)
     np.add.at(edges, starts, 1)

@@ -20,7 +20,7 @@ STOP_WORD_UNITS = 100  # a text of fewer units may lack them: a heading, a list 
 SHORT_UNITS = 400  # words; a shorter text repeats a share of itself sooner
 _LATIN_1 = re.compile(
     "[\x80-\xff\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc"
-    "\u2013\u2014\u2018-\u201e\u2020-\u2022\u2026\u2030\u2039\u203a\u20ac\u2122]+"
+    "\u2013\u2014\u2018-\u201e\u2020-\u2022\u2026\u2030\u2039\u203a\u20ac\u2122]{2,}"
 )
 _UTF_8 = re.compile(  # a character of two to four bytes
     rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
@@ -97,8 +97,8 @@ def _script(p: Profile) -> float | None:
 
 def mojibake(text: str) -> int:
     """Characters that are UTF-8 read as Latin-1 or Windows-1252 ('Ã©' for 'é')."""
-    runs = (run for run in _LATIN_1.findall(text) if len(run) > 1)
-    return sum(map(len, _UTF_8.findall(b" ".join(b"".join(map(_byte, run)) for run in runs))))
+    runs = b" ".join(b"".join(map(_byte, run)) for run in _LATIN_1.findall(text))
+    return sum(map(len, _UTF_8.findall(runs)))
 
 
 def _byte(character: str) -> bytes:

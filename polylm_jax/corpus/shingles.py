@@ -34,10 +34,16 @@ def mixed(hashes: np.ndarray) -> np.ndarray:
     return hashes ^ (hashes >> np.uint64(31))
 
 
-def spans(values: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """The hash of values[start:end] for each pair: equal values give equal hashes anywhere."""
+def _sums(values: np.ndarray) -> np.ndarray:
+    """uint64 [values + 1]: the polynomial of what stands before each place."""
     sums = np.zeros(len(values) + 1, np.uint64)
     np.cumsum((values + np.uint64(1)) * _power(_P, len(values)), out=sums[1:])
+    return sums
+
+
+def spans(values: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """The hash of values[start:end] for each pair: equal values give equal hashes anywhere."""
+    sums = _sums(values)
     shift = _power(_P_INVERSE, len(values) + 1)
     lengths = (ends - starts).astype(np.uint64)
     return mixed((sums[ends] - sums[starts]) * shift[starts] + lengths)
@@ -67,8 +73,8 @@ def ngrams(hashes: np.ndarray, n: int) -> np.ndarray:
     count = len(hashes) - n + 1
     if count <= 0:
         return np.zeros(0, np.uint64)
-    starts = np.arange(count)
-    return spans(hashes, starts, starts + n)
+    sums = _sums(hashes)
+    return mixed((sums[n:] - sums[:count]) * _power(_P_INVERSE, count) + np.uint64(n))
 
 
 def whole(text: str, spaces: bool = True) -> int:

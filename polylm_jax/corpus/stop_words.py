@@ -106,9 +106,9 @@ def _alone(code: str) -> frozenset[str]:
 
 
 @functools.cache
-def _hashes(code: str) -> np.ndarray:
+def _hashes(code: str) -> frozenset[int]:
     found = [shingles.units(word, True)[0] for word in WORDS[code].split()]
-    return np.unique(np.concatenate(found))
+    return frozenset(np.concatenate(found).tolist())
 
 
 def different(text: str, hashes: np.ndarray, language: Language) -> int:
@@ -117,7 +117,7 @@ def different(text: str, hashes: np.ndarray, language: Language) -> int:
         return len(hashes)
     if not language.spaces:
         return sum(word in text for word in WORDS[language.code].split())
-    found = np.intersect1d(_hashes(language.code), hashes)
+    found = _hashes(language.code).intersection(hashes.tolist())
     particles = _korean_particles(text) if language.code == "ko" else 0
     return len(found) + particles
 

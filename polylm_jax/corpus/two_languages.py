@@ -104,10 +104,10 @@ def _code(line: str, words: str) -> str | None:
 
     words: the line without code.
     """
-    if len({_script_of(c) for c in {*line}} - {None}) >= 4:
+    if not line.isascii() and len({_script_of(c) for c in {*line}} - {None}) >= 4:
         return SEVERAL
     short = 3 * len(words) < LEAST_LETTERS  # (no letter weighs more)
-    if short or language_id.weighed_letters(words) < LEAST_LETTERS:
+    if short or language_id.is_short(words, LEAST_LETTERS):
         return None
     found = detection.detected(words)
     if found.code == UNKNOWN or found.fluency < CLEAR or found.share < 0.8:
@@ -149,6 +149,8 @@ def _another_script(line: str, code: str) -> bool:
 
 def _glossary(text: str, guess: Callable) -> bool:
     """Whether the two columns of a list are in two languages."""
+    if sum(map(text.count, _DASHES)) < LEAST_ROWS:  # no more lines have one
+        return False
     if sum(any(dash in line for dash in _DASHES) for line in text.split("\n")) < LEAST_ROWS:
         return False  # (without code and symbols only dashes are left between columns)
     lines = [line for line in language_id.without_code(text).split("\n") if line.strip()]
