@@ -2,32 +2,33 @@
 
 import types
 
+from polylm_jax.runtime import names
+
 MOVED = {  # old place -> (new place, its parameters)
-    "polylm_jax.training.run.train": (
-        "polylm_jax.training.experiment.Experiment",
-        ("init_from", "init_step"),
-    ),
+    "polylm_jax.training.train": ("polylm_jax.training.Experiment", ("init_from", "init_step")),
 }
-
-
 # What `data.cache` is told, those take too that make small stores themselves, unless they are told.
-_CACHE = ("polylm_jax.data.cache", "polylm_jax.data.stores.cache.cache")
-_EXPERIMENTS = (
-    "polylm_jax.training.Experiment",
-    "polylm_jax.training.experiment.Experiment",
-    "polylm_jax.training.FinetuningExperiment",
-    "polylm_jax.training.finetuning.FinetuningExperiment",
-)
+_CACHE = "polylm_jax.data.cache"
+_EXPERIMENTS = ("polylm_jax.training.Experiment", "polylm_jax.training.FinetuningExperiment")
+
+
+def _selector(gin: types.ModuleType, dotted: str) -> str | None:
+    """What gin calls a room's function, by whichever name a file imported it; None where none has."""
+    place = names.defined_in(dotted)
+    for selector, one in gin.config._REGISTRY.items():
+        if (one.wrapped.__module__, one.wrapped.__qualname__) == place:
+            return selector
+    return None
 
 
 def share(gin: types.ModuleType, parameter: str = "max_bad") -> None:
     """`train` makes small stores as `cache` does, and bears as many bad lines as the recipe says there."""
-    known = gin.config._REGISTRY.matching_selectors
-    given = [gin.get_bindings(s, resolve_references=False) for s in _CACHE if known(s)]
-    for bound in (bound for bound in given if parameter in bound):
-        for selector in filter(known, _EXPERIMENTS):
-            if parameter not in gin.get_bindings(selector, resolve_references=False):
-                gin.bind_parameter(f"{selector}.{parameter}", bound[parameter])
+    cache = _selector(gin, _CACHE)
+    bound = gin.get_bindings(cache, resolve_references=False) if cache else {}
+    for selector in filter(None, (_selector(gin, one) for one in _EXPERIMENTS)):
+        own = gin.get_bindings(selector, resolve_references=False)
+        if parameter in bound and parameter not in own:
+            gin.bind_parameter(f"{selector}.{parameter}", bound[parameter])
 
 
 def follow(gin: types.ModuleType) -> None:
@@ -35,8 +36,9 @@ def follow(gin: types.ModuleType) -> None:
 
     gin: the package, with the files read; run.py alone imports it.
     """
-    for old, (new, parameters) in MOVED.items():
-        if not gin.config._REGISTRY.matching_selectors(old):
+    for old, new, parameters in ((old, *moved) for old, moved in MOVED.items()):
+        old, new = _selector(gin, old), _selector(gin, new)
+        if old is None or new is None:
             continue
         bound = gin.get_bindings(old, resolve_references=False)
         own = gin.get_bindings(new, resolve_references=False)

@@ -1,9 +1,9 @@
 """Bits per byte and per character of held-out text, per language, beside a smoothed unigram's.
 
 Bits per byte = nats / (ln 2 x UTF-8 bytes), per character the same over code points (a Thai one is
-three bytes). Both are summed over the same labels: the nats of every
-label, the EOS that closes a document included; the bytes from the labels' pieces (EOS stands for
-none). So vocabularies, and languages of any script, compare. Averages over languages are unweighted.
+three bytes). Both are summed over the same labels: the nats of every label, the EOS that closes a
+document included; the bytes from the labels' pieces (EOS stands for none). So vocabularies, and
+languages of any script, compare. Averages over languages are unweighted.
 
 Shapes: R rows, B rows of a batch, L labels of a row, V vocabulary.
 """
@@ -292,8 +292,7 @@ def compiled(programs: Programs, max_rows: int) -> tuple[Validation | None, dict
     rows = held_out(resolved.rows, languages, max_rows)
     if not len(rows.tokens):
         return None, {}
-    tokenizer = resolved.tokenizer
-    pieces = Pieces(tokenizer.piece_bytes, tokenizer.piece_characters)
+    pieces = Pieces(resolved.tokenizer.piece_bytes, resolved.tokenizer.piece_characters)
     kind = programs.objective.validation or Validation
     found = kind(rows, pieces, programs.mesh, experiment.batch_size)
     params = programs.abstract_state.whole

@@ -2,28 +2,15 @@
 
 import pathlib
 
-import numpy as np
 import pytest
 import toy_hf
 import toy_run
+from toy_checkpoints import arrays
 from toy_fixture import toy_folder  # noqa: F401
 
 from polylm_jax.checkpoints import param_store, t5x
 from polylm_jax.checkpoints.checkpoint import read_progress
 from polylm_jax.errors import InputError
-
-
-def arrays(folder):
-    """Name -> values of everything in an item of a checkpoint."""
-    reader = param_store.Reader(str(folder))
-    found = {}
-    for name, shape in reader.shapes.items():
-        values = np.empty(shape, reader.dtypes[name])
-        for start, block in reader.blocks(name):
-            stop = (s + n for s, n in zip(start, block.shape, strict=True))
-            values[tuple(map(slice, start, stop))] = block
-        found[name] = values
-    return found
 
 
 @pytest.fixture(scope="module")

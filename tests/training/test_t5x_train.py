@@ -11,7 +11,7 @@ import tensorflow as tf
 import toy_run
 import toy_t5x
 import toy_t5x_gin
-from test_t5x_checkpoint import arrays
+from toy_checkpoints import arrays
 
 from polylm_jax.checkpoints import t5x as t5x_checkpoint
 from polylm_jax.checkpoints.checkpoint import Progress
