@@ -2,8 +2,8 @@
 
 # Extra -> the modules that come with it: requirements-EXTRA.txt, pip install "polylm-jax[EXTRA]".
 EXTRAS = {
-    "clean": "datatrove xxhash lingua pycld2 ftfy phonenumbers sklearn warcio",
-    "corpus": "kenlm fasttext trafilatura resiliparse",
+    "clean": "datatrove xxhash lingua pycld2 ftfy phonenumbers sklearn warcio trafilatura resiliparse",
+    "corpus": "kenlm fasttext",
     "serve": "starlette uvicorn prometheus_client",
     "evaluate": "lm_eval sacrebleu rouge_score",
     "self_instruct": "openai httpx tenacity rapidfuzz babel",
