@@ -91,8 +91,8 @@ def bare(text: str) -> str:
 def says_nothing(text: str) -> bool:
     """Whether an input is a word or phrase for there being none.
 
-    >>> [says_nothing(text) for text in ("N/A", "Ninguna.", "入力は必要ありません", "No tengo tiempo.")]
-    [True, True, True, False]
+    >>> tuple(map(says_nothing, ("N/A", "Ninguna.", "入力は必要ありません", "No tengo tiempo.")))
+    (True, True, True, False)
     """
     said = normalise(text)
     for word, field in FIELD_OF.items():  # "Input: None": the heading once more
