@@ -6,13 +6,12 @@ import math
 from collections.abc import Callable
 
 import jax
-from jax._src import xla_bridge
 
 from polylm_jax.checkpoints.identity import identify
 from polylm_jax.data.mixture.schedule import Schedule
 from polylm_jax.data.preference_rows import Pairs, PreferenceRows
 from polylm_jax.errors import InputError
-from polylm_jax.model import partitioning
+from polylm_jax.model import devices, partitioning
 from polylm_jax.runtime.terminal import Terminal
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 from polylm_jax.training import preemption, reference, run, save_clock
@@ -122,8 +121,7 @@ def dpo(
     Raises InputError for bad input, before anything compiles; SystemExit(143) when told to leave.
     """
     experiment.check_base()
-    if not xla_bridge.backends_are_initialized():
-        partitioning.initialize_distributed()
+    devices.start(compilation_cache_dir)  # before the base scores: its program is kept on disk too
     settings = run.Settings(
         save_every_steps=save_every_steps,
         save_every_minutes=save_every_minutes,
