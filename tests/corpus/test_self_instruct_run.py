@@ -270,3 +270,30 @@ def test_bad_input_through_run_py_is_one_sentence(tmp_path, overrides, said, cap
 def test_the_package_holds_the_seed_tasks():
     text = pathlib.Path(run.REPO / "pyproject.toml").read_text("utf-8")
     assert os.path.basename(SEED_TASKS) in text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("settings.json", b'{"model": "m', "settings.json is not JSON"),
+        ("settings.json", b"[1]", "settings.json is not a JSON object"),
+        ("journal.jsonl", b'\n{"model": "m"}\n', "line 2 of journal.jsonl is damaged"),
+        ("journal.jsonl", b'{"event": "paid", "request": 7}\n', "line 1 of journal.jsonl is"),
+        ("journal.jsonl", b'{"event": "verdict", "language": "es"}\n', "line 1 of journal.jsonl"),
+        (
+            "journal.jsonl",
+            b'{"event": "seed", "language": "es", "id": "a", "task": 5, "reasons": []}\n',
+            "line 1 of journal.jsonl is damaged",
+        ),
+    ],
+)
+def test_a_damaged_file_of_a_pool_is_said_and_stays(tmp_path, seeds, name, content, said):
+    pool = tmp_path / "p"
+    with serving(lambda n: "401") as server:
+        with pytest.raises(InputError, match="401"):
+            make(server, pool, seeds, languages=("es",))
+        asked = server.number
+        (pool / name).write_bytes(content)
+        with pytest.raises(InputError, match=said):
+            make(server, pool, seeds, languages=("es",))
+        assert server.number == asked and (pool / name).read_bytes() == content

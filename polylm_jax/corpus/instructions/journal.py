@@ -11,7 +11,7 @@ A process that dies leaves at most half a line at the end, which the next one cu
 """
 
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from polylm_jax.errors import InputError
 from polylm_jax.runtime import json_lines
@@ -31,13 +31,21 @@ class Journal:
 
     def events(self) -> Iterator[dict]:
         """All events so far, in order."""
+        yield from (event for _, event in self._numbered())
+
+    def replay(self, use: Callable[[dict], None]) -> None:
+        """Hands on all events so far; JSON that is no event is damage too."""
+        for number, event in self._numbered():
+            try:
+                use(event)
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                raise _damaged(number) from error
+
+    def _numbered(self) -> Iterator[tuple[int, dict]]:
         for line in json_lines.lines(self.path.read_bytes()):
             if line.value is None:
-                raise InputError(
-                    f"POOL: line {line.number} of {NAME} is damaged: restore the file, or begin "
-                    "another pool."
-                )
-            yield line.value
+                raise _damaged(line.number)
+            yield line.number, line.value
 
     def write(self, event: dict, durable: bool = True) -> None:
         """Appends an event; `durable`: it outlasts the machine's end, not only the process's."""
@@ -53,3 +61,9 @@ class Journal:
 
     def close(self) -> None:
         self._file.close()
+
+
+def _damaged(number: int) -> InputError:
+    return InputError(
+        f"POOL: line {number} of {NAME} is damaged: restore the file, or begin another pool."
+    )

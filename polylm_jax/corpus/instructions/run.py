@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import json
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,7 @@ from polylm_jax.runtime import paths
 from polylm_jax.runtime.fingerprint import differences
 from polylm_jax.runtime.lock import hold
 from polylm_jax.runtime.storage import Folder, to_json
+from polylm_jax.runtime.text_lines import parse_json
 
 # The languages of MultiAlpaca. English and Chinese have Alpaca and Chinese-Alpaca.
 MULTIALPACA = ("ar", "de", "es", "fr", "id", "ja", "ko", "pt", "ru", "th", "vi")
@@ -84,11 +84,14 @@ class _Run:
     def _replay(self) -> None:
         """What earlier starts have left. Languages that are not asked for now rest."""
         by_code = {state.language.code: state for state in self._states}
-        for event in self._journal.events():
+
+        def use(event: dict) -> None:
             if event["event"] in ("sent", "paid"):
                 self._spending.replay(event)
             elif state := by_code.get(event["language"]):
                 state.use(event)
+
+        self._journal.replay(use)
         self._spending.replayed()
 
     def run(self) -> None:
@@ -244,8 +247,13 @@ def _same_pool(folder: pathlib.Path, settings: dict) -> None:
     if before is None:
         _put(folder / SETTINGS, to_json(settings))
         return
+    found = parse_json(before)
+    if isinstance(found, str):
+        raise InputError(
+            f"POOL = {str(folder)!r}: {SETTINGS} is {found}: restore the file, or name another folder."
+        )
     # Pools of earlier versions know their seed tasks by their ids alone.
-    known = {SEED_TEXTS: settings[SEED_TEXTS]} | json.loads(before)
+    known = {SEED_TEXTS: settings[SEED_TEXTS]} | found
     if changed := differences(known, settings):
         raise InputError(
             f"POOL = {str(folder)!r} was begun with other settings ({changed[0]}): name another "
