@@ -92,3 +92,15 @@ def test_a_missing_extra_is_one_sentence(monkeypatch, capsys):
     assert program.main(["clean", "--gin_file=x.gin"]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "requirements-clean.txt" in said and "[clean]" in said
+
+
+def test_files_beside_the_modules_are_in_the_wheel(script):
+    """Seed tasks, lists of words, pages, recipes: what code opens by its own place."""
+    site = next((script.parents[1] / "lib").glob("python*")) / "site-packages"
+    where = {"polylm_jax": site, "tasks": site / "polylm_jax/checkout"}
+    where["gin_configs"] = where["tasks"]
+    listed = ["git", "-C", REPO, "ls-files", *where]
+    tracked = subprocess.run(listed, check=True, capture_output=True, text=True).stdout.split()
+    names = [name for name in tracked if not name.endswith(".md")]
+    missing = [n for n in names if not (where[n.partition("/")[0]] / n).is_file()]
+    assert not missing and len(names) > 300

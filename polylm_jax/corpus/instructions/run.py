@@ -41,7 +41,7 @@ def self_instruct(
     plan: Plan | None = None,
     cap: Cap | None = None,
     limits: checks.Limits | None = None,
-    new_languages: Mapping[str, Sequence[str]] | None = None,
+    new_languages: Mapping[str, object] | None = None,
 ) -> None:
     """Makes instruction data: seeds, translations, rounds of prompts, checks, a file per language.
 
@@ -192,8 +192,9 @@ def _barren(model: str, states: Sequence[LanguageState]) -> str:
     )
 
 
-def _register(code: str, described: Sequence[str]) -> None:
-    if isinstance(described, str) or len(described) != 3:
+def _register(code: str, described: object) -> None:
+    texts = isinstance(described, list | tuple) and all(isinstance(one, str) for one in described)
+    if not texts or len(described) != 3:
         raise InputError(
             f"NEW_LANGUAGES[{code!r}] = {described!r}: give its English name, its own name and its "
             "script by ISO 15924, as ('Swahili', 'Kiswahili', 'Latn')."
