@@ -100,6 +100,7 @@ HOSTILE = {
     "a loop": (with_(output="and then " * 40), "stop", "the same over and over"),
     "lines in a loop": (with_(output="Buy this now.\n" * 6), "stop", "the same over and over"),
     "only signs": (with_(instruction="?!?! ... ---"), "stop", "no word in the instruction"),
+    "only numbers": (with_(instruction="1. 1. 10?"), "stop", "no word in the instruction"),
     "an output that refuses": (with_(output="I'm sorry, but I cannot do that."), "stop", "refusal"),
     "a placeholder": (with_(input="[insert the text here]"), "stop", "a placeholder for an input"),
     "None": (with_(output="None"), "stop", "the output is 'None'"),
