@@ -39,6 +39,7 @@ _BEYOND = re.compile(r"[^\x00-\x7f]")
 _HAN = re.compile("[\u4e00-\u9fff]")
 _LEAST_LETTERS = 20  # before a language's score says anything
 _LEAST = 6  # bytes beyond ASCII; of fewer a share says nothing
+_LEAST_TWO = 60  # the same of two bytes a letter: by 6 1,067 of 35,873 Korean sentences looked like it, now 4
 _WRITABLE = 0.6  # of the characters beyond ASCII, those that the encoding has
 _LEAST_LATER = 0.2  # of the characters beyond ASCII; where bytes were lost they are fewer
 SAMPLE = 600  # characters that are looked at
@@ -133,7 +134,7 @@ def _utf_8_read_as(text: str) -> tuple[str, float]:
             continue
         written = text.encode(encoding, "ignore")  # slow where little is in it
         high = len(written.translate(None, _ASCII))
-        if high < _LEAST or high < _WRITABLE * beyond:
+        if high < (_LEAST if ours else _LEAST_TWO) or high < _WRITABLE * beyond:
             continue
         share = sum(map(len, _UTF_8.findall(written))) / high
         if share >= threshold and share > best[1] + 0.01:

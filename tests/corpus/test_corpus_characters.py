@@ -124,3 +124,16 @@ def test_where_a_line_may_break_is_no_part_of_the_text():
     assert mending.mended("Groß\u00admut\u00adter")[0] == "Großmutter"
     assert mending.mended("ตอน\u200bที่\u200bยาย")[0] == "ตอนที่ยาย"
     assert not screening.unsafe("ตอน\u200bที่") and not screening.unsafe("Groß\u00admutter")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Reinstall a package\n특정 패키지 재설치",
+        "시스템 로그 표시",
+        "Display system logs\n시스템 로그 표시",
+    ],
+)
+def test_a_short_sentence_is_no_mojibake(text):
+    """A few letters of two bytes each may look like UTF-8 by chance."""
+    assert encoding.repaired(text) == (text, "") and not encoding.broken(text)
