@@ -18,7 +18,13 @@ REPO = pathlib.Path(__file__).resolve().parents[2]
 
 def run(body, *, terminate_at="ready", number=signal.SIGTERM):
     """A process that runs `body`, gets a signal when it prints `terminate_at`, and its end."""
-    head = "import os, signal, sys, time\nfrom polylm_jax.training.preemption import Preemption\n"
+    head = (
+        "import os, signal, sys, time\n"
+        # A test run in the background has Ctrl-C ignored, and its children inherit that.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
+        "from polylm_jax.training.preemption import Preemption\n"
+    )
     process = subprocess.Popen(
         [sys.executable, "-u", "-c", head + textwrap.dedent(body)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=REPO,
