@@ -34,9 +34,7 @@ _ROOMS = {
         "stderr storage tensorflow_devices terminal"
     ),
     "data": "data>batches finetuning.packed_rows finetuning.packing permutation",
-    "evaluation": (
-        "evaluation.during_training>in_training evaluation.evaluate>run evaluation.task_scores"
-    ),
+    "evaluation": ("evaluation.during_training>in_training evaluation.evaluate>run"),
     "training": (
         "experiment finetuning.adapted_programs finetuning.finetune>finetuning "
         "inspection inspection_view metrics peers>heartbeat preemption profiling "
@@ -167,7 +165,7 @@ class _OldNames(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         new = new_module(fullname)
         if fullname in _EMPTIED:
             return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
-        if new is None or new.startswith(f"{fullname}."):
+        if new is None or new == fullname or new.startswith(f"{fullname}."):
             return None
         return importlib.machinery.ModuleSpec(fullname, self)
 

@@ -16,6 +16,7 @@ import toy_run
 import run
 from polylm_jax.ablation import launch
 from polylm_jax.ablation.variants import Run
+from polylm_jax.errors import LEFT
 from polylm_jax.runtime import lock
 from polylm_jax.runtime.storage import Folder
 
@@ -140,4 +141,4 @@ def test_a_sigterm_goes_on_to_the_run(tmp_path, monkeypatch):
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=tell).start()
-    assert launch.start("train", "a.gin") == launch.LEFT
+    assert launch.start("train", "a.gin") == LEFT

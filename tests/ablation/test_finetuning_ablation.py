@@ -8,7 +8,8 @@ import pytest
 import toy_finetune
 
 import run
-from polylm_jax.ablation import launch, plans
+from polylm_jax.ablation import launch
+from polylm_jax.text import registrations
 
 pytest_plugins = ["toy_fixture"]
 
@@ -94,7 +95,7 @@ def recipe(folder, out, *further):
 
 def in_this_process(mode, path, *flags):
     gin.clear_config()
-    with plans._registered_for_itself():
+    with registrations.for_a_time():
         return run.main([mode, f"--gin_file={path}", *flags])
 
 

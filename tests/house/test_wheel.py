@@ -12,8 +12,8 @@ import pytest
 from polylm_jax.runtime import extras
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
-TEXT = "".join(f'{{"text": "the {n} words of line {n * 7} are these"}}\n' for n in range(300))
-SMALL = ("--gin.VOCAB_SIZE=400", "--gin.SAVE_EVERY_STEPS=2", "--gin.EVAL_EVERY_STEPS=0")
+TEXT = "".join(f'{{"text": "the {n} words of line {n * 7} are these"}}\n' for n in range(900))
+SMALL = ("--gin.VOCAB_SIZE=330", "--gin.SAVE_EVERY_STEPS=2", "--gin.EVAL_EVERY_STEPS=0")
 
 
 @pytest.fixture(scope="module")

@@ -34,6 +34,7 @@ train.train.evaluation = %EVALUATION
 
 def test_every_new_module_is_there():
     for old, new in old_names.MODULES.items():
+        assert old != new
         assert importlib.util.find_spec(new), f"{old} -> {new}"
     for old, new in old_names.BOUND.items():
         room = new.partition(".")[0]

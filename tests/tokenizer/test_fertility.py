@@ -56,7 +56,7 @@ def test_tables_hold_every_language_in_80_columns():
         cell = f"{language.code} \u2068{language.native_name}\u2069"
         assert cell in shown and cell in fertility.markdown(rows)
     order = [line.split()[1] for line in fertility.markdown(rows).splitlines()[2:]]
-    assert order == [*LANGUAGES, "und", "code"]
+    assert order == [*LANGUAGES, "code", "und"]
 
 
 def test_rows_as_json_hold_what_follows():

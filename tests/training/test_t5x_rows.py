@@ -66,4 +66,4 @@ def test_a_place_of_another_schedule_is_refused(rows, toy_folder, tmp_path):  # 
 def test_what_does_not_fit_the_run_is_refused(toy_folder, batch, length, hosts, what):  # noqa: F811
     config = types.SimpleNamespace(batch_size=batch, task_feature_lengths={"targets": length})
     with pytest.raises(InputError, match=what):
-        t5x_rows.get_dataset(config, 0, hosts, experiment=toy_run.experiment(toy_folder))
+        t5x_rows.rows_dataset(config, 0, hosts, experiment=toy_run.experiment(toy_folder))

@@ -77,6 +77,8 @@ NOTHING = {  # what no step sees
     "cache_dir": "the content of the stores counts, `stores`",
     "tasks": "its stores count",
     "max_epochs": "a warning",
+    "max_bad": "how many bad lines a store may have; its content counts",
+    "skip_non_finite": "an update that is finite is the same; without it a run ends at the first other",
     "mesh.num_slices": "where devices stand",
     "phase.tokens": "a length, as steps are: in rows",
     "phase.ramp_tokens": "a length, as ramp_steps are: in rows",
