@@ -171,7 +171,8 @@ def reached(
                     inner = reference.scopes or ([] if macro else scopes)
                     yield from visit(inner, target.selector, target.wrapped, ())
 
-    yield from visit([], gin.config._inverse_lookup(function).selector, function, given)
+    if known := gin.config._inverse_lookup(function):  # else no file says anything of the mode
+        yield from visit([], known.selector, function, given)
 
 
 def settled(value: object) -> object:

@@ -62,7 +62,7 @@ def selector_of(function) -> str:
 def configured():
     """Gin's state after a recipe that configures every mode."""
     gin.clear_config()
-    files = [RECIPE, "gin_configs/runs/modes.gin"]
+    files = [RECIPE, "gin_configs/runs/modes.gin", "gin_configs/runs/dpo.gin"]
     run.configure(files, [], [])
     yield gin
     gin.clear_config()
