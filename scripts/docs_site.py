@@ -5,6 +5,7 @@ gin_configs, pages of rooms from their docstrings: none is written by hand.
 """
 
 import ast
+import html
 import pathlib
 import re
 import sys
@@ -71,12 +72,17 @@ def mode_page(mode: str) -> str:
     place = run.MODES[mode].partition(".")[2]
     return "\n".join(
         [f"# {mode}", "", "```", f"python run.py {mode} --gin_file=RECIPE", "```", "",
-         ast.get_docstring(function), "", f"In gin: `{place}.PARAMETER`.", "", *head, *rows]
+         listed(ast.get_docstring(function)), "", f"In gin: `{place}.PARAMETER`.", "", *head, *rows]
     )  # fmt: skip
 
 
 def cell(text: str) -> str:
-    return f"`{text}`".replace("|", "\\|") if text else ""
+    return f"<code>{html.escape(text).replace('|', '&#124;')}</code>" if text else ""
+
+
+def listed(docstring: str) -> str:
+    """A docstring whose lines on parameters, `name, name: what they are`, are a list."""
+    return re.sub(r"^(\w+(?:, \w+)*): ", r"- **\1**: ", docstring, flags=re.MULTILINE)
 
 
 def macros() -> str:
@@ -105,6 +111,6 @@ def room_page(room: str) -> str:
     line = next(line for line in text.splitlines() if line.startswith(f"| `{room}` |"))
     face = re.findall(r"`([\w.]+)`", line.rpartition("|")[0].rpartition("|")[2])
     init = (REPO / "polylm_jax" / room / "__init__.py").read_text(encoding="utf-8")
-    said, _, listed = ast.get_docstring(ast.parse(init)).partition("\n\n")
+    said, _, rest = ast.get_docstring(ast.parse(init)).partition("\n\n")
     modules = [f"::: polylm_jax.{room}.{name}\n" for name in face]
-    return "\n".join([f"# {room}", "", said, "", "```", listed, "```", "", *modules])
+    return "\n".join([f"# {room}", "", said, "", "```", rest, "```", "", *modules])
