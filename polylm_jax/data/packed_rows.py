@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from polylm_jax.data.packing import pack
+from polylm_jax.data.packing import in_rows
 from polylm_jax.data.rows import TRAIN, VALIDATION, Rows
 from polylm_jax.data.stores.store import ANSWER, BEGINS, MARKS, REJECTED, TokenStore
 from polylm_jax.errors import InputError
@@ -58,16 +58,9 @@ class Packed:
             )
         begins = np.append(np.flatnonzero(marks & BEGINS), len(tokens))
         sizes = np.diff(begins)
-        fits = np.flatnonzero(sizes <= length + 1)
-        too_long = len(sizes) - len(fits)
-        if most is not None and len(fits) > most:
-            fits = fits[np.arange(most) * len(fits) // most]
-        if together:
-            starts, order = pack(sizes[fits], length + 1)
-        else:
-            starts, order = np.arange(len(fits) + 1), np.arange(len(fits))
+        starts, order, too_long = in_rows(sizes, length + 1, together, most)
         answer = (marks & ANSWER) > 0
-        return cls(tokens, answer, begins, starts, fits[order], too_long)
+        return cls(tokens, answer, begins, starts, order, too_long)
 
     @property
     def num_rows(self) -> int:

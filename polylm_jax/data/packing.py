@@ -43,3 +43,21 @@ def pack(lengths: Sequence[int], capacity: int) -> tuple[np.ndarray, np.ndarray]
         there |= 1 << (free - length)
     starts = np.cumsum([0, *map(len, rows)], dtype=np.int64)
     return starts, np.array([example for row in rows for example in row], np.int64)
+
+
+def in_rows(
+    sizes: np.ndarray, room: int, together: bool, most: int | None
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """(starts [R + 1], examples, how many are too long): row r holds examples[starts[r]:starts[r + 1]].
+
+    sizes [E]: tokens of each example. room: of a row. One example to a row unless `together`; `most`
+    of those that fit at the most, spread over all.
+    """
+    fits = np.flatnonzero(sizes <= room)
+    too_long = len(sizes) - len(fits)
+    if most is not None and len(fits) > most:
+        fits = fits[np.arange(most) * len(fits) // most]
+    if not together:
+        return np.arange(len(fits) + 1), fits, too_long
+    starts, order = pack(sizes[fits], room)
+    return starts, fits[order], too_long
