@@ -67,8 +67,9 @@ _ROOMS = {
     "training.t5x": "t5x_curriculum>curriculum t5x_model>model t5x_rows>rows",
 }
 _TASKS = {
+    "polylm_jax.runtime": "tasks.json_objects>text_lines",
     "tasks.sources": (
-        "tasks.batches tasks.files tasks.formats>text_formats tasks.json_objects "
+        "tasks.batches tasks.files tasks.formats>text_formats "
         "tasks.lines tasks.moses tasks.pages tasks.parquet tasks.sources>source "
         "tasks.tfds_sources>tfds"
     ),

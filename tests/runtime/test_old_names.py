@@ -52,7 +52,7 @@ def test_every_new_module_is_there():
         ("polylm_jax.finetuning.packing", "polylm_jax.data.packing"),
         ("polylm_jax.hf.token_ids", "polylm_jax.checkpoints.hf.token_ids"),
         ("polylm_jax.self_instruct.parsing", "polylm_jax.corpus.instructions.parsing"),
-        ("tasks.json_objects", "tasks.sources.json_objects"),
+        ("tasks.json_objects", "polylm_jax.runtime.text_lines"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*version before")
