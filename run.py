@@ -8,7 +8,6 @@ import functools
 import inspect
 import io
 import os
-import pathlib
 import sys
 from collections.abc import Callable, Iterable, Iterator
 
@@ -24,6 +23,7 @@ from polylm_jax.runtime import (
 )
 from polylm_jax.runtime.gin_errors import explained, misspelt
 from polylm_jax.runtime.gin_statements import GinStatements
+from polylm_jax.runtime.home import home
 from polylm_jax.runtime.modes import ALONE, COMPUTING, MODES
 from polylm_jax.runtime.parameter_types import Later
 from polylm_jax.runtime.stderr import imports_kept_quiet
@@ -31,7 +31,7 @@ from polylm_jax.runtime.tensorflow_devices import leave_gpus
 
 # What people write for True and False; gin takes Python's words alone.
 BARE = {word: str(value) for word, value in parameter_types.WORDS.items() if word.isalpha()}
-REPO = pathlib.Path(__file__).resolve().parent
+REPO = home()
 
 
 def bindings() -> dict[str, object]:
@@ -93,7 +93,7 @@ def configure(files: list[str], overrides: list[str], search_paths: Iterable[str
     # Gin also looks into Python packages, and breaks over a folder that looks like one.
     del gin.config._FILE_READERS[1:]
     gin.config.register_file_reader(remote_text, lambda path: remote_text(path) is not None)
-    beside = [os.path.dirname(file) for file in files if "://" not in file]
+    beside = [os.path.dirname(file) for file in files if not paths.is_remote(file)]
     folders = [REPO, REPO / "gin_configs", *search_paths, *beside]
     for folder in map(str, folders):
         gin.add_config_file_search_path(folder)

@@ -10,7 +10,6 @@ import logging
 import math
 import os
 import pathlib
-import shutil
 import sys
 import threading
 from collections.abc import Iterator
@@ -20,7 +19,8 @@ import numpy as np
 from etils import epath
 
 from polylm_jax.errors import InputError
-from polylm_jax.runtime.output_folder import is_full
+from polylm_jax.runtime.output_folder import free_bytes, is_full
+from polylm_jax.runtime.paths import is_remote
 
 BESIDE = 1 << 20  # what lists and small files take beside the arrays
 
@@ -38,12 +38,8 @@ def shown(size: int) -> str:
 
 def free(folder: epath.PathLike) -> int | None:
     """Bytes that the disk of a folder has free, which need not exist; None on gs://."""
-    if "://" in os.fspath(folder):
-        return None
-    place = pathlib.Path(folder).absolute()
-    while not place.exists():
-        place = place.parent
-    return shutil.disk_usage(place).free
+    path = os.fspath(folder)
+    return None if is_remote(path) else free_bytes(pathlib.Path(path))
 
 
 def check(folder: epath.PathLike, needed: int, what: str) -> None:

@@ -15,6 +15,8 @@ from typing import BinaryIO, NamedTuple
 
 import orjson
 
+from polylm_jax.runtime.text_lines import parse_json
+
 _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 _EMPTY = b"\0 \t\r\n"  # what no object begins or ends with
 
@@ -39,22 +41,13 @@ def lines(content: bytes) -> Iterator[Line]:
     """The whole lines that aren't blank; what a kill left of a last one isn't among them."""
     for number, raw in enumerate(content.split(b"\n")[:-1], 1):
         if text := raw.strip(_EMPTY):
-            yield Line(number, raw + b"\n", _object(text))
+            found = parse_json(text)
+            yield Line(number, raw + b"\n", found if isinstance(found, dict) else None)
 
 
 def objects(content: bytes | None) -> list[dict]:
     """The objects of a file, in order; what is damaged is left out."""
     return [line.value for line in lines(content or b"") if line.value is not None]
-
-
-def _object(text: bytes) -> dict | None:
-    for read in (orjson.loads, json.loads):  # NaN is written by earlier versions
-        try:
-            value = read(text)
-        except (ValueError, RecursionError):
-            continue
-        return value if isinstance(value, dict) else None
-    return None
 
 
 def mend(path: pathlib.Path, keep: Callable[[dict], bool] = lambda value: True) -> int:

@@ -9,7 +9,11 @@ MOVED = {  # old place -> (new place, its parameters)
 }
 # What `data.cache` is told, those take too that make small stores themselves, unless they are told.
 _CACHE = "polylm_jax.data.cache"
-_EXPERIMENTS = ("polylm_jax.training.Experiment", "polylm_jax.training.FinetuningExperiment")
+_EXPERIMENTS = (
+    "polylm_jax.training.Experiment",
+    "polylm_jax.training.FinetuningExperiment",
+    "polylm_jax.training.PreferenceExperiment",
+)
 
 
 def _selector(gin: types.ModuleType, dotted: str) -> str | None:

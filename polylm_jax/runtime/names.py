@@ -20,12 +20,10 @@ class Room(types.ModuleType):
     NAMES: Mapping[str, str]
 
     def __getattr__(self, name: str) -> object:
-        if name in vars(self).get("NAMES", {}):
+        if name in self.NAMES:
             module = importlib.import_module(f"{self.__name__}.{self.NAMES[name]}")
             return getattr(module, name)
-        raise AttributeError(
-            f"{self.__name__} has no {name!r}.{nearest(name, vars(self).get('NAMES', {}))}"
-        )
+        raise AttributeError(f"{self.__name__} has no {name!r}.{nearest(name, self.NAMES)}")
 
     def __setattr__(self, name: str, value: object) -> None:
         # An old name such as `polylm_jax.evaluation.evaluate` is a module that answers to the name of

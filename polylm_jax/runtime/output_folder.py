@@ -65,7 +65,11 @@ def check(output: str, overwrite: bool, source: str = "") -> pathlib.Path:
         )
     if place.exists() and not place.is_dir():
         raise InputError(f"OUTPUT = {output!r} is a file: name a folder.")
-    if source and "://" not in source and _resolved(source).is_relative_to(_resolved(output)):
+    if (
+        source
+        and not paths.is_remote(source)
+        and _resolved(source).is_relative_to(_resolved(output))
+    ):
         raise InputError(
             f"OUTPUT = {output!r} holds {source!r}, which is read: name another folder."
         )
@@ -76,8 +80,16 @@ def _resolved(path: str) -> pathlib.Path:
     return paths.local(path, "OUTPUT").resolve()
 
 
+def free_bytes(folder: pathlib.Path) -> int:
+    """What the disk of a folder has free; the folder need not exist."""
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free
+
+
 def _check_space(place: pathlib.Path, needed_bytes: int) -> None:
-    free = shutil.disk_usage(place.parent).free
+    free = free_bytes(place.parent)
     if free < needed_bytes:
         raise InputError(
             f"OUTPUT = {str(place)!r} needs {needed_bytes / 1e9:.3g} GB and its disk has "

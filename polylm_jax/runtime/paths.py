@@ -17,6 +17,11 @@ _ESCAPED = re.compile(r"\[([*?[])\]")  # what `glob.escape` makes of one of them
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/+")
 
 
+def is_remote(path: str) -> bool:
+    """Whether a path names a scheme ('gs://...') and not the local disk."""
+    return "://" in path
+
+
 def resolve(path: str | os.PathLike, field: str) -> str:
     """A path as the whole project opens it: absolute without '~', '.', '..', or gs://BUCKET/PREFIX.
 
@@ -71,7 +76,7 @@ def under(folder: str, path: str) -> str:
 
     In the folder '*', '?' and '[' are letters of its name: they come escaped, as `glob` has it.
     """
-    if not folder or "://" in path or path.startswith("~"):
+    if not folder or is_remote(path) or path.startswith("~"):
         return path
     name = str(folder)
     return os.path.join(glob.escape(name) if any(c in name for c in _MAGIC) else name, path)
@@ -120,7 +125,7 @@ def refuse_missing(pattern: str, field: str) -> NoReturn:
 
 def identity(path: str) -> str:
     """Equal for names of one file: 'a.txt', './a.txt' and a link to it."""
-    return path if "://" in path else os.path.realpath(path)
+    return path if is_remote(path) else os.path.realpath(path)
 
 
 def _is_utf8(path: str) -> bool:

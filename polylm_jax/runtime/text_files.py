@@ -17,6 +17,7 @@ from typing import BinaryIO
 import zstandard
 
 from polylm_jax.errors import InputError
+from polylm_jax.runtime.paths import is_remote
 
 Opener = Callable[[str], BinaryIO]  # opens what a scheme names ('gs://...'), seekable
 
@@ -43,11 +44,6 @@ COMPRESSED: dict[str, tuple[str, Callable[[BinaryIO], io.RawIOBase]]] = {
     ".zst": ("zstd", lambda raw: _Zstd(raw)),
 }
 _BROKEN = (EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, ValueError)
-
-
-def is_remote(path: str) -> bool:
-    """Whether a path names a scheme ('gs://...') and not the local disk."""
-    return "://" in path
 
 
 def suffix(path: str) -> str:

@@ -12,7 +12,6 @@ import tensorflow as tf
 from polylm_jax.errors import InputError
 from polylm_jax.runtime import paths, text_files
 from polylm_jax.runtime.storage import Folder
-from polylm_jax.runtime.text_files import is_remote
 
 _REMOTE_BLOCK = 8 << 20  # bytes asked of a bucket at once
 
@@ -54,7 +53,7 @@ def one(path: str, field: str = "path") -> str:
 
 def _expand_one(pattern: str, field: str) -> list[File]:
     with text_files.naming(pattern, field, tf.errors.OpError):
-        if not is_remote(pattern):
+        if not paths.is_remote(pattern):
             return [File(path, os.path.getsize(path)) for path in paths.files(pattern, field)]
         files = _remote_files(pattern, field)
     return files or paths.refuse_missing(pattern, field)

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from polylm_jax.data.stores.identity import FORMAT_VERSION, Identity, dtype_for, version_of
 from polylm_jax.errors import InputError
+from polylm_jax.runtime.paths import is_remote
 from polylm_jax.text.task_text import TEXT, Unit
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 
@@ -118,7 +119,7 @@ def _plain(value: object) -> object:
 
 
 def _size(path: str) -> int | None:
-    if "://" in path:
+    if is_remote(path):
         try:
             return tf.io.gfile.stat(path).length
         except tf.errors.OpError:
