@@ -15,7 +15,7 @@ import os
 import pathlib
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 from jax._src import distributed  # the one door to the store
@@ -91,14 +91,15 @@ def _statements(recipe: str) -> dict[str, str]:
     return found
 
 
-def agree(stage: str, decides: Mapping) -> None:
+def agree(stage: str, decides: Callable[[], Mapping]) -> None:
     """Returns on every process, or raises the same InputError on every one.
 
-    stage: a name, each once. decides: nested names -> plain values that must be the same everywhere.
+    stage: a name, each once. decides: makes nested names -> plain values that must be the same
+    everywhere; one process alone doesn't ask.
     """
     if jax.process_count() == 1:
         return
-    leaves = fingerprint.flat(decides)
+    leaves = fingerprint.flat(decides())
     text = json.dumps({name: repr(value) for name, value in leaves.items()})
     digest = hashlib.sha256(text.encode()).hexdigest()
     client, me = distributed.global_state.client, jax.process_index()

@@ -25,6 +25,7 @@ from polylm_jax.model.optimizer import OptimizerConfig, RatePhase
 from polylm_jax.model.partitioning import MeshConfig
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 from polylm_jax.training.phases import PhaseConfig
+from polylm_jax.training.step import Likelihood
 
 SEED = "seed"  # what a run starts from that takes no other's parameters
 _COUNTS = ("sequence_length", "batch_size", "microbatches", "num_chunks", "vocab_blocks")
@@ -193,6 +194,11 @@ class Experiment:
     def told(self) -> Iterator[str]:
         """Sentences about what can be and is hardly meant, for the terminal."""
         return iter(())
+
+    @property
+    def objective(self) -> Likelihood:
+        """What a step makes small."""
+        return Likelihood()
 
     def decides(self) -> dict:
         """What a kind of experiment adds to `identity.fingerprint`."""

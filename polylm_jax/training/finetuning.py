@@ -171,10 +171,5 @@ def finetune(
     Raises InputError for bad input, before anything compiles; SystemExit(143) when told to leave.
     """
     experiment.check_base()
-    settings = run.Settings(
-        save_every_steps, save_every_minutes, keep_last, keep_every, eval_every_steps, eval_rows,
-        evaluation, log_every_steps, resume_step, allow_changes, grace_seconds, silent_seconds,
-        hung_seconds, tensorboard, wandb_project, profile_steps, compilation_cache_dir, recipe,
-        allow_older_checkpoint, verify_stores,
-    )  # fmt: skip
+    settings = run.Settings.of(locals())
     run.run(experiment, model_dir, settings, AdaptedPrograms if experiment.lora else Programs)

@@ -71,22 +71,6 @@ class PreferenceExperiment(FinetuningExperiment):
         return decides | {"preference": told | {"reference": dict(self.reference.base)}}
 
 
-class _Preferring:
-    """What `Programs` of preferences do otherwise than others."""
-
-    @property
-    def objective(self) -> Preference:
-        return self.resolved.experiment.objective
-
-
-class PreferencePrograms(_Preferring, Programs):
-    """The whole model is trained."""
-
-
-class AdaptedPreferencePrograms(_Preferring, AdaptedPrograms):
-    """Adapters are trained."""
-
-
 def dpo(
     experiment: PreferenceExperiment,
     model_dir: str,
@@ -122,31 +106,10 @@ def dpo(
     """
     experiment.check_base()
     devices.start(compilation_cache_dir)  # before the base scores: its program is kept on disk too
-    settings = run.Settings(
-        save_every_steps=save_every_steps,
-        save_every_minutes=save_every_minutes,
-        keep_last=keep_last,
-        keep_every=keep_every,
-        eval_every_steps=eval_every_steps,
-        eval_rows=eval_rows,
-        evaluation=evaluation,
-        log_every_steps=log_every_steps,
-        resume_step=resume_step,
-        allow_changes=allow_changes,
-        grace_seconds=grace_seconds,
-        silent_seconds=silent_seconds,
-        hung_seconds=hung_seconds,
-        tensorboard=tensorboard,
-        wandb_project=wandb_project,
-        profile_steps=profile_steps,
-        compilation_cache_dir=compilation_cache_dir,
-        recipe=recipe,
-        allow_older_checkpoint=allow_older_checkpoint,
-        verify_stores=verify_stores,
-    )
+    settings = run.Settings.of(locals())
     settings.cadence  # noqa: B018, refuses what can't be before the reference is scored
     score_reference(experiment)
-    programs = AdaptedPreferencePrograms if experiment.lora else PreferencePrograms
+    programs = AdaptedPrograms if experiment.lora else Programs
     run.run(experiment, model_dir, settings, programs)
 
 

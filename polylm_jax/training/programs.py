@@ -120,7 +120,7 @@ class Programs:
     @property
     def objective(self) -> Likelihood:
         """What a step makes small."""
-        return Likelihood()
+        return self.resolved.experiment.objective
 
     @functools.cached_property
     def learning_rate(self) -> Callable[[jax.Array], jax.Array]:

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import sys
 import time
+from collections.abc import Mapping
 
 import jax
 
@@ -62,8 +63,13 @@ class Settings:
     profile_steps: int
     compilation_cache_dir: str
     recipe: str
-    allow_older_checkpoint: bool = False
-    verify_stores: bool = False
+    allow_older_checkpoint: bool
+    verify_stores: bool
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, object]) -> "Settings":
+        """From a mode's arguments by their names, `locals()` at its head; the others are left."""
+        return cls(**{field.name: arguments[field.name] for field in dataclasses.fields(cls)})
 
     @property
     def cadence(self) -> Cadence:
@@ -126,12 +132,7 @@ def train(
     Raises InputError for bad input, before anything compiles; Diverged where the numbers end;
     CorruptReplica where devices disagree; SystemExit(143) when told to leave.
     """
-    settings = Settings(
-        save_every_steps, save_every_minutes, keep_last, keep_every, eval_every_steps, eval_rows,
-        evaluation, log_every_steps, resume_step, allow_changes, grace_seconds, silent_seconds,
-        hung_seconds, tensorboard, wandb_project, profile_steps, compilation_cache_dir, recipe,
-        allow_older_checkpoint, verify_stores,
-    )  # fmt: skip
+    settings = Settings.of(locals())
     run(_begun(experiment, init_from, init_step), model_dir, settings)
 
 
@@ -184,7 +185,7 @@ def _run(
     if settings.verify_stores:
         for store in resolved.stores.values():
             verify(store, (jax.process_index(), jax.process_count()))
-    agreement.agree("recipe", agreement.decides(resolved, settings))
+    agreement.agree("recipe", lambda: agreement.decides(resolved, settings))
     directory = run_directory.held(model_dir)
     if directory:
         stack.callback(directory.close)

@@ -1,6 +1,7 @@
 """Where a run begins: at its newest checkpoint, with another run's parameters, or from the seed."""
 
 import dataclasses
+import functools
 import sys
 
 from etils import epath
@@ -30,7 +31,7 @@ def begin(
             start, changes = progress(
                 checkpoints, model_dir, resolved, settings.recipe, settings.allow_changes
             )
-            place = {"step": start.step, "rows": start.rows}
+            place = functools.partial(dict, step=start.step, rows=start.rows)
             agreement.agree(f"start {len(passed_over)}", place)
             made = programs(resolved, start.rows / resolved.experiment.batch_size - start.step)
             if room := checkpoints.room_for(made.abstract_state):

@@ -16,7 +16,8 @@ from polylm_jax.errors import InputError
 from polylm_jax.model.lora import Lora
 from polylm_jax.model.partitioning import MeshConfig
 from polylm_jax.training import preference_tuning
-from polylm_jax.training.preference_tuning import PreferencePrograms, score_reference
+from polylm_jax.training.preference_tuning import score_reference
+from polylm_jax.training.programs import Programs
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +119,7 @@ def test_the_loss_of_a_batch_is_trls(toy, tuned, tmp_path):
         sides["reference"][0] - sides["reference"][1]
     )
     theirs = -torch.nn.functional.logsigmoid(0.1 * logits).mean().item()
-    programs = PreferencePrograms(resolved)
+    programs = Programs(resolved)
     params = checkpoint.restore_params(str(tuned), programs.abstract_state.params)
     placed = {k: v for k, v in batch.items() if k not in ("tokens", "component", "weights")}
     held = {"tokens": batch["tokens"], "weights": batch["weights"], "packing": placed}
