@@ -77,11 +77,14 @@ def test_eleven_languages_from_a_server_that_misbehaves(tmp_path, seeds, capfd):
     assert [one["language"] for one in card["languages"]] == list(MULTIALPACA)
     for one in card["languages"]:
         found = records(pool, one["language"])
-        assert len(found) == one["accepted"] > 20 and one["seeds"] >= 3
+        # Which answers come in English or as a refusal hangs on which seeds got through: any one
+        # language may be unlucky, all together may not.
+        assert len(found) == one["accepted"] > 0 and one["seeds"] >= 3
         assert all(list(record) == ["instruction", "input", "output"] for record in found)
         assert all(record["input"] is None or record["input"] for record in found)
         assert one["tasks"] == one["accepted"] + sum(one["refused"].values())
         assert sum(r["accepted"] for r in one["rounds"].values()) == one["accepted"]
+    assert sum(one["accepted"] for one in card["languages"]) > 40 * len(MULTIALPACA)
     kinds = ("refused", "seed_reasons")
     reasons = {reason for one in card["languages"] for kind in kinds for reason in one[kind]}
     assert "wrong language" in reasons
