@@ -70,9 +70,7 @@ def shared_steps(one: Plan, other: Plan) -> int:
         return 0
     if a.tokenizer.fingerprint != b.tokenizer.fingerprint:
         return 0
-    # A curve that only one of them has is the same up to where it begins.
-    curves = set(a.curves()) ^ set(b.curves())
-    steps = min([a.total_steps, b.total_steps, *(begin for begin, _ in curves)])
+    steps = int(min(a.total_steps, b.total_steps, a.same_rates(b)))
     size = a.experiment.batch_size
     for start in range(0, steps * size, COMPARED_ROWS):
         rows = np.arange(start, min(start + COMPARED_ROWS, steps * size))

@@ -274,6 +274,10 @@ class Resolved:
         """The learning rate's curves, each with the step at which it begins."""
         return optimizer.curves(self.rates)
 
+    def same_rates(self, other: "Resolved") -> float:
+        """How many steps the learning rates of two runs are the same, bit by bit."""
+        return optimizer.agree(self.rates, other.rates)
+
     @property
     def flops_per_token(self) -> float:
         """FLOPs that a trained token costs, rematerialisation not counted."""

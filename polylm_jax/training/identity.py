@@ -5,6 +5,7 @@ tests/training/test_training_identity.py varies each field and compares with wha
 
 import dataclasses
 
+from polylm_jax.model.optimizer import RatePhase
 from polylm_jax.training.experiment import Resolved
 
 # Fields of the model that change speed and memory, not what is computed.
@@ -19,7 +20,6 @@ def fingerprint(resolved: Resolved, start: str | None = None) -> dict:
     """
     experiment = resolved.experiment
     model = dataclasses.asdict(experiment.model)
-    rates = [dataclasses.asdict(rate) for rate in resolved.rates]
     return {
         "start": resolved.start if start is None else start,
         "seed": experiment.seed,
@@ -35,9 +35,13 @@ def fingerprint(resolved: Resolved, start: str | None = None) -> dict:
         },
         "stores": {name: store.content_hash for name, store in resolved.stores.items()},
         "optimizer": dataclasses.asdict(experiment.optimizer) | {"z_loss": experiment.z_loss},
-        "learning_rate": [
-            {name: value for name, value in rate.items() if name != "steps"} for rate in rates
-        ],
+        "learning_rate": [_rate(rate) for rate in resolved.rates],
         "rows_sha256": resolved.schedule.fingerprint(),
         **experiment.decides(),
     }
+
+
+def _rate(rate: RatePhase) -> dict:
+    """A phase's rate but for its length, which the schedule says; a decay where there is one."""
+    leave = ("steps",) if rate.down else ("steps", "decay_steps", "decay_shape")
+    return {name: value for name, value in dataclasses.asdict(rate).items() if name not in leave}

@@ -132,6 +132,7 @@ def phase_report(resolved: Resolved, stores: Mapping[str, TokenStore], number: i
         "tokens": phase.rows * experiment.sequence_length,
         "ramp_tokens": phase.ramp_rows * experiment.sequence_length,
         "learning_rate": rate.policy,
+        "decay": {"steps": rate.down, "shape": rate.decay_shape} if rate.down else None,
         "non_english_share": registry.non_english_share(shares),
         "languages": shares,
         "components": dict(phase.shares),
@@ -143,9 +144,10 @@ def rate_report(resolved: Resolved) -> dict:
     """The learning rate at the steps where something happens, and as an even curve."""
     keys, first = {0, resolved.total_steps - 1}, 0
     for rate in resolved.rates:
-        warm = rate.warmup_steps if rate.policy == "warmup_cosine" else 0
+        warm = rate.warmup_steps if rate.policy.startswith("warmup") else 0
         keys |= {first, first + warm, first + (warm + rate.steps) // 2, first + rate.steps - 1}
         first += rate.steps
+    keys |= {begin + curve.steps - curve.down for begin, curve in resolved.curves() if curve.down}
     steps = np.array(sorted(key for key in keys if key < resolved.total_steps))
     even = np.linspace(0, resolved.total_steps - 1, CURVE_POINTS).astype(int)
     rate = resolved.learning_rate()

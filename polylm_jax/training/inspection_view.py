@@ -100,9 +100,13 @@ def _phases(report: Mapping) -> rich.table.Table:
             count(phase["tokens"]),
             count(phase["ramp_tokens"]) if phase["ramp_tokens"] else "none",
             f"{phase['non_english_share']:.1%}",
-            phase["learning_rate"],
+            phase["learning_rate"] + _decay(**phase["decay"] or {}),
         )
     return table
+
+
+def _decay(steps: int = 0, shape: str = "") -> str:
+    return f", {shape} over the last {steps:,}" if steps else ""
 
 
 def _languages(phases: list[Mapping]) -> rich.table.Table:

@@ -15,7 +15,7 @@ class PhaseConfig:
     mixture: the name of a SeqIO mixture or task; or component -> share of tokens, where components
     are tasks (their stores, once cached, are all that is read).
     ramp_tokens or ramp_steps: how much of the phase's beginning goes linearly from the shares
-    before it to its own. rate: see `optimizer.RatePhase`.
+    before it to its own. rate, decay_steps, decay_shape: see `optimizer.RatePhase`.
     """
 
     mixture: str | Mapping[str, float]
@@ -29,6 +29,8 @@ class PhaseConfig:
     start_learning_rate: float = 1e-7
     warmup_steps: int = 2000
     final_fraction: float = 0.1
+    decay_steps: int = 0
+    decay_shape: str = "linear"
 
     def title(self, number: int) -> str:
         """What the run calls it; `number` counts from 0."""
@@ -62,4 +64,6 @@ class PhaseConfig:
             warmup_steps=self.warmup_steps,
             start=self.start_learning_rate,
             final_fraction=self.final_fraction,
+            decay_steps=self.decay_steps,
+            decay_shape=self.decay_shape,
         )

@@ -17,6 +17,8 @@ ONE, TWO = toy_run.phases(8, 4, 0)
 CURVE = dataclasses.replace(ONE, warmup_steps=2)
 MORE = dataclasses.replace(CURVE, steps=4, rate="continue", name="more")
 OTHER = dataclasses.replace(TWO, rate="continue")
+STABLE = dataclasses.replace(CURVE, rate="warmup_stable")
+DOWN = dataclasses.replace(STABLE, steps=4, rate="decay", name="down")
 AGAIN = dataclasses.replace(CURVE, steps=4, name="again")
 
 
@@ -34,7 +36,11 @@ def plan(toy_folder):
     [
         ([CURVE], [CURVE, TWO], 8),  # held, after the whole curve
         ([CURVE], [CURVE, AGAIN], 8),  # warmed up once more
-        ([CURVE], [CURVE, MORE], 0),  # a longer curve from the start
+        ([CURVE], [CURVE, MORE], 2),  # a longer curve: its warm-up
+        ([STABLE], [STABLE, DOWN], 8),  # level, then down
+        ([STABLE, DOWN], [STABLE, dataclasses.replace(DOWN, decay_shape="1-sqrt")], 9),
+        ([STABLE, DOWN], [dataclasses.replace(STABLE, steps=4), DOWN], 4),  # down earlier
+        ([STABLE, OTHER], [dataclasses.replace(STABLE, steps=12)], 8),  # one curve, other rows
         ([CURVE, MORE], [CURVE, OTHER], 8),  # the same longer curve, other rows
         ([CURVE, TWO], [CURVE, TWO], 12),
         ([CURVE, TWO], [dataclasses.replace(CURVE, mixture={"toy.en": 1.0}), TWO], 0),

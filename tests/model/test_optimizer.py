@@ -14,6 +14,7 @@ from polylm_jax.model.network import PolyLM
 from polylm_jax.model.optimizer import (
     OptimizerConfig,
     RatePhase,
+    agree,
     decay_mask,
     learning_rate,
     make_optimizer,
@@ -112,6 +113,78 @@ def test_the_rate_of_a_long_run_changes_every_step_of_its_warm_up():
     np.testing.assert_allclose(rates[-1], 6e-6, rtol=1e-3)
 
 
+STABLE = RatePhase(steps=1000, policy="warmup_stable", peak=6e-5, warmup_steps=100)
+DOWN = RatePhase(steps=200, policy="decay", final_fraction=0.0)
+
+
+def rates(phases, steps=1600):
+    return np.asarray(jax.jit(jax.vmap(learning_rate(phases)))(jnp.arange(steps)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "half"), [("linear", 0.5), ("cosine", 0.5), ("1-sqrt", 1 - 0.5**0.5)]
+)
+def test_a_stable_rate_goes_down_at_its_end_alone(shape, half):
+    whole = dataclasses.replace(STABLE, decay_steps=300, decay_shape=shape, final_fraction=0.2)
+    at = rates([whole])
+    np.testing.assert_allclose(at[50], (1e-7 + 6e-5) / 2, rtol=1e-5)
+    assert np.all(at[100:701] == np.float32(6e-5))  # bit by bit
+    np.testing.assert_allclose(at[850], 6e-5 * (0.2 + 0.8 * half), rtol=1e-5)
+    assert np.all(np.diff(at[700:1001]) < 0)
+    np.testing.assert_allclose(at[1000:], 1.2e-5, rtol=1e-5)
+
+
+def test_a_phase_has_a_decay_of_its_own_from_where_the_one_before_it_ended():
+    down = dataclasses.replace(DOWN, decay_shape="1-sqrt")
+    held = RatePhase(steps=500, policy="hold", decay_steps=200, decay_shape="1-sqrt")
+    held = dataclasses.replace(held, final_fraction=0.0)
+    at = rates([STABLE, dataclasses.replace(held, decay_steps=0, steps=300), down])
+    np.testing.assert_array_equal(at, rates([STABLE, held]))
+    whole = dataclasses.replace(
+        STABLE, steps=1500, decay_steps=200, decay_shape="1-sqrt", final_fraction=0.0
+    )
+    np.testing.assert_array_equal(at, rates([whole]))
+    lower = rates([STAGE1, DOWN])  # from the cosine's floor
+    np.testing.assert_allclose(lower[[1000, 1100, 1200]], [6e-6, 3e-6, 0.0], rtol=1e-5)
+    more = RatePhase(steps=100, policy="continue")
+    np.testing.assert_array_equal(
+        rates([STABLE, DOWN, more]), rates([STABLE, dataclasses.replace(DOWN, steps=300)])
+    )
+    np.testing.assert_array_equal(
+        rates([dataclasses.replace(STABLE, decay_steps=250), more]),
+        rates([dataclasses.replace(STABLE, steps=1100, decay_steps=250)]),
+    )
+
+
+CURVES = [
+    [STAGE1],
+    [STAGE1, HOLD],
+    [STAGE1, DOWN],
+    [STAGE1, RatePhase(steps=500, policy="continue")],
+    [RatePhase(steps=100, warmup_steps=100, peak=6e-5), HOLD],
+    [STABLE],
+    [STABLE, DOWN],
+    [dataclasses.replace(STABLE, decay_steps=300)],
+    [dataclasses.replace(STABLE, decay_steps=900, decay_shape="1-sqrt"), HOLD],
+    [STABLE, RatePhase(steps=400, policy="hold", decay_steps=100)],
+    [STABLE, RatePhase(steps=400, peak=3e-5, warmup_steps=20)],
+]
+
+
+def test_rates_are_said_to_agree_up_to_the_first_step_that_differs_and_no_further():
+    at = [rates(phases) for phases in CURVES]
+    for i, one in enumerate(CURVES):
+        for j, other in enumerate(CURVES):
+            differs = np.flatnonzero(at[i] != at[j])
+            first = differs[0] if differs.size else np.inf
+            said = agree(one, other)
+            assert said <= first, (one, other)
+            # A cosine that has hardly begun has the bits of the level: it isn't taken for it.
+            assert said >= first - 20 or min(said, 1600) == first, (one, other)
+    assert agree([STABLE], [STABLE, DOWN]) == 1001
+    assert agree([STABLE, DOWN], [dataclasses.replace(STABLE, decay_steps=300)]) == 701
+
+
 @pytest.mark.parametrize(
     ("phases", "words"),
     [
@@ -122,6 +195,18 @@ def test_the_rate_of_a_long_run_changes_every_step_of_its_warm_up():
         ([RatePhase(steps=0, warmup_steps=0)], "steps = 0"),
         ([RatePhase(steps=10, warmup_steps=1, peak=-1.0)], "peak learning rate = -1.0"),
         ([RatePhase(steps=10, warmup_steps=1, final_fraction=2.0)], "final_fraction = 2.0"),
+        ([DOWN], "first learning rate phase is 'decay'"),
+        ([dataclasses.replace(STABLE, decay_steps=1001)], "1001 is longer than the 1000 steps"),
+        (
+            [dataclasses.replace(STABLE, decay_steps=950)],
+            "100 and decay_steps = 950 overlap in 1000",
+        ),
+        ([dataclasses.replace(STABLE, decay_steps=-1)], "decay_steps = -1: give 0 or more"),
+        ([dataclasses.replace(STABLE, decay_shape="1_sqrt")], "Did you mean '1-sqrt'"),
+        ([dataclasses.replace(STAGE1, decay_steps=5)], "whose cosine is its decay"),
+        ([STABLE, dataclasses.replace(DOWN, decay_steps=5)], "goes down over the whole phase"),
+        ([STABLE, dataclasses.replace(DOWN, final_fraction=1.5)], "final_fraction = 1.5"),
+        ([STABLE, RatePhase(5, "continue", decay_steps=5)], "the phase that it continues"),
     ],
 )
 def test_rates_that_cannot_be_are_refused(phases, words):

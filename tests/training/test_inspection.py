@@ -76,6 +76,17 @@ def test_a_run_without_stores_is_described(report):
         assert text in told["text"], text
 
 
+def test_a_decay_is_drawn_and_told_where_it_begins(report, experiment):
+    one, two = experiment.phases
+    stable = dataclasses.replace(one, rate="warmup_stable", decay_steps=30, decay_shape="1-sqrt")
+    object.__setattr__(experiment, "phases", [stable, dataclasses.replace(two, rate="continue")])
+    told = report()
+    assert told["phases"][0]["decay"] == {"steps": 30, "shape": "1-sqrt"}
+    assert told["learning_rate"]["steps"]["30"] == pytest.approx(1e-2)  # of 60, the last 30 go down
+    assert told["learning_rate"]["curve"][-1] < 2e-3
+    assert "warmup_stable, 1-sqrt over the last 30" in told["text"]
+
+
 def test_epochs_and_warnings_come_from_the_stores(report, experiment, tmp_path):
     sizes = {"toy.en": 100_001, "toy.th": 161, "toy.en_th": 4_001, "toy.code": 4_001}
     for name, size in sizes.items():

@@ -60,6 +60,13 @@ DECIDES = {  # field -> another value of it, with which the steps have other num
     "phase.start_learning_rate": 1e-2,
     "phase.warmup_steps": 0,
     "phase.final_fraction": 0.5,
+    "phase.decay_steps": 2,
+    "phase.decay_shape": "1-sqrt",
+}
+# What a field needs to have anything to decide: of the plain run and of the changed one.
+WITH = {
+    "phase.decay_steps": {"phase.rate": "hold"},
+    "phase.decay_shape": {"phase.rate": "decay"},
 }
 ROUNDING = {  # how the same numbers are summed; tests of the step hold them to be the same
     "microbatches": 2,
@@ -110,7 +117,7 @@ def experiment(folder, changes):
     for name, value in changes.items():
         part, _, field = name.rpartition(".")
         if part == "phase":
-            second = field in ("rate", "ramp_steps")
+            second = field in ("rate", "ramp_steps", "decay_steps", "decay_shape")
             phases[second] = dataclasses.replace(phases[second], **{field: value})
         elif part:
             parts[part] = dataclasses.replace(parts[part], **{field: value})
@@ -151,7 +158,10 @@ def plain(folder):
 @pytest.mark.parametrize("name", DECIDES)
 def test_what_reaches_a_step_is_in_the_fingerprint(name, folder, plain):
     one, before = plain
-    other = experiment(folder, {name: DECIDES[name]})
+    if needed := WITH.get(name):
+        one = experiment(folder, needed)
+        before = given(one, name)
+    other = experiment(folder, {**WITH.get(name, {}), name: DECIDES[name]})
     after = given(other, name)
     assert after != {part: before[part] for part in after}, f"give {name} a value that does more"
     assert print_of(other) != print_of(one)
@@ -168,6 +178,14 @@ def test_what_changes_the_rounding_alone_is_not(name, folder, plain):
 
 def test_the_same_start_elsewhere_is_the_same_run(folder, plain):
     assert print_of(experiment(folder, {"init_from": "moved"})) == print_of(plain[0])
+
+
+def test_a_run_without_a_decay_has_the_fingerprint_that_it_had(folder):
+    rates = print_of(experiment(folder, {}))["learning_rate"]
+    before = {"policy", "peak", "warmup_steps", "start", "final_fraction"}
+    assert all(set(rate) == before for rate in rates)
+    rates = print_of(experiment(folder, {"phase.rate": "decay"}))["learning_rate"]
+    assert set(rates[1]) == before | {"decay_steps", "decay_shape"}
 
 
 def test_the_order_of_shares_decides_nothing_or_is_in_the_fingerprint(folder, plain):
