@@ -3,6 +3,7 @@
 claims       Claims: what is compared, from which difference on it matters
 comparison   From the records of runs to what a report says
 figures      The pictures of a report, narrow enough for a phone
+laws/        Laws of mixtures: from the shares that runs were trained on to what any would give
 launch       The runs of an ablation, each a `run.py train` or `finetune` of its own
 markdown     The report as Markdown
 page         The report as one HTML page: no network, no scripts, readable on a phone
