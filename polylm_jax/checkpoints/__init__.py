@@ -6,6 +6,7 @@ digests        Digests of arrays: what a checkpoint's numbers are, however they 
 hf/            Weights in and out
 identity       Which parameters a checkpoint holds, told by their content
 items          The arrays of one item of a checkpoint (`params`, `optimizer`)
+layout         Where the checkpoints of a run lie
 param_store    Parameters on disk, read and written in pieces
 params_writer  Parameters from elsewhere become a checkpoint of ours, element ranges in any order
 progress       What a checkpoint says of itself beside its arrays

@@ -25,6 +25,7 @@ from jax.experimental import multihost_utils
 from orbax.checkpoint import checkpoint_managers
 
 from polylm_jax.checkpoints import damage, digests, items, space
+from polylm_jax.checkpoints.layout import FOLDER, located, split
 from polylm_jax.checkpoints.progress import Progress
 from polylm_jax.errors import InputError
 from polylm_jax.model import partitioning
@@ -32,7 +33,6 @@ from polylm_jax.model.lora import Lora
 from polylm_jax.runtime import paths
 from polylm_jax.runtime.storage import Folder
 
-FOLDER = "checkpoints"
 PARAMS, OPTIMIZER = "params", "optimizer"
 # So that an export can read a parameter of any size in pieces; a shard below this is one chunk.
 CHUNK_BYTES = 64 << 20
@@ -44,11 +44,6 @@ def _handlers() -> dict[str, ocp.CheckpointHandler]:
         "optimizer": ocp.StandardCheckpointHandler(),
         "progress": ocp.JsonCheckpointHandler(),
     }
-
-
-def located(path: str) -> epath.Path:
-    """A folder by its whole path; `absolute()` would make 'gs://b/run' one below this folder."""
-    return epath.Path(paths.resolve(path, "checkpoint"))
 
 
 class _Manager(ocp.CheckpointManager):
@@ -194,14 +189,9 @@ def _in_chunks(params):
 
 def _folder(path: str, step: int | None) -> epath.Path:
     """Of the checkpoint meant by MODEL_DIR, MODEL_DIR/checkpoints or .../checkpoints/STEP."""
-    folder = located(path)
-    if folder.name.isdigit() and folder.parent.name == FOLDER:
-        folder, step = folder.parent, int(folder.name) if step is None else step
-    if folder.name != FOLDER:
-        folder = folder / FOLDER
-    if str(folder).startswith(
-        "gs://"
-    ):  # a bucket that can't be reached takes Orbax minutes to say so
+    folder, named = split(path)
+    step = named if step is None else step
+    if paths.is_remote(str(folder)):  # Orbax takes minutes to say that a bucket can't be reached
         Folder(str(folder), "checkpoint").peek("")
     if not folder.exists():
         raise InputError(f"{path} has no {FOLDER!r} folder: give the MODEL_DIR of a run.")

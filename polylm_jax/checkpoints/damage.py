@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 import jax
 from etils import epath
 
+from polylm_jax.checkpoints.layout import steps_in
 from polylm_jax.errors import InputError
 from polylm_jax.runtime import seals
 
@@ -48,9 +49,7 @@ def advising(flag: str) -> Iterator[None]:
 
 def older(folder: epath.Path) -> int | None:
     """The step of the next older checkpoint beside one that opens; its arrays aren't read."""
-    beside = folder.parent.iterdir() if folder.parent.exists() else ()
-    steps = [int(place.name) for place in beside if place.name.isdigit()]
-    below = sorted((s for s in steps if s < int(folder.name)), reverse=True)
+    below = [step for step in reversed(steps_in(folder.parent)) if step < int(folder.name)]
     return next((step for step in below if _opens(folder.parent / str(step))), None)
 
 

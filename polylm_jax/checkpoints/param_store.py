@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import tensorstore as ts
 
-from polylm_jax.checkpoints import checkpoint, damage
+from polylm_jax.checkpoints import checkpoint, damage, layout
 from polylm_jax.checkpoints.damage import DamagedCheckpoint
 from polylm_jax.checkpoints.digests import Running, shape_of
 from polylm_jax.model.lora import Lora
@@ -29,12 +29,7 @@ Shape = tuple[int, ...]
 
 def folder_of(path: str, step: int) -> str:
     """Where the parameters of a step lie; `path` as in `checkpoint.read_progress`."""
-    folder = checkpoint.located(path)
-    if folder.name.isdigit() and folder.parent.name == checkpoint.FOLDER:
-        folder = folder.parent
-    if folder.name != checkpoint.FOLDER:
-        folder = folder / checkpoint.FOLDER
-    return str(folder / str(step) / "params")
+    return str(layout.split(path)[0] / str(step) / checkpoint.PARAMS)
 
 
 def _spec(folder: str, name: str = "") -> dict:

@@ -10,6 +10,7 @@ import orbax.checkpoint as ocp
 
 from polylm_jax.checkpoints import checkpoint
 from polylm_jax.checkpoints.digests import Running
+from polylm_jax.checkpoints.layout import FOLDER, located
 from polylm_jax.checkpoints.param_store import ArrayWriter, Shape, folder_of
 
 
@@ -44,7 +45,7 @@ class Writer(ArrayWriter):
         super().close()
         taken = {checkpoint.PARAMS: {name: one.text for name, one in self._digests.items()}}
         sealed = dataclasses.replace(self._progress, digests=taken).sealed()
-        path = checkpoint.located(str(self._place)) / checkpoint.FOLDER / str(self._progress.step)
+        path = located(str(self._place)) / FOLDER / str(self._progress.step)
         (path / "progress" / "metadata").write_text(json.dumps(sealed))
 
 
@@ -64,7 +65,7 @@ def _write_structure(
     model_dir: pathlib.Path, shapes: Mapping[str, Shape], progress: checkpoint.Progress
 ) -> None:
     manager = ocp.CheckpointManager(
-        checkpoint.located(str(model_dir)) / checkpoint.FOLDER,
+        located(str(model_dir)) / FOLDER,
         options=ocp.CheckpointManagerOptions(create=True, enable_async_checkpointing=False),
     )
     manager.save(

@@ -20,9 +20,10 @@ from collections.abc import Mapping
 import numpy as np
 import orbax.checkpoint as ocp
 
-from polylm_jax.checkpoints.checkpoint import OPTIMIZER, Progress, located
+from polylm_jax.checkpoints.checkpoint import OPTIMIZER, Progress
 from polylm_jax.checkpoints.hf import param_table
 from polylm_jax.checkpoints.identity import identify
+from polylm_jax.checkpoints.layout import located
 from polylm_jax.checkpoints.param_store import (
     ArrayWriter,
     Reader,

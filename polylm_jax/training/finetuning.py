@@ -4,7 +4,8 @@ import dataclasses
 import hashlib
 from collections.abc import Iterator, Sequence
 
-from polylm_jax.checkpoints.checkpoint import located, read_progress
+from polylm_jax.checkpoints.checkpoint import read_progress
+from polylm_jax.checkpoints.layout import located
 from polylm_jax.data.mixture.schedule import Schedule
 from polylm_jax.data.packed_rows import PackedRows
 from polylm_jax.data.stores.store import TokenStore

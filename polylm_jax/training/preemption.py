@@ -26,13 +26,15 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Self
+from typing import Self, TypeVar
 
 import jax
 from jax._src import distributed  # the one door to the store that JAX's own notice lies in
 from jax.experimental import multihost_utils
 
-from polylm_jax.errors import LEFT, LEFT_UNSAVED, exit_code
+from polylm_jax.errors import LEFT, LEFT_UNSAVED, InputError, exit_code
+
+T = TypeVar("T")
 
 _NOTICE = "RECEIVED_PREEMPTION_NOTICE"  # JAX's key, set by the process that caught the signal
 _LEFT = "polylm_left_before_the_first_step"  # ours: then no step of the others can end either
@@ -85,6 +87,22 @@ def tell_all(key: str, text: str, seconds: float = _TELL_SECONDS) -> str:
     if jax.process_index() == 0:
         client.key_value_set(f"polylm_{key}", text)
     return client.blocking_key_value_get(f"polylm_{key}", int(seconds * 1000))
+
+
+def by_the_first(key: str, work: Callable[[], T]) -> T | None:
+    """Process 0 does `work`, the others wait; each key once. InputError, on every process, as it is.
+
+    What `work` gives, on process 0 alone.
+    """
+    done, refusal = None, ""
+    if jax.process_index() == 0:
+        try:
+            done = work()
+        except InputError as error:
+            refusal = str(error)
+    if refusal := tell_all(key, refusal):
+        raise InputError(refusal)
+    return done
 
 
 def _told(key: str) -> bool:

@@ -1,9 +1,9 @@
 """Copies of one array on several devices are compared: they differ where a device computes wrongly.
 
 What is replicated over the mesh (all parameters over `data`, layer norms and biases over `fsdp` too)
-is computed by each device for itself and never compared by JAX. Before each save every device sums
-the bits of its shards, weighted by their places, and the sums of copies must be equal. Costs one
-read of the state from the devices' memory.
+is computed by each device for itself and never compared by JAX. Before each save every device makes
+digests of its shards (`checkpoints.digests`), and those of copies must be equal. Costs one read of
+the state from the devices' memory.
 """
 
 import functools
@@ -14,11 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from polylm_jax.checkpoints.digests import device_sums
 from polylm_jax.errors import CorruptReplica
-
-_WORDS = {1: jnp.uint8, 2: jnp.uint16, 4: jnp.uint32}
-# An odd weight for each place, so that no two words of a shard can be exchanged unseen.
-_STRIDES = (2, 2_654_435_762, 2_246_822_520, 3_266_489_918, 668_265_264, 374_761_394)
 
 
 def check(state, step: int) -> None:
@@ -34,7 +31,7 @@ def check(state, step: int) -> None:
     for column, (name, array) in enumerate(zip(names, arrays, strict=True)):
         for copies in _copies(array, devices):
             values = sums[copies, column]
-            if len(np.unique(values)) > 1:
+            if len(np.unique(values, axis=0)) > 1:
                 raise CorruptReplica(_sentence(step, name, [devices[i] for i in copies], values))
 
 
@@ -49,7 +46,7 @@ def _copies(array: jax.Array, devices: np.ndarray) -> list[list[int]]:
 
 
 def _sums(mesh: Mesh, arrays: Sequence[jax.Array]) -> jax.Array:
-    """uint32 [devices, arrays], the same on every process: one number for each device's shard."""
+    """uint32 [devices, arrays, 2], the same on every process: the digest of each device's shard."""
     specs = tuple(array.sharding.spec for array in arrays)
     return _program(mesh, specs)(*arrays)
 
@@ -57,7 +54,7 @@ def _sums(mesh: Mesh, arrays: Sequence[jax.Array]) -> jax.Array:
 @functools.cache
 def _program(mesh: Mesh, specs: tuple[PartitionSpec, ...]):
     def local(*shards):
-        return jnp.stack([_sum(shard) for shard in shards])[None]
+        return jnp.stack([device_sums(shard) for shard in shards])[None]
 
     everywhere = jax.shard_map(
         local, mesh=mesh, in_specs=specs, out_specs=PartitionSpec(mesh.axis_names), check_vma=False
@@ -65,19 +62,10 @@ def _program(mesh: Mesh, specs: tuple[PartitionSpec, ...]):
     return jax.jit(everywhere, out_shardings=NamedSharding(mesh, PartitionSpec()))
 
 
-def _sum(shard: jax.Array) -> jax.Array:
-    words = jax.lax.bitcast_convert_type(shard, _WORDS[shard.dtype.itemsize]).astype(jnp.uint32)
-    weights = jnp.ones(words.shape, jnp.uint32)
-    for axis in range(words.ndim):
-        places = jax.lax.broadcasted_iota(jnp.uint32, words.shape, axis)
-        weights += places * jnp.uint32(_STRIDES[axis])
-    return jnp.sum(words * weights, dtype=jnp.uint32)
-
-
 def _sentence(step: int, name: str, holders: Sequence[jax.Device], values: np.ndarray) -> str:
-    found, counts = np.unique(values, return_counts=True)
+    found, counts = np.unique(values, axis=0, return_counts=True)
     usual = found[np.argmax(counts)]
-    odd = [device for device, value in zip(holders, values, strict=True) if value != usual]
+    odd = [d for d, value in zip(holders, values, strict=True) if (value != usual).any()]
     if counts.max() * 2 > len(values):
         who = ", ".join(f"device {device.id} of process {device.process_index}" for device in odd)
         blame = f"{who} differs from the {counts.max()} others: leave its machine out"

@@ -10,11 +10,13 @@ would come to the same end anyway.
 
 import hashlib
 import json
+import sys
 
 from etils import epath
 
-from polylm_jax.checkpoints.checkpoint import FOLDER, located
+from polylm_jax.checkpoints.layout import FOLDER, located, steps_in
 from polylm_jax.errors import InputError
+from polylm_jax.runtime.storage import Folder
 from polylm_jax.training import preemption
 from polylm_jax.training.run_directory import RunDirectory
 
@@ -22,33 +24,22 @@ _RECORD = "resumed.json"
 _ASIDE = "set_aside"
 
 
-def to(directory: RunDirectory | None, step: int | None, recipe: str) -> list[int]:
+def to(directory: RunDirectory | None, step: int | None, recipe: str) -> None:
     """Sets aside what is newer than `step`, on the process that has the directory; the others wait.
 
-    The steps that were; none where this was done before. InputError where there is no such checkpoint.
+    Nothing where this was done before. InputError where there is no such checkpoint.
     """
-    if step is None:
-        return []
-    refusal, moved = "", []
-    if directory:
-        try:
-            moved = _rewind(directory, step, recipe)
-        except InputError as error:
-            refusal = str(error)
-    said = json.loads(preemption.tell_all("rewind", json.dumps([refusal, moved])))
-    if said[0]:
-        raise InputError(said[0])
-    return said[1]
+    if step is not None:
+        preemption.by_the_first("rewind", lambda: _rewind(directory.folder, step, recipe))
 
 
-def _rewind(directory: RunDirectory, step: int, recipe: str) -> list[int]:
-    folder = directory.folder
+def _rewind(folder: Folder, step: int, recipe: str) -> None:
     mark = {"step": step, "recipe_sha256": hashlib.sha256(recipe.encode()).hexdigest()}
     done = json.loads(folder.read(_RECORD) or b"[]")
     if any(mark == {name: one[name] for name in mark} for one in done):
-        return []
+        return
     place = located(folder.path)
-    steps = _steps(place / FOLDER)
+    steps = steps_in(place / FOLDER)
     if step not in steps:
         there = f"it has {', '.join(map(str, steps))}" if steps else "it has none"
         raise InputError(f"resume_step = {step}: {folder.path} has no such checkpoint; {there}.")
@@ -57,14 +48,14 @@ def _rewind(directory: RunDirectory, step: int, recipe: str) -> list[int]:
         aside = place / _ASIDE
         aside.mkdir(parents=True, exist_ok=True)
         (place / FOLDER / str(number)).rename(_free(aside, number))
+    if newer:
+        steps = ", ".join(map(str, newer))
+        print(
+            f"resume_step = {step}: checkpoints {steps} are set aside in {place / _ASIDE}",
+            file=sys.stderr,
+        )
     # Last: a start that was cut short in the middle is done again whole.
     folder.write(_RECORD, json.dumps([*done, mark | {"set_aside": newer}], indent=1).encode())
-    return newer
-
-
-def _steps(folder: epath.Path) -> list[int]:
-    found = [path.name for path in folder.iterdir()] if folder.exists() else []
-    return sorted(int(name) for name in found if name.isdigit())
 
 
 def _free(folder: epath.Path, number: int) -> epath.Path:

@@ -10,15 +10,14 @@ MODEL_DIR/config.gin, config.1.gin, ...   the resolved recipe of each start
 import os
 from collections.abc import Mapping, Sequence
 
-import jax
-
+from polylm_jax.checkpoints import layout
 from polylm_jax.errors import InputError
 from polylm_jax.runtime import lock
 from polylm_jax.runtime.fingerprint import differences, shown
 from polylm_jax.runtime.storage import Folder, to_json
 from polylm_jax.training import preemption
 
-CHECKPOINTS = "checkpoints"  # the folder of them
+CHECKPOINTS = layout.FOLDER
 _SHOWN = 3  # differences that a refusal names
 UNKNOWN = "unknown"  # the start of a run that an earlier version began, once it can't be read
 # What fingerprints of earlier versions lack: taken to be what the recipe says.
@@ -58,18 +57,7 @@ class RunDirectory:
 
 def held(model_dir: str) -> RunDirectory | None:
     """MODEL_DIR, held by process 0; the others wait for it, and are refused as it is."""
-    if jax.process_count() == 1:
-        return RunDirectory(model_dir)
-    directory, refusal = None, ""
-    if jax.process_index() == 0:
-        try:
-            directory = RunDirectory(model_dir)
-        except InputError as error:
-            refusal = str(error)
-    refusal = preemption.tell_all("model_dir", refusal)
-    if refusal:
-        raise InputError(refusal)
-    return directory
+    return preemption.by_the_first("model_dir", lambda: RunDirectory(model_dir))
 
 
 def check_resume(

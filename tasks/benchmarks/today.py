@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from polylm_jax.languages import codes, registry
-from polylm_jax.runtime.paths import without_home
+from polylm_jax.runtime.paths import is_remote, without_home
 from tasks.benchmarks import own
 
 XQUAD = ("en", "zh", "ru", "es", "de", "ar", "vi", "th", "tr", "el", "hi", "ro")
@@ -31,7 +31,7 @@ def _there(
     A bucket isn't looked into: there, all that it covers.
     """
     covered = [code for code in languages if code in known]
-    if "://" in data_dir:
+    if is_remote(data_dir):
         return tuple(covered)
     pattern = str(next(iter(files.values())))
     folder = pathlib.Path(without_home(data_dir, "data_dir"))

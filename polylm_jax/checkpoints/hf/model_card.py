@@ -2,8 +2,8 @@
 
 import pathlib
 
-from polylm_jax.checkpoints.checkpoint import FOLDER, Progress
-from polylm_jax.checkpoints.param_store import folder_of
+from polylm_jax.checkpoints import layout
+from polylm_jax.checkpoints.progress import Progress
 from polylm_jax.data.mixture.schedule import Phase, Schedule
 from polylm_jax.errors import InputError
 from polylm_jax.languages import registry
@@ -56,8 +56,8 @@ def bits_per_byte(checkpoint: str, step: int) -> tuple[int, dict[str, float]]:
 
     {} where it has another measure, as preferences do.
     """
-    run = folder_of(checkpoint, step).rpartition(f"/{FOLDER}/")[0]
-    lines = json_lines.objects(Folder(run, "CHECKPOINT").peek("validation.jsonl"))
+    run = layout.split(checkpoint)[0].parent
+    lines = json_lines.objects(Folder(str(run), "CHECKPOINT").peek("validation.jsonl"))
     lines = [line for line in lines if line["step"] <= step and "bits_per_byte" in line]
     return (lines[-1]["step"], lines[-1]["bits_per_byte"]) if lines else (0, {})
 
