@@ -135,7 +135,7 @@ class PackedRows(Rows):
                     "part of an answer; register it with tasks.instructions.tuning."
                 )
         for name in self.stores:
-            if not self.num_rows(name):
+            if not self.stored_rows(name):
                 raise InputError(
                     f"task {name!r} has no conversation that fits a row of {self.length} + 1 "
                     "tokens: lengthen the rows or set its share to 0."
@@ -184,7 +184,7 @@ class PackedRows(Rows):
             for name, store in self.stores.items()
         }
 
-    def num_rows(self, component: str) -> int:
+    def stored_rows(self, component: str) -> int:
         return self.packed[component].num_rows
 
     def read(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

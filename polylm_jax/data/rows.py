@@ -3,6 +3,10 @@
     row of the run -> schedule: (component, ordinal) -> epoch, position = divmod(ordinal, rows of
     the store) -> permutation keyed by (seed, component, epoch): row of the store -> its tokens
 
+With a `Repetition` an epoch is shorter than the store: the first rows of the first epoch's order,
+in an order of their own from the second epoch on. So a run and one that repeats less are the same
+until the first of them begins again.
+
 Each arrow is arithmetic on the row's number alone, so the same rows come from any number of hosts,
 devices and threads, and a run goes on at any row at once.
 
@@ -18,6 +22,7 @@ from typing import ClassVar
 import numpy as np
 
 from polylm_jax.data import permutation
+from polylm_jax.data.mixture.repetition import Repetition
 from polylm_jax.data.mixture.schedule import Schedule
 from polylm_jax.data.stores.store import TokenStore
 from polylm_jax.errors import InputError
@@ -31,13 +36,15 @@ REMOTE_READS = 32  # stores on gs:// read at a time: 20 of them one by one take 
 class Rows:
     """The rows of a run. Raises InputError for a component without a store or without one row.
 
-    length: L. seed: decides the order of each store's rows in each epoch.
+    length: L. seed: decides the order of each store's rows in each epoch. repetition: how much of
+    each store is read; all of it by default.
     """
 
     schedule: Schedule
     stores: Mapping[str, TokenStore]
     length: int
     seed: int
+    repetition: Repetition | None = None
 
     # What `inputs` gives beside tokens and component, each [n, L]: name -> dtype.
     packing: ClassVar[Mapping[str, type]] = {}
@@ -49,16 +56,22 @@ class Rows:
                     f"component {component!r} has a share and no token store; cache its task or "
                     "set its share to 0."
                 )
-            if self.num_rows(component) < 1:
+            if self.stored_rows(component) < 1:
                 raise InputError(
                     f"task {component!r} has {self.stores[component].num_tokens(TRAIN)} training "
                     f"tokens, fewer than one row of {self.length} + 1; add text, shorten the rows "
                     "or set its share to 0."
                 )
+            self.num_rows(component)
+
+    def stored_rows(self, component: str) -> int:
+        """Rows of the component's store."""
+        return self.stores[component].num_rows(TRAIN, self.length)
 
     def num_rows(self, component: str) -> int:
-        """Rows of the component's store: an epoch."""
-        return self.stores[component].num_rows(TRAIN, self.length)
+        """Rows that an epoch of the component reads."""
+        stored = self.stored_rows(component)
+        return self.repetition.read(component, stored) if self.repetition else stored
 
     @property
     def validated(self) -> Mapping[str, TokenStore]:
@@ -90,13 +103,29 @@ class Rows:
         for number in np.unique(component):
             here = component == number
             name = self.schedule.components[number]
-            size = self.num_rows(name)
-            epoch[here], position = np.divmod(ordinal[here], size)
-            epochs, which = np.unique(epoch[here], return_inverse=True)
-            keys = [permutation.key(self.seed, name, one) for one in epochs.tolist()]
-            key = np.array(keys, np.uint64)[which] if len(keys) > 1 else keys[0]
-            store_row[here] = permutation.permute(position, size, key)
+            epoch[here], position = np.divmod(ordinal[here], self.num_rows(name))
+            store_row[here] = self._store_rows(name, epoch[here], position)
         return component, epoch, store_row
+
+    def _store_rows(self, name: str, epoch: np.ndarray, position: np.ndarray) -> np.ndarray:
+        """Rows of a store, int64 [n], at these positions of these epochs."""
+        size, stored = self.num_rows(name), self.stored_rows(name)
+        if size == stored:
+            return self._shuffled(name, epoch, position, size)
+        again = epoch > 0
+        position[again] = self._shuffled(name, epoch[again], position[again], size)
+        return self._shuffled(name, np.zeros_like(epoch), position, stored)
+
+    def _shuffled(
+        self, name: str, epoch: np.ndarray, position: np.ndarray, size: int
+    ) -> np.ndarray:
+        """Positions of [0, size) in the order of their epochs, int64 [n]."""
+        if not epoch.size:
+            return position
+        epochs, which = np.unique(epoch, return_inverse=True)
+        keys = [permutation.key(self.seed, name, one) for one in epochs.tolist()]
+        key = np.array(keys, np.uint64)[which] if len(keys) > 1 else keys[0]
+        return permutation.permute(position, size, key)
 
     def located(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(component int32, epoch int64, store row int64) of any rows [n]."""

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from polylm_jax.data.mixture import ledger
+from polylm_jax.data.mixture.repetition import Repetition
 from polylm_jax.data.mixture.schedule import Phase, Schedule
 from polylm_jax.data.rows import Rows
 from polylm_jax.data.stores.store import TokenStore, store_path
@@ -42,6 +43,8 @@ class Experiment:
     init_from, init_step: MODEL_DIR of another run whose parameters are the start, and which
     checkpoint (its newest one); None starts from the seed.
     max_epochs: a component that is read more often than this is told of.
+    repeat_as_tokens: of a longer run of this mixture, as often as which text is repeated: of each
+    store only so much is read that its epochs are the same.
     num_chunks: pieces of a row that the loss takes one after another. vocab_blocks: above 1, it
     goes by so many blocks of the vocabulary in their place: less memory, a third more products.
     skip_non_finite: an update whose loss or gradient is no number isn't made, and so many in a row end
@@ -63,6 +66,7 @@ class Experiment:
     init_from: str | None = None
     init_step: int | None = None
     max_epochs: float = 4.0
+    repeat_as_tokens: int | None = None
     num_chunks: int = 8
     vocab_blocks: int = 1
     z_loss: float = 0.0
@@ -92,6 +96,7 @@ class Experiment:
         schedule = self._schedule()
         rates = self._rates(schedule)
         optimizer.learning_rate(rates)  # refuses a warm-up longer than its phase
+        self.repetition(schedule)
         tokenizer = self._tokenizer() if open_stores else None
         rows = self._rows(schedule, tokenizer) if open_stores else None
         return Resolved(self, schedule, rates, self.mesh.shape(devices), tokenizer, rows)
@@ -117,6 +122,7 @@ class Experiment:
     def settings(self) -> "Experiment":
         """All that decides a step but its rows, its learning rate and where the run starts."""
         free = {"tasks": None, "init_from": None, "init_step": None, "max_bad": 0.0}
+        free["repeat_as_tokens"] = None
         return dataclasses.replace(self, phases=(), **free)
 
     def check_shapes(self, devices: int) -> None:
@@ -183,7 +189,14 @@ class Experiment:
 
     def _rows(self, schedule: Schedule, tokenizer: Tokenizer) -> Rows:
         stores = self._stores(schedule.trained, tokenizer)
-        return self.rows(schedule, stores, self.sequence_length, self.seed)
+        return self.rows(
+            schedule, stores, self.sequence_length, self.seed, self.repetition(schedule)
+        )
+
+    def repetition(self, schedule: Schedule) -> Repetition | None:
+        """How much of each store is read, where that isn't all."""
+        tokens = self.repeat_as_tokens
+        return None if tokens is None else Repetition.of(tokens, schedule, self.sequence_length)
 
     def _stores(self, names: Sequence[str], tokenizer: Tokenizer) -> dict[str, TokenStore]:
         if self.tasks is None and all(isinstance(p.mixture, Mapping) for p in self.phases):
@@ -262,7 +275,8 @@ class Resolved:
     def ledger(self, row: int, realised: Sequence[int] | None = None) -> ledger.Ledger:
         """Tokens planned and realised in the first `row` rows; `realised` [C] as counted."""
         length = self.experiment.sequence_length
-        return ledger.ledger(self.schedule, self.stores, length, row, realised)
+        read = {name: self.rows.num_rows(name) for name in self.stores}
+        return ledger.ledger(self.schedule, self.stores, length, row, realised, read)
 
     def learning_rate(self, offset: int = 0) -> Callable[[jax.Array], jax.Array]:
         """Updates made -> rate. offset: steps of this batch size that the rows so far would be,

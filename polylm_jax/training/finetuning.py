@@ -93,6 +93,7 @@ class FinetuningExperiment(Experiment):
             _chosen(stores, names),
             self.sequence_length,
             self.seed,
+            self.repetition(schedule),
             padding=tokenizer.eos_id,
             on_all=self.loss_on == "all",
             together=self.pack,

@@ -6,7 +6,7 @@ tests/training/test_training_identity.py varies each field and compares with wha
 import dataclasses
 
 from polylm_jax.model.optimizer import RatePhase
-from polylm_jax.training.experiment import Resolved
+from polylm_jax.training.experiment import Experiment, Resolved
 
 # Fields of the model that change speed and memory, not what is computed.
 _FREE = ("remat", "attention")
@@ -37,6 +37,7 @@ def fingerprint(resolved: Resolved, start: str | None = None) -> dict:
         "optimizer": dataclasses.asdict(experiment.optimizer) | {"z_loss": experiment.z_loss},
         "learning_rate": [_rate(rate) for rate in resolved.rates],
         "rows_sha256": resolved.schedule.fingerprint(),
+        **_repetition(experiment),
         **experiment.decides(),
     }
 
@@ -45,3 +46,9 @@ def _rate(rate: RatePhase) -> dict:
     """A phase's rate but for its length, which the schedule says; a decay where there is one."""
     leave = ("steps",) if rate.down else ("steps", "decay_steps", "decay_shape")
     return {name: value for name, value in dataclasses.asdict(rate).items() if name not in leave}
+
+
+def _repetition(experiment: Experiment) -> dict:
+    """Nothing where it isn't used, as before there was any."""
+    tokens = experiment.repeat_as_tokens
+    return {} if tokens is None else {"repeat_as_tokens": tokens}

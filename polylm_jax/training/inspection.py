@@ -113,6 +113,7 @@ def run_report(resolved: Resolved, devices: int) -> dict:
         "model_flops": flops * tokens,
         "devices": devices,
         "mesh": dict(zip(("data", "fsdp", "tensor"), resolved.mesh_shape, strict=True)),
+        "repeat_as_tokens": experiment.repeat_as_tokens,
         "seed": experiment.seed,
         "vocabulary": experiment.vocabulary,
         "cache_dir": experiment.cache_dir,
@@ -184,9 +185,17 @@ def checkpoint_report(experiment: Experiment, model_dir: str | None) -> dict:
 def ledger_report(resolved: Resolved, stores: Mapping[str, TokenStore], step: int) -> dict:
     """The ledger after `step` steps; a component without a store is named by its task's name."""
     experiment = resolved.experiment
-    row = step * experiment.batch_size
-    book = ledger.ledger(resolved.schedule, stores, experiment.sequence_length, row).as_dict()
+    row, length = step * experiment.batch_size, experiment.sequence_length
+    read = {}
+    if repetition := experiment.repetition(resolved.schedule):
+        stored = {
+            n: stores[n].num_rows(ledger.TRAIN, length)
+            for n in resolved.schedule.trained
+            if n in stores
+        }
+        read = {name: repetition.read(name, rows) for name, rows in stored.items()}
+    book = ledger.ledger(resolved.schedule, stores, length, row, epoch_rows=read).as_dict()
     for line in book["components"]:
         if line["component"] not in stores:
             line["language"] = labels.label_of(line["component"])
-    return {"step": step, **book}
+    return {"step": step, "repeats": bool(read), **book}

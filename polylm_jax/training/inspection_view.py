@@ -58,6 +58,8 @@ def _summary(report: Mapping) -> rich.table.Table:
         "stores": run["cache_dir"],
         "checkpoint": _checkpoint(**report["checkpoint"]),
     }
+    if tokens := run["repeat_as_tokens"]:
+        rows["repetition"] = f"as over {tokens:,} tokens, so that much of each store isn't read"
     table = rich.table.Table(box=None, show_header=False)
     for field, text in rows.items():
         table.add_row(f"[bold]{field}[/bold]", text)
@@ -141,7 +143,9 @@ def _component_ledger(
 ) -> rich.table.Table:
     title = f"Tokens per component after step {book['step']:,}"
     names = [phase["name"] for phase in phases]
-    table = _table(title, "component", "language", *names, "planned", "trained", "store", "epochs")
+    read = ["read"] if book.get("repeats") else []
+    columns = (*names, "planned", "trained", "store", *read, "epochs")
+    table = _table(title, "component", "language", *columns)
     for line in sorted(book["components"], key=lambda line: place(line["language"])):
         shares = [phase["components"].get(line["component"]) for phase in phases]
         cached, epochs = line["stored_tokens"] is not None, line["epochs"]
@@ -153,6 +157,7 @@ def _component_ledger(
             count(line["planned_tokens"]),
             count(line["tokens"]),
             count(line["stored_tokens"]) if cached else "not cached",
+            *(count(line["read_rows"] * book["length"]) if cached else "" for _ in read),
             "" if epochs is None else f"{epochs:.2f}",
             style=style,
         )

@@ -35,13 +35,16 @@ def lines(resolved: Resolved, start: Progress, total: int, changes: list[str]) -
     for change in changes:
         yield f"changed since the checkpoint: {change}"
     rows = {name: resolved.rows.num_rows(name) for name in resolved.schedule.trained}
+    if repetition := resolved.rows.repetition:
+        yield from repetition.told(rows)
     yield from ledger.warnings(ledger.epochs(resolved.schedule, rows), experiment.max_epochs)
 
 
 def ledger_tables(resolved: Resolved, start: Progress, total: int) -> list[rich.table.Table]:
     """Tokens by component and by language, of all rows up to the last step, `total`."""
     row = start.rows + (total - start.step) * resolved.experiment.batch_size
-    book = resolved.ledger(row).as_dict() | {"step": total}
+    repeats = resolved.experiment.repeat_as_tokens is not None
+    book = resolved.ledger(row).as_dict() | {"step": total, "repeats": repeats}
     return inspection_view.ledger_tables(book, (), resolved.experiment.max_epochs)
 
 

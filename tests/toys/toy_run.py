@@ -174,6 +174,11 @@ def losses(model_dir):
     return {line["step"]: line["loss"] for line in map(json.loads, lines)}
 
 
+def ledger(model_dir):
+    """The last line of the ledger."""
+    return json.loads((pathlib.Path(model_dir) / "ledger.jsonl").read_text().splitlines()[-1])
+
+
 def final_state(folder, model_dir, **changes):
     """The newest checkpoint's parameters and optimizer state, as NumPy arrays."""
     abstract = Programs(experiment(folder, **changes).resolve()).abstract_state

@@ -102,6 +102,24 @@ def test_epochs_and_warnings_come_from_the_stores(report, experiment, tmp_path):
     assert "Tokens per language" in told["text"]
 
 
+def test_what_repeats_as_a_longer_run_is_told(report, experiment, tmp_path, capsys):
+    sizes = {"toy.en": 100_001, "toy.th": 4_001, "toy.en_th": 4_001, "toy.code": 4_001}
+    for name, size in sizes.items():
+        code = name.removeprefix("toy.").replace("_", "-")
+        toy_stores.build(tmp_path / "stores", name, {"train": np.zeros(size, int)}, code)
+    assert report()["run"]["repeat_as_tokens"] is None
+    again = dataclasses.replace(experiment, repeat_as_tokens=4 * 60 * BATCH * LENGTH)
+    inspection.inspect(again, json_path=str(tmp_path / "again.json"))
+    told = json.loads((tmp_path / "again.json").read_text())
+    lines = {line["component"]: line for line in told["ledger"]["components"]}
+    assert lines["toy.en"]["stored_rows"] == 6250 and lines["toy.en"]["read_rows"] == 1563
+    assert lines["toy.th"]["epochs"] == lines["toy.th"]["tokens"] / LENGTH / 63
+    text = capsys.readouterr().out
+    assert "as over 30,720 tokens" in text and "read" in text
+    with pytest.raises(InputError, match="repeat_as_tokens = 9 is shorter than the run"):
+        inspection.inspect(dataclasses.replace(experiment, repeat_as_tokens=9))
+
+
 def test_the_ledger_stands_at_any_step(report, experiment):
     told = report(step=40)
     tokens = {line["component"]: line["tokens"] for line in told["ledger"]["components"]}

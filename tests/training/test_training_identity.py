@@ -34,6 +34,7 @@ DECIDES = {  # field -> another value of it, with which the steps have other num
     "sequence_length": 8,
     "batch_size": 16,
     "seed": 1,
+    "repeat_as_tokens": 40 * 4 * 8 * toy_run.LENGTH,
     "z_loss": 0.1,
     "init_from": "other",
     "init_step": 4,

@@ -2,5 +2,6 @@
 
 apportionment  Shares in whole numbers
 ledger         How many tokens of what
+repetition     How much of each store a run reads, to repeat text as a longer run would
 schedule       Which component each row of a run comes from
 """

@@ -8,6 +8,7 @@ from the schedule, or come from the rows that were delivered (`recount`), which 
 """
 
 import dataclasses
+import types
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -23,7 +24,8 @@ UNKNOWN = "und"  # the language of a component whose store isn't there
 class ComponentLine:
     """One component: tokens planned and realised; its store's tokens, rows, and times it is read.
 
-    The last three are None without a store, `epochs` also for a store shorter than one row.
+    read_rows: those that an epoch reads, all of the store unless the run repeats as a longer one.
+    The last four are None without a store, `epochs` also for a store shorter than one row.
     """
 
     component: str
@@ -32,6 +34,7 @@ class ComponentLine:
     tokens: int
     stored_tokens: int | None
     stored_rows: int | None
+    read_rows: int | None
     epochs: float | None
 
 
@@ -84,11 +87,13 @@ def ledger(
     length: int,
     row: int,
     realised: Sequence[int] | None = None,
+    epoch_rows: Mapping[str, int] = types.MappingProxyType({}),
 ) -> Ledger:
     """The ledger at a row; for step s of batch size B that is row s * B.
 
     stores: those that are there; a component may lack one. realised [C]: rows of each component
-    as counted from batches (`recount`); by default what the schedule says.
+    as counted from batches (`recount`); by default what the schedule says. epoch_rows: component ->
+    rows that an epoch reads; by default those of its store.
     """
     planned = schedule.planned(row)
     realised = schedule.counts(row) if realised is None else realised
@@ -96,6 +101,7 @@ def ledger(
     for name, planned_rows, rows in zip(schedule.components, planned, realised, strict=True):
         store = stores.get(name)
         stored_rows = store.num_rows(TRAIN, length) if store else None
+        read_rows = epoch_rows.get(name, stored_rows)
         components.append(
             ComponentLine(
                 component=name,
@@ -104,7 +110,8 @@ def ledger(
                 tokens=int(rows) * length,
                 stored_tokens=store.num_tokens(TRAIN) if store else None,
                 stored_rows=stored_rows,
-                epochs=int(rows) / stored_rows if stored_rows else None,
+                read_rows=read_rows,
+                epochs=int(rows) / read_rows if read_rows else None,
             )
         )
     return Ledger(row, length, tuple(components), _by_language(components, stores))
