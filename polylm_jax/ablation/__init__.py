@@ -1,7 +1,9 @@
 """Variants of one recipe at one budget over seeds, each a run of its own; the report.
 
+branches     Variants that leave a trunk: where each says that it does, held against what it is
 claims       Claims: what is compared, from which difference on it matters
 comparison   From the records of runs to what a report says
+continued    Which checkpoints a finished run kept, and a run's folder made of one of them
 figures      The pictures of a report, narrow enough for a phone
 laws/        Laws of mixtures: from the shares that runs were trained on to what any would give
 launch       The runs of an ablation, each a `run.py train` or `finetune` of its own

@@ -58,6 +58,8 @@ class Ablation:
     other_budgets: Sequence[str] = ()
     claims: Sequence[Claim] = ()
     title: str = ""
+    trunk: str = ""
+    leaves: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def check(self) -> "Ablation":
         """Itself, with a base, or InputError for a name that there isn't."""
@@ -76,8 +78,16 @@ class Ablation:
 
     @property
     def runs(self) -> list[Run]:
-        """All, in the order in which they are trained: seed by seed."""
-        return [Run(name, seed) for seed in self.seeds for name in self.variants]
+        """All, in the order in which they are trained: seed by seed, the trunk first."""
+        names = sorted(self.variants, key=lambda name: name != self.trunk)
+        return [Run(name, seed) for seed in self.seeds for name in names]
+
+    def lines(self, run: Run, place: str) -> list[str]:
+        """The gin lines that make a run of the recipe; a trunk keeps the places where it is left."""
+        kept = tuple(sorted(set(self.leaves.values())))
+        keep = [f"training.{self.mode}.keep_at = {kept}"] if run.variant == self.trunk else []
+        lines = self.variants[run.variant].lines
+        return [*lines, *keep, f"SEED = {run.seed}", f"MODEL_DIR = {place!r}"]
 
     def chosen(self, variant: str, seed: int | None) -> list[Run]:
         """The runs of a variant ('': of all), of a seed (None: of all); InputError for another."""
@@ -101,8 +111,8 @@ def make(reconfigured: Reconfigured, asked: Ablation, folder: str) -> dict[Run, 
     plans = {}
     for run in asked.runs:
         place = f"{folder.rstrip('/')}/{run.path}"
-        lines = [*asked.variants[run.variant].lines, f"SEED = {run.seed}", f"MODEL_DIR = {place!r}"]
         with _said_of(run), registrations.for_a_time():
+            lines = asked.lines(run, place)
             experiment, text = reconfigured(lines, EXPERIMENTS[asked.mode])
             experiment.start()  # before stores are built
             resolved = experiment.resolve(num_devices=experiment.planned_devices())

@@ -8,59 +8,31 @@ The continued run ends with bitwise the parameters that it would have had.
 
 import hashlib
 import json
-import os
-import pathlib
-import shutil
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import numpy as np
 
+from polylm_jax.ablation import continued
+from polylm_jax.ablation.continued import Beginning
 from polylm_jax.ablation.plans import Plan
-from polylm_jax.ablation.records import CONTINUED, LOGS
-from polylm_jax.ablation.variants import Run
+from polylm_jax.ablation.records import CONTINUED
 from polylm_jax.errors import InputError
-from polylm_jax.runtime.output_folder import building
-from polylm_jax.runtime.storage import Folder, to_json
+from polylm_jax.runtime.storage import Folder
 from polylm_jax.training.experiment import Resolved
-from polylm_jax.training.log import JsonLines
-from polylm_jax.training.run_directory import CHECKPOINTS
 
 COMPARED_ROWS = 1 << 20  # at a time: a pod's run has hundreds of millions
 
 
-class Beginning(NamedTuple):
-    """The first steps of a run, which another one has trained and kept a checkpoint of."""
-
-    run: Run
-    step: int
-
-
 def longest(plan: Plan, done: Iterable[Plan], folder: str) -> Beginning | None:
-    """The longest beginning of a run that one of the finished ones has a checkpoint of.
-
-    On gs:// none is looked for.
-    """
-    root = Folder(folder, "ABLATION_DIR").local
+    """The longest beginning of a run that one of the finished ones has a checkpoint of."""
+    place = Folder(folder, "ABLATION_DIR")
     found = []
-    for other in done if root else ():
-        place = root / other.run.path
-        if _recorded_start(place) == other.resolved.start and (kept := _kept(place / CHECKPOINTS)):
+    for other in done:
+        start = continued.recorded_start(place, other.run)
+        if start == other.resolved.start and (kept := continued.kept(place, other.run)):
             shared = min(shared_steps(other, plan), plan.resolved.total_steps - 1)
             found += [Beginning(other.run, step) for step in kept if step <= shared]
     return max(found, key=lambda one: one.step, default=None)
-
-
-def _recorded_start(place: pathlib.Path) -> str | None:
-    """What a run says that it started from; earlier versions didn't say it."""
-    path = place / "fingerprint.json"
-    return json.loads(path.read_bytes()).get("start") if path.exists() else None
-
-
-def _kept(place: pathlib.Path) -> list[int]:
-    """The steps of the complete checkpoints in a folder."""
-    names = os.listdir(place) if place.is_dir() else ()
-    return [int(name) for name in names if name.isdigit()]
 
 
 def shared_steps(one: Plan, other: Plan) -> int:
@@ -91,20 +63,6 @@ def _reads(resolved: Resolved, rows: np.ndarray) -> np.ndarray:
     return np.stack([stores[component], store_row])
 
 
-def continue_from(beginning: Beginning, run: Run, folder: str) -> None:
-    """Makes the run's MODEL_DIR of a beginning, with its log lines."""
-    root, step = Folder(folder, "ABLATION_DIR").local, str(beginning.step)
-    there = root / beginning.run.path
-    with building(str(root / run.path), size_of(there / CHECKPOINTS / step)) as place:
-        shutil.copytree(there / CHECKPOINTS / step, place / CHECKPOINTS / step, copy_function=_link)
-        for name in LOGS:
-            if (there / f"{name}.jsonl").exists():
-                shutil.copy(there / f"{name}.jsonl", place)
-                JsonLines(Folder(str(place)), f"{name}.jsonl", beginning.step).close()
-        about = {"run": beginning.run.title, "step": beginning.step}
-        (place / CONTINUED).write_bytes(to_json(about))
-
-
 def check_continued(plan: Plan, made: Iterable[Plan], folder: Folder) -> None:
     """InputError for a run that went on from one of another start, as earlier versions let it."""
     about = folder.peek(f"{plan.run.path}/{CONTINUED}")
@@ -117,21 +75,3 @@ def check_continued(plan: Plan, made: Iterable[Plan], folder: Folder) -> None:
                 f"{folder.path}/{plan.run.path} went on from {title}, which starts from other "
                 "parameters: its numbers are not its own; delete it, and it is trained anew."
             )
-
-
-def _link(source: str, target: str) -> None:
-    """A second name for a file of a checkpoint, which is never written again; else a copy."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
-
-
-def is_continued(folder: Folder, run: Run) -> bool:
-    """Whether a run stands on another's beginning."""
-    return folder.has(f"{run.path}/{CONTINUED}")
-
-
-def size_of(path: pathlib.Path) -> int:
-    """Bytes of the files below a folder."""
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Collection, Mapping, Sequence
 
-from polylm_jax.ablation import launch, plans, records, reuse
+from polylm_jax.ablation import branches, continued, launch, plans, records, reuse
 from polylm_jax.ablation import variants as variant_lines
 from polylm_jax.ablation.claims import Claim
 from polylm_jax.ablation.plans import Ablation, Plan, Reconfigured
@@ -37,6 +37,8 @@ def ablate(
     start: bool = True,
     report_only: bool = False,
     share_beginnings: bool = True,
+    trunk: str = "",
+    leaves: Mapping[str, int] | None = None,
     reconfigured: Reconfigured | None = None,
 ) -> None:
     """Trains variants of a recipe at one budget over seeds, and reports which won where.
@@ -56,6 +58,8 @@ def ablate(
     start: False checks everything and writes the runs' recipes, and trains nothing.
     report_only: writes the report from the logs as they are, at any time, and does nothing else.
     share_beginnings: a run goes on from a checkpoint of a finished one that began the same.
+    trunk, leaves: the variant that others branch from, and the step at which each of them does; it
+    is trained first and keeps a checkpoint there.
     reconfigured: what run.py gives: the recipe with further lines.
 
     Raises InputError for bad input, before anything is trained; SystemExit(143) when told to leave.
@@ -67,13 +71,17 @@ def ablate(
     if reconfigured is None:
         raise InputError("ablate needs `reconfigured`: call it through run.py.")
     read = variant_lines.read(variants), variant_lines.check_seeds(seeds)
-    asked = Ablation(*read, base, mode, tuple(other_budgets), tuple(claims), title).check()
+    left = branches.read(trunk, leaves or {}, read[0])
+    budgets = tuple(other_budgets)
+    asked = Ablation(*read, base, mode, budgets, tuple(claims), title, trunk, left).check()
     order = asked.chosen(variant, seed)
     made = _planned(place, asked, reconfigured)
     if not start:
         print("\n".join(f"{place.path}/{run.recipe}" for run in made))
         return
-    failed, elsewhere = _train_all(place, made, order, share_beginnings, alone=bool(variant))
+    failed, elsewhere = _train_all(
+        place, made, order, asked if share_beginnings else None, bool(variant)
+    )
     print(_report(place))
     for run, holder in elsewhere.items():
         print(f"{run.title} is left to another process: {holder}")
@@ -87,6 +95,7 @@ def _planned(place: Folder, asked: Ablation, reconfigured: Reconfigured) -> dict
     """All plans, checked and written down."""
     made = plans.make(reconfigured, asked, place.path)
     plans.check_budgets(made, asked)
+    branches.check(made, asked)
     _check_begun(place, made.values())
     for run, plan in made.items():
         place.write(run.recipe, plan.text.encode())
@@ -111,19 +120,29 @@ def _check_begun(place: Folder, made: Collection[Plan]) -> None:
 
 
 def _train_all(
-    place: Folder, made: Mapping[Run, Plan], order: Sequence[Run], share: bool, alone: bool
+    place: Folder,
+    made: Mapping[Run, Plan],
+    order: Sequence[Run],
+    asked: Ablation | None,
+    alone: bool,
 ) -> tuple[dict[Run, int], dict[Run, str]]:
-    """Trains what isn't done: (runs that failed -> exit code, runs that others have -> who)."""
+    """Trains what isn't done: (runs that failed -> exit code, runs that others have -> who).
+
+    asked: says which runs wait for a trunk that another process has; None: beginnings aren't shared.
+    """
     failed: dict[Run, int] = {}
     elsewhere: dict[Run, str] = {}
     for number, run in enumerate(order, 1):
         if is_done(place, made[run]):
             print(f"[{number}/{len(order)}] {run.title}: done before", flush=True)
             continue
+        if asked and (trunk := branches.trunk_of(asked, run)) in elsewhere:
+            elsewhere[run] = f"it leaves {trunk.title}, and {elsewhere[trunk]}"
+            continue
         try:
             with launch.held(place.path, run):
                 print(f"[{number}/{len(order)}] {run.title}", flush=True)
-                code = _train(place, made, run, share)
+                code = _train(place, made, run, asked is not None)
         except InputError as error:
             if alone:
                 raise
@@ -142,13 +161,13 @@ def _train(place: Folder, made: Mapping[Run, Plan], run: Run, share: bool) -> in
     plan = made[run]
     if is_done(place, plan):  # by another process, just now
         return 0
-    if share and not place.list(f"{run.path}/"):
+    if share and not continued.has_begun(place, run):
         others = [other for other in made.values() if other.run.seed == run.seed]
         done = [other for other in others if is_done(place, other)]
         if beginning := reuse.longest(plan, done, place.path):
-            reuse.continue_from(beginning, run, place.path)
+            continued.continue_from(beginning, run, place.path)
             print(f"goes on from {beginning.run.title}, step {beginning.step}", flush=True)
-    flags = ["--allow_changes"] if reuse.is_continued(place, run) else []
+    flags = ["--allow_changes"] if continued.is_continued(place, run) else []
     return launch.start(plan.mode, f"{place.path}/{run.recipe}", *flags)
 
 

@@ -16,7 +16,7 @@ is read twice.
 import contextlib
 import dataclasses
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import orbax.checkpoint as ocp
@@ -69,6 +69,7 @@ class Checkpoints:
         *,
         keep_last: int = 2,
         keep_every: int | None = None,
+        keep_at: Sequence[int] = (),
     ):
         if keep_last < 1:
             raise InputError(f"keep_last = {keep_last}: a run needs its newest checkpoint; give 1.")
@@ -77,6 +78,9 @@ class Checkpoints:
         keep = [checkpoint_managers.LatestN(keep_last)]
         if keep_every:
             keep.append(checkpoint_managers.EveryNSteps(keep_every))
+        if any(not isinstance(step, int) or step < 1 for step in keep_at):
+            raise InputError(f"keep_at = {keep_at!r}: give steps, whole numbers from 1 on.")
+        keep += [checkpoint_managers.CustomSteps(list(keep_at))] if keep_at else []
         space.quiet_about_it()
         self._lock = threading.Lock()
         self._saving: int | None = None

@@ -118,6 +118,11 @@ class Folder:
         """Writes the file `key` whole: whoever reads sees the old one or the new one."""
         self._said(lambda: self._patient.write(key, value).result())
 
+    def clear(self, prefix: str) -> None:
+        """Deletes all files below `prefix`, a folder's name with its slash."""
+        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        self._said(lambda: self._patient.delete_range(ts.KvStore.KeyRange(prefix, end)).result())
+
     def list(self, prefix: str = "") -> list[str]:
         """The files below `prefix`, sorted. An unreadable bucket lists as empty: `peek` first."""
         end = prefix[:-1] + chr(ord(prefix[-1]) + 1) if prefix else ""

@@ -134,6 +134,7 @@ def finetune(
     save_every_minutes: float | None = save_clock.MINUTES,
     keep_last: int = 2,
     keep_every: int | None = None,
+    keep_at: Sequence[int] = (),
     eval_every_steps: int = 100,
     eval_rows: int = 1000,
     evaluation: Evaluation | None = None,
@@ -156,7 +157,7 @@ def finetune(
     The base is a run of ours or what `import_hf` made: --gin.BASE. What counts in the loss are the
     answers. All else is as in `train`: shares of tokens by phases of mixtures, resumption, logs.
 
-    save_every_steps, save_every_minutes, keep_last, keep_every: checkpoints, as in `train`.
+    save_every_steps, save_every_minutes, keep_last, keep_every, keep_at: checkpoints, as in `train`.
     eval_every_steps: validation, of the base too; on held-out conversations, at most `eval_rows`
     packed rows of each task. evaluation: SeqIO tasks that are evaluated on the way.
     resume_step: goes on from this checkpoint, as in `train`.

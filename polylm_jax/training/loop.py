@@ -13,7 +13,7 @@ In order, once a step has been handed to the devices:
 import contextlib
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import jax
 
@@ -43,6 +43,7 @@ class Cadence:
     evaluate: int
     save: int
     tasks: int = 0
+    at: Collection[int] = ()  # steps that are saved, too
 
     def check(self) -> "Cadence":
         """Itself, or InputError."""
@@ -160,7 +161,9 @@ class Loop:
 
     def _save_is_due(self) -> bool:
         step = self.progress.step
-        return step % self.cadence.save == 0 or step == self.total or self.watch.clock.due(step)
+        if step % self.cadence.save == 0 or step in self.cadence.at or step == self.total:
+            return True
+        return self.watch.clock.due(step)
 
     def _told_to_leave(self) -> bool:
         """Asked after each piece of validation or of a task."""

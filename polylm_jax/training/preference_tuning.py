@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 
@@ -79,6 +79,7 @@ def dpo(
     save_every_minutes: float | None = save_clock.MINUTES,
     keep_last: int = 2,
     keep_every: int | None = None,
+    keep_at: Sequence[int] = (),
     eval_every_steps: int = 100,
     eval_rows: int = 1000,
     evaluation: Evaluation | None = None,

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 
@@ -49,6 +49,7 @@ class Settings:
     save_every_minutes: float | None
     keep_last: int
     keep_every: int | None
+    keep_at: Sequence[int]
     eval_every_steps: int
     eval_rows: int
     evaluation: Evaluation | None
@@ -75,7 +76,7 @@ class Settings:
     def cadence(self) -> Cadence:
         tasks = self.evaluation.check().every_steps if self.evaluation else 0
         every = (self.log_every_steps, self.eval_every_steps, self.save_every_steps, tasks)
-        return Cadence(*every).check()
+        return Cadence(*every, frozenset(self.keep_at)).check()
 
 
 def train(
@@ -86,6 +87,7 @@ def train(
     save_every_minutes: float | None = save_clock.MINUTES,
     keep_last: int = 2,
     keep_every: int | None = None,
+    keep_at: Sequence[int] = (),
     eval_every_steps: int = 1000,
     eval_rows: int = 128,
     evaluation: Evaluation | None = None,
@@ -109,7 +111,7 @@ def train(
 
     save_every_steps, save_every_minutes: a checkpoint after so many steps, and after so many minutes
     without one (None: by steps alone). keep_last, keep_every: how many stay; every `keep_every` steps
-    one for good.
+    one for good. keep_at: steps whose checkpoints are saved and stay, too: where others branch off.
     eval_every_steps, eval_rows: validation, on at most so many rows of each component.
     evaluation: SeqIO tasks that are evaluated on the way, and every how many steps.
     init_from, init_step: the experiment's, where earlier versions had them.
@@ -190,9 +192,8 @@ def _run(
     if directory:
         stack.callback(directory.close)
     rewind.to(directory, settings.resume_step, settings.recipe)
-    checkpoints = Checkpoints(
-        model_dir, keep_last=settings.keep_last, keep_every=settings.keep_every
-    )
+    keep = {name: getattr(settings, name) for name in ("keep_last", "keep_every", "keep_at")}
+    checkpoints = Checkpoints(model_dir, **keep)
     stack.callback(checkpoints.close)
     start, changes, programs, state = run_start.begin(
         checkpoints, model_dir, resolved, settings, programs_type
