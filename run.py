@@ -245,6 +245,8 @@ def call(
     if "reconfigured" in takes:
         again = functools.partial(reconfigured, files, overrides, search_paths)
         flags = {"reconfigured": again, **flags}
+    if "gin_files" in takes:
+        flags = {"gin_files": {"files": files, "overrides": overrides}, **flags}
     return configured(**flags)
 
 

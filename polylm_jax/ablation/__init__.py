@@ -4,10 +4,12 @@ branches     Variants that leave a trunk: where each says that it does, held aga
 claims       Claims: what is compared, from which difference on it matters
 comparison   From the records of runs to what a report says
 continued    Which checkpoints a finished run kept, and a run's folder made of one of them
+evidence     What a finished run says of its mixture, kept for laws of mixtures
 figures      The pictures of a report, narrow enough for a phone
 laws/        Laws of mixtures: from the shares that runs were trained on to what any would give
 launch       The runs of an ablation, each a `run.py train` or `finetune` of its own
 markdown     The report as Markdown
+mixing/      `run.py mix`: proxies, laws, a proposal and its check
 page         The report as one HTML page: no network, no scripts, readable on a phone
 page_tables  The tables of the page
 plans        What each run of an ablation will be
@@ -26,5 +28,9 @@ names.hand_on(
     {
         "ablate": "run",
         "Claim": "claims",
+        "mix": "mixing.run",
+        "MixSizes": "mixing.designs",
+        "MixProxy": "mixing.proxies",
+        "MixQuestion": "mixing.question",
     },
 )

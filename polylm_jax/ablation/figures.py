@@ -23,7 +23,8 @@ AVERAGE = "bits_per_byte/average"
 MOST_BANDS = 20  # languages of their own colour; more are pooled as 'others'
 
 
-def _new(height: float = SIZE[1]) -> tuple[Figure, Axes]:
+def new(height: float = SIZE[1]) -> tuple[Figure, Axes]:
+    """A figure of one panel, as wide as a phone."""
     figure = Figure(figsize=(SIZE[0], height), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -32,7 +33,19 @@ def _new(height: float = SIZE[1]) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _legend(figure: Figure, columns: int = 2) -> None:
+def grid(rows: int, columns: int, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure of several panels, row by row."""
+    figure = Figure(figsize=(SIZE[0], height), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for panel in panels:
+        panel.grid(color="#e4e4e4", zorder=0)
+        panel.spines[["top", "right"]].set_visible(False)
+    return figure, panels
+
+
+def legend(figure: Figure, columns: int = 2) -> None:
+    """Below the panels."""
     figure.legend(loc="outside lower center", ncols=columns, fontsize="small", frameon=False)
 
 
@@ -55,7 +68,7 @@ def curves(records: Records, of: Callable, label: str) -> Figure | None:
 
     of(record) -> (tokens, values) of a run.
     """
-    figure, axes = _new(3.9)
+    figure, axes = new(3.9)
     drawn = False
     for number, (name, runs) in enumerate(records.items()):
         found = [dict(zip(*of(record), strict=True)) for record in runs.values()]
@@ -73,7 +86,7 @@ def curves(records: Records, of: Callable, label: str) -> Figure | None:
     axes.set_ylabel(label)
     axes.xaxis.set_major_formatter(matplotlib.ticker.EngFormatter())
     if drawn:
-        _legend(figure)
+        legend(figure)
     return figure if drawn else None
 
 
@@ -102,7 +115,7 @@ def differences(found: Mapping, measure: str = AVERAGE) -> Figure | None:
     ]  # fmt: skip
     if not rows:
         return None
-    figure, axes = _new(1.3 + 0.34 * len(rows))
+    figure, axes = new(1.3 + 0.34 * len(rows))
     for place, (_, one) in enumerate(rows):
         ends = (one["low"], one["high"])
         if ends[0] is not None:
@@ -128,7 +141,7 @@ def languages(found: Mapping, labels: Sequence[str]) -> Figure | None:
     ]
     means = np.array([[np.nan if c is None else c["mean"] for c in row] for row in cells])
     most = np.nanmax(np.abs(means)) or 1.0
-    figure, axes = _new(1.6 + 0.26 * len(labels))
+    figure, axes = new(1.6 + 0.26 * len(labels))
     axes.grid(False)
     image = axes.imshow(means, cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto")
     for row, line in enumerate(cells):
@@ -149,7 +162,7 @@ def tokens(about: Mapping, record) -> Figure | None:
     planned = _shares([(p["tokens"], p["languages"]) for p in about["planned"]])
     realised = _shares([(0, {}), *((_at(line, record), _of(line)) for line in record.ledger)])
     labels = _labels(about["planned"][-1]["languages"])
-    figure, axes = _new(3.9)
+    figure, axes = new(3.9)
     for number, (label, band) in enumerate(_stacked(realised, labels)):
         colour = COLOURS[number % len(COLOURS)]
         axes.fill_between(*band[:2], band[2], step="pre", color=colour, label=label, alpha=0.85)
@@ -162,7 +175,7 @@ def tokens(about: Mapping, record) -> Figure | None:
     axes.set_xlabel("tokens")
     axes.set_ylabel("percent of the tokens")
     axes.xaxis.set_major_formatter(matplotlib.ticker.EngFormatter())
-    _legend(figure, columns=6)
+    legend(figure, columns=6)
     return figure
 
 

@@ -1,6 +1,6 @@
 """The report as one HTML page: no network, no scripts, readable on a phone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from polylm_jax.ablation import page_tables, wording
 from polylm_jax.ablation.page_tables import text
@@ -32,12 +32,8 @@ LEGEND = (
 def report(found: Mapping, pictures: Mapping[str, tuple[str, str]]) -> str:
     """The whole page. pictures: name -> (SVG, what it shows)."""
     bits, scores = page_tables.measures_of(found)
-    title = text(found["title"] or "Ablation")
     half_way = wording.half_way(found)
     parts = [
-        "<!doctype html><html lang=en><head><meta charset=utf-8>",
-        "<meta name=viewport content='width=device-width, initial-scale=1'>",
-        f"<title>{title}</title><style>{_STYLE}</style></head><body><h1>{title}</h1>",
         f"<p class=note>{half_way}</p>" if half_way else "",
         *(f"<p class=note>{text(note)}</p>" for note in found["notes"]),
         _claims(found["claims"]),
@@ -49,16 +45,25 @@ def report(found: Mapping, pictures: Mapping[str, tuple[str, str]]) -> str:
         *_scores(found, scores),
         *_slopes(found),
         "<h2>Curves</h2>",
-        _figures(pictures),
+        figures(pictures),
         "<h2>Bits per byte of held-out text</h2>",
         page_tables.numbers(found, bits),
         "<h2>Variants</h2>",
         page_tables.variants(found),
         "<h2>Cost</h2>",
         page_tables.cost(found),
-        "</body></html>",
     ]
-    return "\n".join(part for part in parts if part) + "\n"
+    return document(found["title"] or "Ablation", parts)
+
+
+def document(title: str, parts: Iterable[str]) -> str:
+    """A whole page of these parts; empty ones are left out."""
+    head = [
+        "<!doctype html><html lang=en><head><meta charset=utf-8>",
+        "<meta name=viewport content='width=device-width, initial-scale=1'>",
+        f"<title>{text(title)}</title><style>{_STYLE}</style></head><body><h1>{text(title)}</h1>",
+    ]
+    return "\n".join(part for part in [*head, *parts, "</body></html>"] if part) + "\n"
 
 
 def _claims(claims: list[Mapping]) -> str:
@@ -90,7 +95,8 @@ def _slopes(found: Mapping) -> list[str]:
     return [f"<h2>{wording.SLOPES}</h2>", page_tables.slopes(found)]
 
 
-def _figures(pictures: Mapping[str, tuple[str, str]]) -> str:
+def figures(pictures: Mapping[str, tuple[str, str]]) -> str:
+    """Pictures side by side where there is room, each with what it shows."""
     shown = [
         f"<figure>{svg}<figcaption>{text(told)}</figcaption></figure>"
         for svg, told in pictures.values()

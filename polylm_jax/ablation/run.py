@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Collection, Mapping, Sequence
 
-from polylm_jax.ablation import branches, continued, launch, plans, records, reuse
+from polylm_jax.ablation import branches, continued, evidence, launch, plans, records, reuse
 from polylm_jax.ablation import variants as variant_lines
 from polylm_jax.ablation.claims import Claim
 from polylm_jax.ablation.plans import Ablation, Plan, Reconfigured
@@ -75,11 +75,11 @@ def ablate(
     budgets = tuple(other_budgets)
     asked = Ablation(*read, base, mode, budgets, tuple(claims), title, trunk, left).check()
     order = asked.chosen(variant, seed)
-    made = _planned(place, asked, reconfigured)
+    made = planned(place, asked, reconfigured)
     if not start:
         print("\n".join(f"{place.path}/{run.recipe}" for run in made))
         return
-    failed, elsewhere = _train_all(
+    failed, elsewhere = train_all(
         place, made, order, asked if share_beginnings else None, bool(variant)
     )
     print(_report(place))
@@ -91,7 +91,7 @@ def ablate(
         sys.exit(1)
 
 
-def _planned(place: Folder, asked: Ablation, reconfigured: Reconfigured) -> dict[Run, Plan]:
+def planned(place: Folder, asked: Ablation, reconfigured: Reconfigured) -> dict[Run, Plan]:
     """All plans, checked and written down."""
     made = plans.make(reconfigured, asked, place.path)
     plans.check_budgets(made, asked)
@@ -119,22 +119,25 @@ def _check_begun(place: Folder, made: Collection[Plan]) -> None:
         print(f"{runs[0].title}{f' and {len(runs) - 1} more' if runs[1:] else ''}: {line}")
 
 
-def _train_all(
+def train_all(
     place: Folder,
     made: Mapping[Run, Plan],
     order: Sequence[Run],
-    asked: Ablation | None,
-    alone: bool,
+    asked: Ablation | None = None,
+    alone: bool = False,
+    report: bool = True,
 ) -> tuple[dict[Run, int], dict[Run, str]]:
     """Trains what isn't done: (runs that failed -> exit code, runs that others have -> who).
 
     asked: says which runs wait for a trunk that another process has; None: beginnings aren't shared.
+    alone: a run that another process has is refused. report: written after each run.
     """
     failed: dict[Run, int] = {}
     elsewhere: dict[Run, str] = {}
     for number, run in enumerate(order, 1):
         if is_done(place, made[run]):
             print(f"[{number}/{len(order)}] {run.title}: done before", flush=True)
+            evidence.keep(place, made[run])
             continue
         if asked and (trunk := branches.trunk_of(asked, run)) in elsewhere:
             elsewhere[run] = f"it leaves {trunk.title}, and {elsewhere[trunk]}"
@@ -152,7 +155,10 @@ def _train_all(
             sys.exit(code)
         if code:
             failed[run] = code
-        _report(place)
+        else:
+            evidence.keep(place, made[run])
+        if report:
+            _report(place)
     return failed, elsewhere
 
 

@@ -10,7 +10,7 @@ from polylm_jax.errors import InputError, nearest
 from polylm_jax.runtime import names
 from polylm_jax.runtime.old_names import new_binding
 
-GIVEN = ("recipe", "reconfigured")  # parameters that run.py fills in by itself
+GIVEN = ("recipe", "reconfigured", "gin_files")  # parameters that run.py fills in by itself
 USAGE = """run.py MODE --gin_file=FILE [--gin_file=FILE ...] [--gin.NAME=VALUE ...] [--FLAG=VALUE ...]
 
   --gin_file          a gin file, repeatable: gin_configs/recipes/NAME.gin serves every mode

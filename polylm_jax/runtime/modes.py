@@ -14,6 +14,7 @@ MODES = {
     "plan": "polylm_jax.training.plan",
     "goodput": "polylm_jax.training.goodput",
     "ablate": "polylm_jax.ablation.ablate",
+    "mix": "polylm_jax.ablation.mix",
     "generate": "polylm_jax.inference.generate",
     "serve": "polylm_jax.inference.serve",
     "self_instruct": "polylm_jax.corpus.instructions.self_instruct",

@@ -44,6 +44,7 @@ names.hand_on(
     {
         "Experiment": "experiment",
         "PhaseConfig": "phases",
+        "with_shares": "phases",
         "train": "run",
         "finetune": "finetuning",
         "FinetuningExperiment": "finetuning",

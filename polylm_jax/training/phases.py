@@ -2,9 +2,10 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from polylm_jax.errors import InputError
+from polylm_jax.languages.shares import BY_HAND, Shares
 from polylm_jax.model.optimizer import RatePhase
 
 
@@ -67,3 +68,23 @@ class PhaseConfig:
             decay_steps=self.decay_steps,
             decay_shape=self.decay_shape,
         )
+
+
+def with_shares(
+    phases: Sequence[PhaseConfig], shares: Sequence[Mapping[str, float]], how: str = BY_HAND
+) -> list[PhaseConfig]:
+    """The phases with other shares of tokens, one mapping each; lengths and learning rates stay.
+
+    how: where the shares come from, which `inspect` says. Raises InputError unless there are as many
+    as there are phases.
+    """
+    if len(shares) != len(phases):
+        raise InputError(
+            f"training.with_shares has shares of {len(shares)} phases, and the recipe has "
+            f"{len(phases)} phases: give one mapping for each."
+        )
+    named = [config.title(number) for number, config in enumerate(phases)]
+    return [
+        dataclasses.replace(config, mixture=Shares(one, how), name=name)
+        for config, one, name in zip(phases, shares, named, strict=True)
+    ]

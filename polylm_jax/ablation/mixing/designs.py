@@ -1,0 +1,198 @@
+"""What a mix will train: its components and mixtures, in one file that later starts read.
+
+The same recipe and the same question always give the same design. Under an existing folder a design
+that would differ is refused: runs of two designs don't belong to one law.
+
+Shapes: P phases, C components.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from polylm_jax.ablation.mixing import components as parts
+from polylm_jax.ablation.mixing import draws
+from polylm_jax.ablation.mixing.components import Component
+from polylm_jax.errors import InputError
+from polylm_jax.runtime.fingerprint import differences
+from polylm_jax.runtime.storage import Folder, to_json
+from polylm_jax.training.experiment import Resolved
+from polylm_jax.training.identity import fingerprint
+
+FILE = "design.json"
+ANCHOR, PROXY, HELD_OUT = "anchors", "proxies", "held_out"  # kinds of mixtures, and their folders
+DIGITS = 9
+A_COMPONENT = 2  # proxies, by default
+_SHOWN = 3  # differences that a refusal names
+
+
+@dataclasses.dataclass(frozen=True)
+class MixSizes:
+    """What is asked of a design.
+
+    target_tokens: of the run that the mixture is for. proxies, held_out: mixtures drawn; proxies
+    None are two a component and phase. seeds: of each anchor and of the proposal; the first also of
+    the others. epochs: most epochs of a component at the target in what is drawn. alpha: of the
+    temperature. pools: components of several tasks.
+    """
+
+    target_tokens: int
+    proxies: int | None = None
+    held_out: int = 8
+    seeds: Sequence[int] = (0, 1, 2)
+    epochs: float = 4.0
+    alpha: float = 0.3
+    pools: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+
+
+class Mixture(NamedTuple):
+    """A mixture of a design: anchor, proxy or held out, its shares [P, C] and its seeds."""
+
+    name: str
+    kind: str
+    shares: np.ndarray
+    seeds: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Design:
+    """Components and mixtures; phases: name -> tokens of the proxies; what of the recipe it is for.
+
+    identity: what must not change in its folder, nested plain values.
+    """
+
+    components: tuple[Component, ...]
+    phases: Mapping[str, int]
+    mixtures: tuple[Mixture, ...]
+    target_tokens: int
+    identity: Mapping
+
+    def of(self, kind: str) -> list[Mixture]:
+        """The mixtures of a kind."""
+        return [one for one in self.mixtures if one.kind == kind]
+
+    def named(self, name: str) -> Mixture | None:
+        """A mixture by its name."""
+        return next((one for one in self.mixtures if one.name == name), None)
+
+    @property
+    def weights(self) -> np.ndarray:
+        """The part of the tokens that each phase has [P]."""
+        tokens = np.array([*self.phases.values()], float)
+        return tokens / tokens.sum()
+
+    @property
+    def tokens(self) -> int:
+        """Of a proxy."""
+        return sum(self.phases.values())
+
+
+def settle(place: Folder, design: Design) -> None:
+    """Writes the design into MIX_DIR; InputError where another one stands there.
+
+    It may have more mixtures, or fewer, than before: they are the same as far as they go.
+    """
+    now, before = to_json(_plain(design)), place.peek(FILE)
+    changes = _changes(before, now) if before else []
+    if changes:
+        more = f" and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
+        raise InputError(
+            f"MIX_DIR = {place.path!r} holds another design, {'; '.join(changes[:_SHOWN])}{more}: "
+            "give it the old values, or another MIX_DIR with this one as EVIDENCE."
+        )
+    if now != before:
+        place.write(FILE, now)
+
+
+def _changes(before: bytes, now: bytes) -> list[str]:
+    return differences(json.loads(before)["identity"], json.loads(now)["identity"])
+
+
+def make(resolved: Resolved, sizes: MixSizes) -> Design:
+    """The design of a recipe whose proxies are as `resolved` says."""
+    found = tuple(parts.read(resolved, sizes.pools))
+    length = resolved.experiment.sequence_length
+    phases = {
+        name: phase.rows * length
+        for name, phase in zip(_titles(resolved), resolved.schedule.phases, strict=True)
+    }
+    _check(found, sum(phases.values()), sizes)
+    mixtures = _mixtures(parts.point(resolved, found), found, sizes)
+    return Design(
+        found, phases, tuple(mixtures), sizes.target_tokens, _identity(resolved, found, sizes)
+    )
+
+
+def _titles(resolved: Resolved) -> list[str]:
+    """The phases' names, each once."""
+    names = [phase.name for phase in resolved.schedule.phases]
+    return names if len(set(names)) == len(names) else [f"{n}_{i}" for i, n in enumerate(names, 1)]
+
+
+def _check(components: Sequence[Component], tokens: int, sizes: MixSizes) -> None:
+    if len(components) < 2:
+        raise InputError(
+            f"the recipe's mixture has {len(components)} component: a mix needs 2 at least; COMPONENTS "
+            "divides tasks into them."
+        )
+    for one in components:
+        if not one.tokens:
+            raise InputError(
+                f"component {one.name!r} has no text to train on: add some, or leave it out of the "
+                "mixture."
+            )
+    if sizes.target_tokens < tokens:
+        raise InputError(
+            f"TARGET_TOKENS = {sizes.target_tokens:,} is less than a proxy's {tokens:,} tokens: give "
+            "the tokens of the run that the mixture is for, or shorten the proxies (PROXY)."
+        )
+    for field, value, least in (("PROXIES", sizes.proxies, 1), ("HELD_OUT", sizes.held_out, 0)):
+        if value is not None and value < least:
+            raise InputError(f"{field} = {value}: give {least} or more.")
+    counts = {one.name: one.tokens for one in components}
+    draws.check_target(counts, sizes.target_tokens, sizes.epochs)
+
+
+def _mixtures(
+    own_PC: np.ndarray, components: Sequence[Component], sizes: MixSizes
+) -> list[Mixture]:
+    tokens = {one.name: one.tokens for one in components}
+    counts = [*tokens.values()]
+    target, epochs, seeds = sizes.target_tokens, sizes.epochs, tuple(sizes.seeds)
+    made = draws.anchors(own_PC, tokens, target, epochs, sizes.alpha)
+    found = [Mixture(name, ANCHOR, shares.round(DIGITS), seeds) for name, shares in made.items()]
+    proxies = A_COMPONENT * own_PC.size if sizes.proxies is None else sizes.proxies
+    about, most = draws.centre(own_PC, counts), draws.ceilings(counts, target, epochs)
+    for kind, number, seed in ((PROXY, proxies, 0), (HELD_OUT, sizes.held_out, 1)):
+        # Each kind by its own generator: more proxies leave the held-out mixtures what they were.
+        drawn = draws.drawn(about, most, number, np.random.default_rng(seed))
+        name = {PROXY: "proxy", HELD_OUT: "held_out"}[kind]
+        found += [
+            Mixture(f"{name}_{place:02}", kind, shares.round(DIGITS), seeds[:1])
+            for place, shares in enumerate(drawn)
+        ]
+    return found
+
+
+def _identity(resolved: Resolved, components: Sequence[Component], sizes: MixSizes) -> dict:
+    """What the design follows from. The number of proxies and held-out mixtures may grow."""
+    recipe = fingerprint(resolved)
+    free = ("seed", "rows_sha256")
+    asked = dataclasses.asdict(sizes)
+    return {
+        "recipe": {name: value for name, value in recipe.items() if name not in free},
+        "components": {one.name: sorted(one.tasks) for one in components},
+        **{name: asked[name] for name in ("target_tokens", "seeds", "epochs", "alpha")},
+    }
+
+
+def _plain(design: Design) -> dict:
+    return {
+        "identity": design.identity,
+        "phases": design.phases,
+        "components": [dataclasses.asdict(one) for one in design.components],
+        "mixtures": [{**one._asdict(), "shares": one.shares.tolist()} for one in design.mixtures],
+    }

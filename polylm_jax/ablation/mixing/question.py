@@ -1,0 +1,145 @@
+"""What is asked of a proposal: which measure is to be small, and what must hold, by names.
+
+Names become columns of a law here: of several phases, each has the columns of all components.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from polylm_jax.ablation.laws.constraints import (
+    Constraints,
+    NoWorse,
+    Sum,
+    refuse_contradictions,
+    space,
+)
+from polylm_jax.ablation.laws.objective import Objective
+from polylm_jax.ablation.mixing import components as parts
+from polylm_jax.ablation.mixing.designs import Design
+from polylm_jax.errors import InputError, nearest
+from polylm_jax.languages.registry import LANGUAGES
+
+BITS = "bits_per_byte/"
+SCORES = "scores"
+KINDS = ("mean", "weighted", "worst", SCORES)
+
+
+@dataclasses.dataclass(frozen=True)
+class MixQuestion:
+    """As runs/mix.gin documents it; keys are languages, components, groups, or measures."""
+
+    kind: str = "mean"
+    weights: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    reference: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    most_epochs: float = 4.0
+    floors: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    ceilings: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    no_worse: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    near: float | None = None
+
+    def check(self, design: Design) -> "MixQuestion":
+        """Itself, or InputError: what no component has, constraints that contradict one another."""
+        if self.kind not in KINDS:
+            raise InputError(
+                f"OBJECTIVE = {self.kind!r} is not one of {', '.join(KINDS)}.{nearest(self.kind, KINDS)}"
+            )
+        if self.kind in ("weighted", SCORES) and not self.weights:
+            raise InputError(
+                f"OBJECTIVE = {self.kind!r} needs WEIGHTS: give {{'NAME': weight}} of what counts."
+            )
+        self._check_languages(design)
+        if not self.most_epochs > 0:
+            raise InputError(f"MOST_EPOCHS = {self.most_epochs}: give a number above 0.")
+        if self.near is not None and not 0 < self.near <= 1:
+            raise InputError(f"NEAR = {self.near}: give a number above 0, up to 1, or None.")
+        refuse_contradictions(self.space(design))
+        return self
+
+    def _check_languages(self, design: Design) -> None:
+        known = parts.languages_of(design.components)
+        fields = {"MIX_REFERENCE": self.reference, "NO_WORSE": self.no_worse}
+        if self.kind == "weighted":
+            fields["WEIGHTS"] = self.weights
+        for field, given in fields.items():
+            for key in given:
+                if key not in known:
+                    raise InputError(
+                        f"{field} names {key!r}, a measure that no run has: the mixture has "
+                        f"{', '.join(known)}.{nearest(key, known)}"
+                    )
+
+    @property
+    def scores(self) -> list[str]:
+        """Measures of tasks that count."""
+        return [*self.weights] if self.kind == SCORES else []
+
+    def objective(self, measures: Sequence[str], own: Mapping[str, float]) -> Objective:
+        """What is to be small. own: measure -> what the recipe's own mixture is predicted to give."""
+        languages = tuple(m for m in measures if m.removeprefix(BITS) in LANGUAGES)
+        if self.kind == SCORES:
+            return Objective("weighted", weights=dict(self.weights))
+        if self.kind == "weighted":
+            return Objective("weighted", weights={BITS + k: v for k, v in self.weights.items()})
+        if self.kind == "worst":
+            given = {BITS + k: v for k, v in self.reference.items()}
+            return Objective("worst", languages, reference={m: own[m] for m in languages} | given)
+        return Objective("mean", languages or tuple(m for m in measures if m.startswith(BITS)))
+
+    def constraints(self, design: Design, own: Mapping[str, float] | None = None) -> Constraints:
+        """What must hold. own: as of `objective`; without it losses are left out."""
+        losses = () if own is None else tuple(
+            NoWorse(BITS + key, own[BITS + key], by) for key, by in self.no_worse.items()
+        )  # fmt: skip
+        near = None if self.near is None else self.near * len(design.phases)  # a mean over phases
+        return Constraints(sums=tuple(self._sums(design)), losses=losses, near=near)
+
+    def _sums(self, design: Design) -> Iterator[Sum]:
+        """Shares of the whole run, whatever phase they are in."""
+        for number, one in enumerate(design.components):
+            most = self.most_epochs * one.tokens / design.target_tokens
+            if most < 1:
+                name = f"{one.name}: {self.most_epochs:g} epochs over the target, {most:.2%}"
+                yield Sum(name, weights_of(design, [number]), most)
+        for field, given, sign in (("FLOORS", self.floors, -1.0), ("CEILINGS", self.ceilings, 1.0)):
+            kind = field.lower().removesuffix("s")
+            for key, share in given.items():
+                if not 0 <= share <= 1:
+                    raise InputError(f"{field}[{key!r}] = {share}: give a share, 0 to 1.")
+                numbers = parts.named(key, design.components, field)
+                name = f"{kind} of {key}, {share:.2%}"
+                yield Sum(name, weights_of(design, numbers, sign), sign * share)
+
+    def space(self, design: Design):
+        """The shares that the linear constraints leave."""
+        columns, prior_K = columns_of(design), own_shares(design)
+        return space(self.constraints(design), columns, prior_K, len(design.phases))
+
+
+def columns_of(design: Design) -> tuple[str, ...]:
+    """The names of a law's columns: components, of several phases 'PHASE/COMPONENT'."""
+    names = [one.name for one in design.components]
+    if len(design.phases) == 1:
+        return tuple(names)
+    return tuple(f"{phase}/{name}" for phase in design.phases for name in names)
+
+
+def weights_of(design: Design, numbers: Sequence[int], sign: float = 1.0) -> dict[str, float]:
+    """Column -> what its share counts in the share of the whole run of these components."""
+    columns, width = columns_of(design), len(design.components)
+    return {
+        columns[phase * width + number]: sign * float(weight)
+        for phase, weight in enumerate(design.weights)
+        for number in numbers
+    }
+
+
+def own_shares(design: Design) -> np.ndarray:
+    """The recipe's own mixture [K]."""
+    return design.mixtures[0].shares.ravel()
+
+
+def whole_run(design: Design, shares_K: np.ndarray) -> np.ndarray:
+    """Shares of the whole run [C] of a law's point."""
+    return design.weights @ np.reshape(shares_K, (len(design.phases), -1))

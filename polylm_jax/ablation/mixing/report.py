@@ -1,0 +1,115 @@
+"""The report of a mix, from what its runs left: report.html, report.md, report.json, PNG.
+
+Nothing in it depends on when or how often the runs were started: the same runs give the same bits.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+
+import numpy as np
+
+from polylm_jax.ablation import figures, page
+from polylm_jax.ablation.laws.proposal import Interval
+from polylm_jax.ablation.mixing import outcome, pictures, question, sections
+from polylm_jax.ablation.mixing.answer import Answer
+from polylm_jax.ablation.mixing.designs import ANCHOR, Design
+from polylm_jax.ablation.mixing.outcome import Runs
+from polylm_jax.ablation.mixing.pool import Earlier
+from polylm_jax.ablation.mixing.question import MixQuestion
+from polylm_jax.runtime.storage import Folder
+
+
+def write(
+    place: Folder,
+    design: Design,
+    asked: MixQuestion,
+    found: Answer,
+    runs: Runs,
+    earlier: Earlier,
+    target_parameters: int,
+) -> str:
+    """Writes the report into MIX_DIR and says where the page is."""
+    about = described(design, asked, found, runs, earlier, target_parameters)
+    drawn = pictures.all_of(design, found, runs)
+    made = sections.all_of(about)
+    place.write("report.json", (json.dumps(about, ensure_ascii=False, indent=1) + "\n").encode())
+    place.write("report.md", sections.as_markdown(about, made, list(drawn)).encode())
+    for name, (figure, _) in drawn.items():
+        place.write(f"{name}.png", figures.png(figure))
+    shown = {name: (figures.svg(figure, name), told) for name, (figure, told) in drawn.items()}
+    whole = page.document(sections.title(about), sections.as_html(about, made, shown))
+    place.write("report.html", whole.encode())
+    return "\n".join([*sections.verdict(about), f"{place.path}/report.html"])
+
+
+def described(
+    design: Design,
+    asked: MixQuestion,
+    found: Answer,
+    runs: Runs,
+    earlier: Earlier,
+    target_parameters: int,
+) -> dict:
+    """The whole report as plain values."""
+    checked = outcome.checked(design, found, runs)
+    tests = list(outcome.tests(checked))
+    parameters = next(r["parameters"] for seeds in runs[ANCHOR].values() for r in seeds)
+    return {
+        "target": {"tokens": design.target_tokens, "parameters": target_parameters},
+        "proxies": {
+            "tokens": design.tokens,
+            "parameters": parameters,
+            "runs": len(found.fitted.runs.mixtures),
+            "mixtures": len(set(found.fitted.runs.mixtures)),
+            "earlier": len(earlier.points),
+            "left_out": dict(earlier.left_out),
+        },
+        "asked": dataclasses.asdict(asked),
+        "tests": [dataclasses.asdict(test) for test in tests],
+        "law_held": _all(test.held for test in tests[:3]),
+        "is_already": found.is_already,
+        "distance": found.distance,
+        "proposal": found.mixture.name,
+        "phases": {name: float(w) for name, w in zip(design.phases, design.weights, strict=True)},
+        "shares": list(_shares(design, found)),
+        "objective": _plain(found.proposal.objective),
+        "binding": list(found.proposal.binding),
+        "against": {
+            name: {"objective": _plain(one.objective),
+                   "measures": {m: _plain(v) for m, v in one.measures.items()}}
+            for name, one in found.proposal.against.items()
+        },
+        "measures": {
+            name: {"own": found.own[name], "proposal": _plain(found.proposal.measures[name]), **about}
+            for name, about in found.fitted.table().items()
+        },
+        "outside": dataclasses.asdict(found.fitted.outside(found.mixture.shares.reshape(1, -1))[0]),
+        "check": checked,
+    }  # fmt: skip
+
+
+def _all(held: Iterator[bool | None]) -> bool | None:
+    """Whether all hold; None as long as one is open and none has failed."""
+    found = list(held)
+    return False if False in found else None if None in found else True
+
+
+def _plain(one: Interval) -> dict:
+    return dataclasses.asdict(one) | {"beyond_noise": one.beyond_noise}
+
+
+def _shares(design: Design, found: Answer) -> Iterator[dict]:
+    """Of each component its shares of the whole run and of each phase, tokens, epochs."""
+    mixtures = [*design.of(ANCHOR), found.mixture]
+    whole = {one.name: question.whole_run(design, one.shares) for one in mixtures}
+    for number, component in enumerate(design.components):
+        share = float(whole[found.mixture.name][number])
+        yield {
+            "component": component.name,
+            "languages": sorted(set(component.languages)),
+            "tokens": component.tokens,
+            "shares": {name: float(shares_C[number]) for name, shares_C in whole.items()},
+            "by_phase": np.asarray(found.mixture.shares)[:, number].tolist(),
+            "epochs": share * design.target_tokens / component.tokens,
+        }

@@ -1,0 +1,177 @@
+"""`run.py mix`: which shares to train on, by cheap proxy runs, laws, a proposal and its check.
+
+MIX_DIR/design.json                                  what is trained, and what must not change
+       /anchors/, proxies/, held_out/, proposal/     each an ABLATION_DIR: runs, recipes, logs
+       /report.html, report.md, report.json, *.png
+       /proposed.gin                                 a recipe for `run.py train`
+"""
+
+import dataclasses
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from polylm_jax.ablation import evidence as records
+from polylm_jax.ablation import variants
+from polylm_jax.ablation.laws.conformal import LEAST
+from polylm_jax.ablation.mixing import answer, cost, designs, pool, proposed, proxies
+from polylm_jax.ablation.mixing.answer import Answer
+from polylm_jax.ablation.mixing.designs import ANCHOR, HELD_OUT, PROXY, Design, MixSizes, Mixture
+from polylm_jax.ablation.mixing.pool import Earlier
+from polylm_jax.ablation.mixing.proxies import PROPOSAL, MixProxy
+from polylm_jax.ablation.mixing.question import MixQuestion
+from polylm_jax.ablation.plans import Reconfigured
+from polylm_jax.errors import InputError
+from polylm_jax.runtime.storage import Folder
+
+Stage = Literal["design", "train", "fit", "propose", "check"]
+Done = Mapping[str, Mapping[str, Sequence[Mapping]]]  # kind -> mixture -> its finished runs
+
+
+def mix(
+    folder: str,
+    sizes: MixSizes,
+    proxy: MixProxy,
+    question: MixQuestion,
+    *,
+    evidence: Sequence[str] = (),
+    target_parameters: int = 0,
+    price_per_hour: float = 0.0,
+    stage: Stage = "check",
+    reconfigured: Reconfigured | None = None,
+    gin_files: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """Finds the shares of tokens that a training run should have, by proxy runs of its recipe.
+
+    The recipe's own mixture, equal shares, UniMax, a temperature and mixtures drawn at random are
+    trained small; laws are fitted to what they reach in each language; the shares that they predict
+    to be best under the constraints are proposed, and checked by runs. Killed, the same command goes
+    on; several machines that share MIX_DIR divide the runs.
+
+    folder: where the design, the runs, the report and `proposed.gin` go, local or gs://.
+    sizes: how many mixtures are trained, for which target.
+    proxy: what makes a proxy of the recipe.
+    question: what is to be small, and what must hold.
+    evidence: folders of earlier ablations and mixes, whose runs are used where they are compatible.
+    target_parameters: of the model that the mixture is for; 0 where it isn't said.
+    price_per_hour: of the machine, for what is told before the runs.
+    stage: the last one that is done: design, train, fit, propose or check.
+    reconfigured, gin_files: what run.py gives: the recipe with further lines; its files and overrides.
+
+    Raises InputError for bad input, before anything is trained; SystemExit(143) when told to leave.
+    """
+    if reconfigured is None:
+        raise InputError("mix needs `reconfigured`: call it through run.py.")
+    variants.check_seeds(sizes.seeds)
+    one = _begun(Folder(folder, "MIX_DIR"), sizes, proxy, question, evidence, reconfigured)
+    print("\n".join(cost.told(one.design, one.done(), one.speeds(), price_per_hour)), flush=True)
+    if stage == "design" or not one.train(ANCHOR, PROXY) or stage == "train":
+        return
+    found = one.answer()
+    if stage != "fit":
+        proposed.write(one.place, one.design, found, gin_files or {})
+    if stage == "check" and not one.train(HELD_OUT, PROPOSAL, found=found):
+        return
+    runs = one.runs(found)
+    print(
+        report.write(one.place, one.design, question, found, runs, one.earlier, target_parameters)
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Mix:
+    """A mix whose design is settled. settings: what decides a proxy, of `evidence.settings`."""
+
+    place: Folder
+    design: Design
+    proxy: MixProxy
+    question: MixQuestion
+    earlier: Earlier
+    settings: Mapping
+    reconfigured: Reconfigured
+
+    def mixtures(self, kind: str, found: Answer | None = None) -> list[Mixture]:
+        """Those of a kind that have runs of their own."""
+        if kind != PROPOSAL:
+            return self.design.of(kind)
+        return [] if found is None or found.is_already else [found.mixture]
+
+    def measured(self, kind: str, found: Answer | None = None) -> dict[str, list[dict]]:
+        """Mixture -> the evidence of its finished runs."""
+        return proxies.measured(self.place, kind, self.mixtures(kind, found))
+
+    def done(self) -> dict[str, int]:
+        """Kind -> finished runs, as far as they are known before a proposal is."""
+        return {k: sum(map(len, self.measured(k).values())) for k in (ANCHOR, PROXY, HELD_OUT)}
+
+    def speeds(self) -> list[float]:
+        """Tokens/s of the finished runs, here and in earlier evidence."""
+        here = [r for k in (ANCHOR, PROXY) for runs in self.measured(k).values() for r in runs]
+        return [
+            *self.earlier.speeds,
+            *(r["tokens_per_second"] for r in here if r["tokens_per_second"]),
+        ]
+
+    def train(self, *kinds: str, found: Answer | None = None) -> bool:
+        """Trains what isn't done; False, said, where other processes have some of it.
+
+        SystemExit(1) where runs failed, once all others are done.
+        """
+        failed, elsewhere = {}, {}
+        for kind in kinds:
+            if mixtures := self.mixtures(kind, found):
+                asked = self.proxy.ablation(self.design.components, mixtures)
+                done = proxies.train(self.place, kind, asked, self.reconfigured)
+                failed, elsewhere = {**failed, **done.failed}, {**elsewhere, **done.elsewhere}
+        for run, holder in elsewhere.items():
+            print(f"{run.title} is left to another process: {holder}")
+        if failed:
+            names = "; ".join(f"{run.title} (exit code {code})" for run, code in failed.items())
+            print(f"not finished: {names}. The same command tries again.", file=sys.stderr)
+            sys.exit(1)
+        if elsewhere:
+            print("The same command goes on when they are done.")
+        return not elsewhere
+
+    def answer(self) -> Answer:
+        """Laws of the runs that are done, and the proposal; InputError for too few."""
+        here = [r for k in (ANCHOR, PROXY) for runs in self.measured(k).values() for r in runs]
+        points = [pool.point(record, self.design) for record in here]
+        laws = answer.fitted_to([*points, *self.earlier.points], self.design, self.question)
+        return answer.answer(laws, self.design, self.question)
+
+    def runs(self, found: Answer) -> Done:
+        """Kind -> mixture -> the evidence of its finished runs."""
+        return {k: self.measured(k, found) for k in (ANCHOR, PROXY, HELD_OUT, PROPOSAL)}
+
+
+def _begun(
+    place: Folder,
+    sizes: MixSizes,
+    proxy: MixProxy,
+    question: MixQuestion,
+    folders: Sequence[str],
+    reconfigured: Reconfigured,
+) -> _Mix:
+    """The recipe read, the question checked, the design settled, earlier evidence looked at."""
+    resolved = proxy.resolved(reconfigured)
+    made = designs.make(resolved, sizes)
+    question.check(made)  # before the folder knows of it
+    settings = records.settings(proxy.repeating(resolved))
+    earlier = pool.earlier(folders, made, settings)
+    _check_enough(made, earlier)
+    designs.settle(place, made)
+    if folders:
+        print(earlier.told())
+    return _Mix(place, made, proxy, question, earlier, settings, reconfigured)
+
+
+def _check_enough(design: Design, earlier: Earlier) -> None:
+    here = len(design.of(ANCHOR)) + len(design.of(PROXY))
+    there = len({one.mixture for one in earlier.points})
+    if here + there < LEAST:
+        raise InputError(
+            f"PROXIES = {len(design.of(PROXY))} with {len(design.of(ANCHOR))} anchors and {there} "
+            f"mixtures of EVIDENCE are {here + there} mixtures, and a law with intervals needs {LEAST}: "
+            f"give PROXIES = {LEAST - there - len(design.of(ANCHOR))} or more."
+        )

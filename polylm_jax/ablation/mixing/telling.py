@@ -1,0 +1,108 @@
+"""What the report of a mix says in sentences."""
+
+from collections.abc import Iterator, Mapping
+
+from polylm_jax.ablation import wording
+from polylm_jax.ablation.mixing import draws
+from polylm_jax.ablation.mixing.proxies import PROPOSAL
+from polylm_jax.runtime.terminal import count
+
+INTERVALS = (
+    "Bits per byte, or scores; 90 % intervals of one new run, from the errors on mixtures that a fold "
+    "of the laws hadn't seen. Differences are of the proposal less the other mixture."
+)
+PAIRED = (
+    "Differences over paired seeds with Student's t interval at 95 %; the objective is what the proposal "
+    "makes small."
+)
+OBJECTIVES = {
+    "mean": "the mean of the languages",
+    "weighted": "a weighted mean",
+    "worst": "the worst language against its reference",
+    "scores": "scores of tasks",
+}
+
+
+def short(name: str) -> str:
+    """'proposal_3fa4c1d2' -> 'proposal'."""
+    return PROPOSAL if name.startswith(f"{PROPOSAL}_") else name
+
+
+def verdict(about: Mapping) -> Iterator[str]:
+    """Whether the law held, first; then what it proposes."""
+    yield _held(about)
+    small = OBJECTIVES[about["asked"]["kind"]]
+    yield (
+        f"Asked for: {small}, small, for {count(about['target']['tokens'])} tokens. Laws of "
+        f"{about['proxies']['runs']} runs of {about['proxies']['mixtures']} mixtures"
+        f"{_earlier(about)}, each of {count(about['proxies']['tokens'])} tokens and "
+        f"{about['proxies']['parameters']:,} parameters."
+    )
+    if about["is_already"]:
+        yield (
+            f"The recipe's shares are already the proposal: it lies {about['distance']:.2%} of the "
+            "tokens from them."
+        )
+    else:
+        yield from apart(about)
+
+
+def _held(about: Mapping) -> str:
+    law = about["tests"][:3]
+    values = "; ".join(
+        f"{one['name']}: {wording.number(one['value'])} ({one['needed']})"
+        for one in law if one["value"] is not None
+    )  # fmt: skip
+    if not values:
+        return "Not checked yet: whether the law holds is known when the check's runs are done."
+    word = {True: "The law held", False: "The law did not hold", None: "The law is half checked"}
+    return f"{word[about['law_held']]}: {values}."
+
+
+def _earlier(about: Mapping) -> str:
+    used, out = about["proxies"]["earlier"], about["proxies"]["left_out"]
+    if not used and not out:
+        return ""
+    left = "; ".join(f"{number} {why}" for why, number in out.items())
+    return f" ({used} of earlier evidence{f', left out: {left}' if left else ''})"
+
+
+def apart(about: Mapping) -> Iterator[str]:
+    """Whether the proposal can be told from the recipe's own mixture."""
+    one = about["against"].get(draws.RECIPE)
+    if one is None or about["is_already"]:
+        return
+    told = wording.difference(one["objective"])
+    if one["objective"]["beyond_noise"]:
+        yield f"The proposal is predicted to change the objective by {told} against the recipe's mixture."
+    else:
+        yield (
+            "No proposal can be told from the recipe's own mixture: the best one is predicted to "
+            f"change the objective by {told}, and the interval holds zero."
+        )
+
+
+def binding(about: Mapping) -> Iterator[str]:
+    """Which constraints the proposal touches."""
+    names = "; ".join(about["binding"])
+    yield f"Constraints that bind: {names}." if names else "No constraint binds."
+
+
+def outside(about: Mapping) -> Iterator[str]:
+    """What the step from proxies to the target rests on, and how far it is."""
+    target, proxies = about["target"], about["proxies"]
+    times = target["tokens"] / proxies["tokens"]
+    size = target["parameters"] / proxies["parameters"] if target["parameters"] else None
+    yield (
+        f"The target has {times:,.1f} times the proxies' tokens"
+        f"{f' and {size:,.1f} times their parameters' if size else ''}. The laws know nothing of length or "
+        "size: that the best shares there are the best here is an assumption, which only runs at "
+        "another size test. Each component is repeated in the proxies as often as at the target."
+    )
+    place = about["outside"]
+    yield (
+        f"The proposal's distance to the nearest mixture that was trained is {place['distance']:.3f} "
+        f"(Hellinger), and {place['usual']:.3f} between those themselves."
+    )
+    for name, (share, low, high) in place["beyond"].items():
+        yield f"Its share of {name}, {share:.2%}, lies outside of the runs': {low:.2%} to {high:.2%}."
