@@ -1,9 +1,10 @@
 """The report as Markdown."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from polylm_jax.ablation import wording
 from polylm_jax.ablation.page_tables import measures_of
+from polylm_jax.runtime.markdown import table
 
 
 def report(found: Mapping, pictures: Sequence[str]) -> str:
@@ -29,13 +30,6 @@ def report(found: Mapping, pictures: Sequence[str]) -> str:
     parts += ["## Variants", _variants(found), "## Cost", _cost(found)]
     parts += [f"![{name}]({name}.png)" for name in pictures]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table; bars in cells are escaped."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    shown = ("| " + " | ".join(str(c).replace("|", "\\|") for c in line) + " |" for line in lines)
-    return "\n".join(shown)
 
 
 def _winners(found: Mapping, measures: list[str]) -> str:

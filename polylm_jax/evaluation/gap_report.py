@@ -18,13 +18,13 @@ from polylm_jax.checkpoints import identity
 from polylm_jax.errors import InputError
 from polylm_jax.evaluation import language_model, runner, text_costs
 from polylm_jax.evaluation.language_model import LanguageModel
-from polylm_jax.evaluation.report import row
 from polylm_jax.evaluation.requests import rolling
 from polylm_jax.evaluation.result import TEXT
 from polylm_jax.evaluation.text_costs import Token, Totals, bits_per_byte
 from polylm_jax.evaluation.transformers_model import TransformersModel
 from polylm_jax.languages import labels
 from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.runtime.markdown import table
 from polylm_jax.runtime.paths import without_home
 from polylm_jax.runtime.storage import Folder
 from polylm_jax.text import mixtures
@@ -156,16 +156,14 @@ def _in_order(field: str, keys: Sequence[str]) -> list[str]:
 
 def _table(both: Sequence[str], rows: dict[str, list[int]], title: str) -> str:
     head = [title, "bytes", *both, "gap", "share of the gap"]
-    lines = [row(head), row(["---"] + ["---:"] * 5)]
+    lines = []
     whole = sum(ours - theirs for _, ours, theirs in rows.values())
     for key in _in_order(title, [*rows]):
         size, ours, theirs = rows[key]
         own, other = bits_per_byte(ours, size), bits_per_byte(theirs, size)
         share = f"{100 * (ours - theirs) / whole:.1f} %" if whole else ""
-        lines.append(
-            row([key, f"{size:,}", f"{own:.4f}", f"{other:.4f}", f"{own - other:+.4f}", share])
-        )
-    return "\n".join(lines)
+        lines.append((key, f"{size:,}", f"{own:.4f}", f"{other:.4f}", f"{own - other:+.4f}", share))
+    return table(head, lines, words=1)
 
 
 def _worst(passages: list[Passage], count: int) -> list[str]:

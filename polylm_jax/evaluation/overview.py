@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from polylm_jax.evaluation.report import FEW, GREY, Subject, cell, row
+from polylm_jax.evaluation.report import FEW, GREY, Subject, cell
 from polylm_jax.evaluation.tables import Line, Table, average
 from polylm_jax.languages import labels
+from polylm_jax.runtime import markdown
 
 ANSWERS = "bits per byte of the right answer"
 
@@ -16,10 +17,8 @@ def section(subject: Subject, tables: Sequence[Table]) -> list[str]:
         return []
     languages = labels.in_order({code for table in alone for code in table.languages})
     head = ["benchmark", "checkpoint", "metric", *languages, "average"]
-    lines = [row(head), row(["---"] * 3 + ["---:"] * (len(head) - 3))]
-    for table in alone:
-        lines += [row(cells) for cells in _rows(subject, table, languages)]
-    return ["## All benchmarks", "\n".join(lines)]
+    rows = [cells for table in alone for cells in _rows(subject, table, languages)]
+    return ["## All benchmarks", markdown.table(head, rows, words=3)]
 
 
 def _pairs(table: Table) -> bool:

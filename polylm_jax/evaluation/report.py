@@ -9,6 +9,7 @@ from polylm_jax.evaluation.protocol import ROLLING
 from polylm_jax.evaluation.result import FEWEST, TEXT, Result
 from polylm_jax.evaluation.tables import Table, average, tables
 from polylm_jax.languages.registry import LANGUAGES
+from polylm_jax.runtime.markdown import table as markdown_table
 
 GAP, FEW = "–", "†"
 GREY = '<span style="color: #aaaaaa">{}</span>'  # of a task that says nothing
@@ -65,7 +66,7 @@ def _told(subject: Subject) -> str:
 
 def _grid(subject: Subject, table: Table) -> str:
     head = ["", "split", "items", *table.languages, "average"]
-    lines = [row(head), row(["---", "---", "---:", *["---:"] * (len(head) - 3)])]
+    lines = []
     for line in table.ours:
         digits = 3 if line.label.startswith(("bits", "nats")) else table.digits
         cells = [
@@ -79,33 +80,18 @@ def _grid(subject: Subject, table: Table) -> str:
         cells.append(cell(average(line.cells, table.averaged), digits))
         if line.headline:
             cells = [f"**{cell}**" if cell != GAP else cell for cell in cells]
-        lines.append(row([f"{subject.name}: {line.label}", line.split, line.items, *cells]))
+        lines.append([f"{subject.name}: {line.label}", line.split, line.items, *cells])
     for line in table.theirs:
         cells = [
             cell(line.cells.get(code), table.digits) + FEW * (code in line.few)
             for code in table.languages
         ]
-        lines.append(
-            row(
-                [
-                    line.label,
-                    "",
-                    "",
-                    *cells,
-                    cell(average(line.cells, table.averaged), table.digits),
-                ]
-            )
-        )
+        mean = cell(average(line.cells, table.averaged), table.digits)
+        lines.append([line.label, "", "", *cells, mean])
     if table.guessing is not None:
         guess = [cell(table.guessing, 1)] * (len(table.languages) + 1)
-        lines.append(row(["guessing", "", "", *guess]))
-    return "\n".join(lines)
-
-
-def row(cells: Sequence[str]) -> str:
-    """A row of a Markdown table; what is scored given what is written with a bar of its own."""
-    escaped = [cell.replace("|", "\\|") for cell in cells]
-    return f"| {' | '.join(escaped)} |"
+        lines.append(["guessing", "", "", *guess])
+    return markdown_table(head, lines, words=2)
 
 
 def cell(value: float | None, digits: int) -> str:

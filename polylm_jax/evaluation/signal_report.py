@@ -19,9 +19,10 @@ import scipy.stats
 
 from polylm_jax.errors import InputError
 from polylm_jax.evaluation import protocol
-from polylm_jax.evaluation.report import GAP, row
+from polylm_jax.evaluation.report import GAP
 from polylm_jax.evaluation.tables import METRICS
 from polylm_jax.runtime import json_lines
+from polylm_jax.runtime.markdown import table
 from polylm_jax.runtime.storage import Folder
 from polylm_jax.text import mixtures
 
@@ -191,13 +192,13 @@ def markdown(found: Sequence[Signal]) -> str:
         "keeps order",
         "says something",
     ]
-    lines = [row(head), row(["---"] * 2 + ["---:"] * 4 + ["---"])]
+    lines = []
     for one in sorted(found, key=lambda one: not one.says):
         cells = [one.task, METRICS.get(one.metric, one.metric)]
         cells += [GAP if value is None else f"{value:.2f}" for value in one[2:]]
         cells = cells if one.says else [f"({cell})" for cell in cells]
-        lines.append(row([*cells, "yes" if one.says else "no"]))
-    return "\n\n".join(["# Which tasks say anything", LEGEND, "\n".join(lines)]) + "\n"
+        lines.append([*cells, "yes" if one.says else "no"])
+    return "\n\n".join(["# Which tasks say anything", LEGEND, table(head, lines)]) + "\n"
 
 
 def silent(path: str) -> frozenset[str]:

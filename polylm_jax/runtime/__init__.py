@@ -10,6 +10,7 @@ home                Where run.py, gin_configs and tasks stand
 huge_pages          Memory in pages of 2 MB
 json_lines          JSON lines that a process may leave at any moment and another one goes on with
 lock                One process at a time in a MODEL_DIR
+markdown            Tables in Markdown
 modes               The modes of run.py
 moved_parameters    Parameters that have another place now
 names               What a room hands on to recipes

@@ -213,8 +213,9 @@ def expected(annotation: object, quoted: bool = True) -> str:
     if origin is typing.Literal:
         return "one of " + ", ".join(map(repr, arguments))
     if inspect.isclass(kind) and issubclass(kind, Mapping):
-        inner = [expected(one) for one in arguments if one not in _ANY]
-        return "a dict {name: value}" + (f", {' to '.join(inner)}" if inner else "")
+        key, value = arguments or (str, object)
+        inner = "value" if value in _ANY else expected(value, False)
+        return f"a dict {{{'name' if key is str else expected(key, False)}: {inner}}}"
     if kind in (Sequence, list, tuple, set, frozenset):
         inner = [expected(one, quoted) for one in arguments if one not in (..., *_ANY)]
         return "a list" + (f", each {inner[0]}" if inner else "")

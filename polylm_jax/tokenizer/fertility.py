@@ -14,6 +14,7 @@ import rich.table
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.languages.labels import isolated, place
 from polylm_jax.languages.registry import CODE, LANGUAGES
+from polylm_jax.runtime import markdown as markdown_tables
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 
 Limit = float | Mapping[str, float] | None  # for every language, or for those named
@@ -138,9 +139,7 @@ def table(rows: Iterable[Row]) -> rich.table.Table:
 
 def markdown(rows: Iterable[Row]) -> str:
     """The same table in Markdown."""
-    align = ["---" if place < 2 else "---:" for place in range(len(COLUMNS))]
-    lines = [COLUMNS, align, *map(_cells, _ordered(rows))]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return markdown_tables.table(COLUMNS, map(_cells, _ordered(rows)), words=2) + "\n"
 
 
 def check_limits(field: str, limit: Limit, languages: Iterable[str] | None = None) -> None:

@@ -6,6 +6,7 @@ import json
 import gin
 import pytest
 import toy_hf
+from tables import unpadded
 
 import run
 
@@ -81,8 +82,10 @@ def test_one_command_to_a_report_and_nothing_twice(folder, capsys):
     place = results(folder)
     assert out.rstrip().endswith(f"{place}/results.md")
     markdown = (place / "results.md").read_text()
-    assert "| run: accuracy by sum, as published, zero-shot | validation | 3 | **" in markdown
-    assert "| PolyLM-13B (paper) |  |  | 58.6 | 57.8 | – |" in markdown
+    assert "| run: accuracy by sum, as published, zero-shot | validation | 3 | **" in unpadded(
+        markdown
+    )
+    assert "| PolyLM-13B (paper) | | | 58.6 | 57.8 | – |" in unpadded(markdown)
     assert "3 items of the 100 published, 0 too long" in markdown
     found = json.loads((place / "results.json").read_text())
     assert set(found["tasks"]) == {
@@ -103,7 +106,9 @@ def test_items_too_long_are_told(folder, capsys):
     write(folder / "xcopa" / "val.it.jsonl", [*ITEMS, long])
     assert evaluate(folder, "--gin.LANGUAGES=['it']") == 0
     assert "4 items, 1 too long" in capsys.readouterr().out
-    assert "| validation | 4 (1 too long) |" in (results(folder) / "results.md").read_text()
+    assert "| validation | 4 (1 too long) |" in unpadded(
+        (results(folder) / "results.md").read_text()
+    )
 
 
 @pytest.mark.parametrize(

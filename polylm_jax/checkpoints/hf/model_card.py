@@ -9,7 +9,7 @@ from polylm_jax.errors import InputError
 from polylm_jax.languages import registry
 from polylm_jax.languages.labels import label_of
 from polylm_jax.model.config import PolyLMConfig
-from polylm_jax.runtime import json_lines
+from polylm_jax.runtime import json_lines, markdown
 from polylm_jax.runtime.storage import Folder
 
 HEAD = """---
@@ -111,14 +111,16 @@ def _codes(tokens: dict[str, int]) -> list[str]:
 
 def _table(tokens: dict[str, int], validated: int, bits: dict[str, float]) -> str:
     rows = [
-        f"| {_title(label)} | {tokens[label]:,} |" if label in tokens else f"| {_title(label)} | |"
+        (
+            _title(label),
+            f"{tokens[label]:,}" if label in tokens else "",
+            f"{bits[label]:.4f}" if label in bits else "",
+        )
         for label in {**tokens, **bits}
     ]
-    values = [f" {bits[label]:.4f} |" if label in bits else " |" for label in {**tokens, **bits}]
-    lines = [row + value for row, value in zip(rows, values, strict=True)]
     at = f" (step {validated:,})" if bits else ""
-    head = f"| text | tokens trained on | validation bits per byte{at} |\n| --- | ---: | ---: |\n"
-    return "\n## Text\n\n" + head + "\n".join(lines) + "\n"
+    heads = ("text", "tokens trained on", f"validation bits per byte{at}")
+    return f"\n## Text\n\n{markdown.table(heads, rows, words=1)}\n"
 
 
 def _title(label: str) -> str:

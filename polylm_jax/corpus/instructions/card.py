@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from polylm_jax.languages.registry import LANGUAGES
+from polylm_jax.runtime import markdown as markdown_tables
 
 
 def made(
@@ -105,10 +106,5 @@ def _sorted(counts: Mapping[str, int]) -> list[tuple]:
 
 
 def _table(rows: list[tuple]) -> str:
-    if len(rows) == 1:
-        return "None."
     head, *body = rows
-    lines = [head, ("---",) * len(head), *body]
-    return "\n".join(
-        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in one) + " |" for one in lines
-    )
+    return markdown_tables.table(head, body) if body else "None."

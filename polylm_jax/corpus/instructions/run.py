@@ -99,11 +99,16 @@ class _Run:
         try:
             with self._progress:
                 rounds = asyncio.run(self._rounds())
-            ended = rounds.stopped or "complete"
+            ended = rounds.stopped or self._without_tasks() or "complete"
         finally:
             self._publish(ended)
             self._journal.close()
         self._say(rounds)
+
+    def _without_tasks(self) -> str:
+        """For the card: the languages that all rounds gave nothing."""
+        codes = [state.language.code for state in self._states if not state.tasks]
+        return f"ended without a task in {', '.join(codes)}" if codes else ""
 
     async def _rounds(self) -> Rounds:
         async with Client(self._endpoint, self._spending) as client:
