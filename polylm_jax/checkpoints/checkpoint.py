@@ -183,6 +183,7 @@ class Checkpoints:
     def _committed(self) -> None:
         with self._lock:
             step, self._saving = self._saving, None
+        assert step is not None  # `save` said which
         self.on_commit(step)
 
 

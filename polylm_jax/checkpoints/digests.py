@@ -61,7 +61,7 @@ def of(tree) -> dict[str, str]:
     named = [(name_of(path), x) for path, x in jax.tree_util.tree_flatten_with_path(tree)[0]]
     sums = [_on_host(x) if _is_here(x) else _on_devices(x) for _, x in named]
     return {
-        name: _text(x.shape, x.dtype, tuple(map(int, one)))
+        name: _text(x.shape, x.dtype, (int(one[0]), int(one[1])))
         for (name, x), one in zip(named, jax.device_get(sums), strict=True)
     }
 

@@ -67,7 +67,9 @@ def _checkpointer(handler) -> ocp.Checkpointer:
 
 def _one(folder: epath.Path, item: str, saved: Mapping[str, str], name: str, wanted, dtype):
     """One array, compared as it was saved and then typed as wanted."""
-    tree = jax.ShapeDtypeStruct(wanted.shape, dtype, sharding=wanted.sharding)
+    tree: jax.ShapeDtypeStruct | dict = jax.ShapeDtypeStruct(
+        wanted.shape, dtype, sharding=wanted.sharding
+    )
     for key in reversed(name.split(".")):
         tree = {key: tree}
     args = ocp.checkpoint_utils.construct_restore_args(tree)

@@ -93,7 +93,8 @@ class Reader:
         use.
         """
         array = self._arrays[name]
-        chunk = block_shape(tuple(array.shape), array.chunk_layout.read_chunk.shape or ())
+        stored = array.chunk_layout.read_chunk.shape or ()
+        chunk = block_shape(tuple(array.shape), tuple(size or 1 for size in stored))
         starts = list(
             itertools.product(*(range(0, n, c) for n, c in zip(array.shape, chunk, strict=True)))
         )
@@ -117,17 +118,17 @@ class Reader:
 
 
 class MergedReader:
-    """A base's parameters with adapters added to its matrices, block by block: a `Reader`."""
+    """A base's parameters with adapters added to its matrices, block by block."""
 
-    def __init__(self, base: Reader, adapters: Reader, lora: Lora):
+    def __init__(self, base: "AnyReader", adapters: Reader, lora: Lora):
         self._base = base
-        self._pairs = {}
+        self._pairs: dict[str, tuple[np.ndarray, np.ndarray, float]] = {}
         for a in (name for name in adapters.shapes if name.endswith(".a")):
             layers, part, matrix, _ = a.split(".")
             target = f"{part}.{matrix}"
             kernel = f"{layers}.{target}.kernel"
-            pair = [adapters.whole(f"{layers}.{target}.{name}") for name in ("a", "b")]
-            self._pairs[kernel] = (*pair, lora.scale(target))
+            first, second = (adapters.whole(f"{layers}.{target}.{name}") for name in ("a", "b"))
+            self._pairs[kernel] = first, second, lora.scale(target)
 
     @property
     def shapes(self) -> dict[str, Shape]:
@@ -151,7 +152,10 @@ class MergedReader:
         return scale * np.stack([np.tensordot(x, y, 1) for x, y in zip(of_a, of_b, strict=True)])
 
 
-def open_params(path: str, step: int) -> Reader | MergedReader:
+AnyReader = Reader | MergedReader
+
+
+def open_params(path: str, step: int) -> AnyReader:
     """The parameters of a checkpoint, adapters merged into their base's; InputError without it."""
     progress = checkpoint.read_progress(path, step)
     reader = reader_of(path, progress, checkpoint.PARAMS)
@@ -223,7 +227,7 @@ class ArrayWriter:
         self._folder, self._dtypes = folder, dict(dtypes or {})
         self._context = _context()
         self._arrays = {name: self._create(name, shape) for name, shape in shapes.items()}
-        self._pending: list[ts.Future] = []
+        self._pending: list[ts.WriteFutures] = []
 
     def _create(self, name: str, shape: Shape) -> ts.TensorStore:
         chunks = chunk_shape(shape, layered=".h." in f".{name}") if shape else ()

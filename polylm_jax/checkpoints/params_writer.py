@@ -26,7 +26,9 @@ class Writer(ArrayWriter):
         self._place, self._progress = model_dir, progress
         _write_structure(model_dir, shapes, progress)
         super().__init__(folder_of(str(model_dir), progress.step), shapes)
-        self._digests = {name: Running(shape, np.float32) for name, shape in shapes.items()}
+        self._digests = {
+            name: Running(shape, np.dtype(np.float32)) for name, shape in shapes.items()
+        }
 
     def write(self, name: str, index: tuple, values: np.ndarray) -> None:
         """As an `ArrayWriter` does; each element once."""

@@ -67,9 +67,9 @@ def warning(folder: epath.PathLike, needed: int) -> str:
 @functools.cache
 def quiet_about_it() -> None:
     """Orbax's threads would tell of each write in a traceback; one sentence is told by `told`."""
-    silent = logging.Filter()
-    silent.filter = lambda record: not (record.exc_info and is_full(record.exc_info[1]))
-    logging.getLogger("absl").addFilter(silent)
+    logging.getLogger("absl").addFilter(
+        lambda record: not (record.exc_info and is_full(record.exc_info[1]))
+    )
     before = threading.excepthook
     threading.excepthook = lambda args: is_full(args.exc_value) or before(args)
 

@@ -25,6 +25,7 @@ from polylm_jax.checkpoints.hf import param_table
 from polylm_jax.checkpoints.identity import identify
 from polylm_jax.checkpoints.layout import located
 from polylm_jax.checkpoints.param_store import (
+    AnyReader,
     ArrayWriter,
     Reader,
     folder_of,
@@ -106,12 +107,13 @@ def export_t5x(
     progress = identify(checkpoint, step)[1]
     params = open_params(checkpoint, progress.step)
     config = param_table.config_of(params.shapes)
-    sources = [(params, TARGET)]
+    sources: list[tuple[AnyReader, str]] = [(params, TARGET)]
     moments = f"{folder_of(checkpoint, progress.step).removesuffix('params')}optimizer"
     dtypes = {STEP: "<i4"}
     if optimizer and not progress.base and located(moments).exists():  # a base: adapters' moments
-        sources.append((reader_of(checkpoint, progress, OPTIMIZER), MOMENTS))
-        dtypes |= {MOMENTS + name: dtype.str for name, dtype in sources[-1][0].dtypes.items()}
+        state = reader_of(checkpoint, progress, OPTIMIZER)
+        sources.append((state, MOMENTS))
+        dtypes |= {MOMENTS + name: dtype.str for name, dtype in state.dtypes.items()}
     shapes: dict[str, tuple[int, ...]] = {STEP: ()}
     for reader, prefix in sources:
         shapes |= {prefix + name: shape for name, shape in reader.shapes.items()}
@@ -121,7 +123,7 @@ def export_t5x(
         writer = ArrayWriter(f"{made}/{PREFIX}_{progress.step}/{ITEM}", shapes, dtypes)
         for reader, prefix in sources:
             _copy(reader, writer, {name: prefix + name for name in reader.shapes})
-        writer.write(STEP, (), np.int32(progress.step))
+        writer.write(STEP, (), np.array(progress.step, np.int32))
         writer.close()
     _told(checkpoint, output, config.num_params, began)
 
@@ -148,7 +150,7 @@ def _find(path: str, step: int | None) -> tuple[str, int]:
     return str(place), steps[-1] if step is None else step
 
 
-def _copy(reader: Reader, writer: ArrayWriter, names: Mapping[str, str]) -> None:
+def _copy(reader: AnyReader, writer: ArrayWriter, names: Mapping[str, str]) -> None:
     """Array by array, chunk by chunk; bfloat16 becomes the float32 of the same value."""
     for source, target in names.items():
         for start, values in reader.blocks(source):

@@ -52,7 +52,7 @@ def segments(text: str, language: str = "en") -> list[str]:
 
 def _cut(runs: list[str], fine: regex.Pattern) -> list[str]:
     """The runs, those that begin as `fine` says cut into graphemes."""
-    found = []
+    found: list[str] = []
     for run in runs:
         found += _GRAPHEME.findall(run) if fine.match(run) else [run]
     return found

@@ -14,7 +14,8 @@ def start(compilation_cache_dir: str) -> None:
     """
     if not xla_bridge.backends_are_initialized():
         partitioning.initialize_distributed()
-    if compilation_cache_dir and not jax.config.jax_compilation_cache_dir:
+    # JAX makes the attributes of its settings while it is imported.
+    if compilation_cache_dir and not jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
         jax.config.update(
             "jax_compilation_cache_dir",
             paths.resolve(compilation_cache_dir, "compilation_cache_dir"),

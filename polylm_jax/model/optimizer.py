@@ -183,7 +183,8 @@ def curves(phases: Sequence[RatePhase]) -> list[tuple[int, RatePhase]]:
         raise InputError(
             f"the first learning rate phase is {phases[0].policy!r} and has no rate to hold."
         )
-    starts, begin = [], 0
+    starts: list[tuple[int, RatePhase]] = []
+    begin = 0
     for before, phase in zip((None, *phases), phases, strict=False):
         if phase.check().policy == "continue":
             starts.append(_lengthened(before, phase, starts))

@@ -7,6 +7,7 @@ MLP and vocabulary, and the length of the residual stream between blocks.
 
 import contextlib
 import dataclasses
+import functools
 import os
 from collections.abc import Sequence
 
@@ -14,7 +15,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 from jax.experimental import mesh_utils
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 from polylm_jax.errors import InputError
 
@@ -77,7 +78,8 @@ class MeshConfig:
                 f"num_slices = {self.num_slices} does not divide data = {sizes[0]}: slices split "
                 "the data axis, so make it a multiple."
             )
-        return tuple(sizes)
+        data, fsdp, tensor = sizes
+        return data, fsdp, tensor
 
     def _text(self):
         return f"{self.data}x{self.fsdp}x{self.tensor}"
@@ -177,7 +179,7 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, mesh_axes(("batch",)))
 
 
-def replicated(mesh: Mesh) -> NamedSharding:
+def replicated(mesh: Mesh | AbstractMesh) -> NamedSharding:
     """The same on every device."""
     return NamedSharding(mesh, PartitionSpec())
 
@@ -191,20 +193,20 @@ def initialize_distributed(
     (TPU pod, GKE, Slurm, Open MPI) does; on a machine that is no cluster nothing happens.
     heartbeat_timeout_seconds: after how long a silent process counts as dead.
     """
-    limits = {
-        "heartbeat_timeout_seconds": heartbeat_timeout_seconds,
-        "initialization_timeout": initialization_timeout_seconds,
-    }
+    initialize = functools.partial(
+        jax.distributed.initialize,
+        heartbeat_timeout_seconds=heartbeat_timeout_seconds,
+        initialization_timeout=initialization_timeout_seconds,
+    )
     if "JAX_COORDINATOR_ADDRESS" in os.environ:
-        jax.distributed.initialize(
+        initialize(
             os.environ["JAX_COORDINATOR_ADDRESS"],
             num_processes=_environment_number("JAX_NUM_PROCESSES"),
             process_id=_environment_number("JAX_PROCESS_ID"),
-            **limits,
         )
         return jax.process_count() > 1
     try:
-        jax.distributed.initialize(**limits)
+        initialize()
     except ValueError as error:
         if "coordinator_address should be defined" not in str(error):
             raise

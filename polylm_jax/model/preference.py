@@ -7,6 +7,7 @@ Shapes: B rows, T tokens, L labels of a row (T = L), D embedding, P pairs of a r
 row of L labels has L at most, and place 0 is for what is in none.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -67,14 +68,14 @@ def preference_loss(
     The logits of a batch are never held whole: the first pass gives the pairs' losses, and how much
     each label's -log p counts in their gradient; the second is a cross entropy with these weights.
     """
-    options = {"num_chunks": num_chunks, "vocab_blocks": vocab_blocks}
+    entropy = functools.partial(cross_entropy, num_chunks=num_chunks, vocab_blocks=vocab_blocks)
     held = jax.lax.stop_gradient((x_BTD, wte_VD))
-    _, nll_BL = cross_entropy(*held, labels_BL, jnp.abs(sign_BL), **options)
+    _, nll_BL = entropy(*held, labels_BL, jnp.abs(sign_BL))
 
     def total(nll_BL):
         pairs = pair_losses(nll_BL, sign_BL, pair_BL, reference_BL, beta, label_smoothing)
         return jnp.sum(pairs.loss_BP), pairs
 
     (loss, pairs), slope_BL = jax.value_and_grad(total, has_aux=True)(nll_BL)
-    linear, _ = cross_entropy(x_BTD, wte_VD, labels_BL, slope_BL, **options)
+    linear, _ = entropy(x_BTD, wte_VD, labels_BL, slope_BL)
     return loss + linear - jax.lax.stop_gradient(linear), pairs

@@ -47,7 +47,8 @@ class Projection(nn.Module):
 
     def _adapted(self, x: jax.Array, contracted: int) -> jax.Array:
         """What low-rank adapters add: (x a) b, see finetuning/lora.py."""
-        a, b = (self.get_variable("adapters", name) for name in ("a", "b"))
+        a: jax.Array = self.get_variable("adapters", "a")
+        b: jax.Array = self.get_variable("adapters", "b")
         low = _affine(x, a, jnp.zeros(a.shape[-1:]), contracted, self.dtype)
         return _affine(low, b, jnp.zeros(b.shape[1:]), 1, self.dtype)
 

@@ -5,6 +5,7 @@ import ast
 import importlib.util
 import pathlib
 from collections.abc import Mapping
+from typing import NoReturn
 
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.runtime import names
@@ -26,15 +27,17 @@ USAGE = """run.py MODE --gin_file=FILE [--gin_file=FILE ...] [--gin.NAME=VALUE .
 def source(dotted: str) -> ast.FunctionDef:
     """The function of a dotted name such as 'polylm_jax.training.train', parsed from its file."""
     module, name = names.defined_in(dotted)
-    path = importlib.util.find_spec(module).origin
-    body = ast.parse(pathlib.Path(path).read_text(encoding="utf-8")).body
+    spec = importlib.util.find_spec(module)
+    assert spec is not None and spec.origin is not None, f"{dotted} is in no file"
+    body = ast.parse(pathlib.Path(spec.origin).read_text(encoding="utf-8")).body
     return next(node for node in body if isinstance(node, ast.FunctionDef) and node.name == name)
 
 
 def parameters(function: ast.FunctionDef) -> dict[str, str]:
     """Parameter -> its default as written, or 'required'."""
     positional, defaults = function.args.args, function.args.defaults
-    pairs = [*zip(positional, [None] * (len(positional) - len(defaults)) + defaults)]
+    required = [None] * (len(positional) - len(defaults))
+    pairs = [*zip(positional, [*required, *defaults])]
     pairs += zip(function.args.kwonlyargs, function.args.kw_defaults)
     return {arg.arg: ast.unparse(default) if default else "required" for arg, default in pairs}
 
@@ -42,18 +45,20 @@ def parameters(function: ast.FunctionDef) -> dict[str, str]:
 def usage(modes: Mapping[str, str], mode: str | None) -> str:
     """What `--help` prints: the modes with a line each, or one mode's docstring and parameters."""
     if mode is None:
-        heads = [(name, ast.get_docstring(source(modes[name])).splitlines()[0]) for name in modes]
+        heads = [(name, _docstring(source(modes[name])).splitlines()[0]) for name in modes]
         return USAGE + "\nModes\n" + "\n".join(f"  {name:<18}{head}" for name, head in heads)
     function = source(modes[mode])
     rows = [f"  {p:<24}{d}" for p, d in parameters(function).items() if p not in GIVEN]
     head = f"Parameters ({modes[mode].partition('.')[2]}.PARAMETER in gin)"
-    return "\n".join(
-        [f"run.py {mode} --gin_file=FILE\n", ast.get_docstring(function), "", head, *rows]
-    )
+    return "\n".join([f"run.py {mode} --gin_file=FILE\n", _docstring(function), "", head, *rows])
+
+
+def _docstring(function: ast.FunctionDef) -> str:
+    return ast.get_docstring(function) or ""
 
 
 class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         raise InputError(f"The command line: {message}.")
 
 
@@ -83,14 +88,16 @@ def parse(
         hint = nearest(options.mode, modes)
         raise InputError(f"There is no mode {options.mode!r}.{hint} Modes: {', '.join(modes)}.")
     flags = parameters(source(modes[options.mode]))
-    overrides, given = [], {}
+    overrides: list[str] = []
+    given: dict[str, str | None] = {}
+    first = _first(flags)
     for argument in rest:
         name, equals, value = argument.removeprefix("--").partition("=")
         if argument.startswith("--gin.") and equals:
             overrides.append(f"{new_binding(name.removeprefix('gin.'))} = {value}")
         elif argument.startswith("--") and name.replace("-", "_") in flags:
             given[name.replace("-", "_")] = value if equals else None
-        elif not argument.startswith("-") and (first := _first(flags)) not in (None, *given):
+        elif first is not None and first not in given and not argument.startswith("-"):
             given[first] = argument
         else:
             known = [f"--{flag}" for flag in ("gin_file", "gin_search_paths", "debug", *flags)]

@@ -21,10 +21,11 @@ def missing(error: BaseException | None) -> str | None:
     """One sentence for a module of an extra that isn't installed; None for any other error."""
     while error is not None and not isinstance(error, ModuleNotFoundError):
         error = error.__cause__ or error.__context__
-    extra = extra_of(error.name or "") if error else None
+    name = (error.name or "") if error else ""
+    extra = extra_of(name)
     if extra is None:
         return None
     return (
-        f"the Python package {error.name.partition('.')[0]!r} isn't installed, which this needs: "
+        f"the Python package {name.partition('.')[0]!r} isn't installed, which this needs: "
         f"pip install -r requirements-{extra}.txt, or pip install 'polylm-jax[{extra}]'."
     )

@@ -1,6 +1,6 @@
 """What decides the numbers of a run, as nested names and values, and how two of them differ."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 
 def flat(fingerprint: Mapping) -> dict[str, object]:
@@ -8,6 +8,7 @@ def flat(fingerprint: Mapping) -> dict[str, object]:
     leaves: dict[str, object] = {}
 
     def visit(name: str, value: object) -> None:
+        items: Iterable[tuple[object, object]]
         if isinstance(value, Mapping):
             items = value.items()
         elif isinstance(value, Sequence) and not isinstance(value, str):

@@ -34,6 +34,7 @@ class FileLock:
     def __init__(self, folder: Folder):
         import fcntl
 
+        assert folder.local is not None, "a bucket has no flock: see hold"
         self._fd = os.open(folder.local / NAME, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -40,8 +40,8 @@ def follow(gin: types.ModuleType) -> None:
 
     gin: the package, with the files read; run.py alone imports it.
     """
-    for old, new, parameters in ((old, *moved) for old, moved in MOVED.items()):
-        old, new = _selector(gin, old), _selector(gin, new)
+    for place, (new_place, parameters) in MOVED.items():
+        old, new = _selector(gin, place), _selector(gin, new_place)
         if old is None or new is None:
             continue
         bound = gin.get_bindings(old, resolve_references=False)

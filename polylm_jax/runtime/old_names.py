@@ -180,6 +180,7 @@ class _OldNames(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: types.ModuleType) -> None:
         spec = module.__spec__
+        assert spec is not None  # importlib made the module from it
         if spec.loader_state is not None:
             module.__spec__ = spec.loader_state  # importlib has put the old name's in its place
 

@@ -159,7 +159,8 @@ def _fit_later(value: Later, kind: object) -> Later:
 
 
 def _fit_mapping(value: object, arguments: Sequence[object]) -> object:
-    _require(value, isinstance(value, Mapping))
+    if not isinstance(value, Mapping):
+        raise Unfit(value)
     keys, values = arguments
     fitted = {}
     for key, one in value.items():
@@ -170,7 +171,10 @@ def _fit_mapping(value: object, arguments: Sequence[object]) -> object:
 
 def _fit_sequence(value: object, kind: type, arguments: Sequence[object]) -> object:
     sets = kind in (set, frozenset)
-    _require(value, isinstance(value, list | tuple | (kind if sets else list)))
+    if not isinstance(value, list | tuple) and not (
+        sets and isinstance(value, set | frozenset) and isinstance(value, kind)
+    ):
+        raise Unfit(value)
     fixed = kind is tuple and arguments and arguments[-1] is not Ellipsis
     if fixed and len(arguments) != len(value):
         raise Unfit(value)

@@ -62,7 +62,7 @@ class Folder:
         return self.path, self.field
 
     def __setstate__(self, state: tuple[str, str]) -> None:
-        self.__init__(*state)
+        Folder.__init__(self, *state)
 
     def peek(self, key: str) -> bytes | None:
         """The file `key`, or None: the first word with a place, which answers within seconds.

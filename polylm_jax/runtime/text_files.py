@@ -12,14 +12,14 @@ import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
 
 import zstandard
 
 from polylm_jax.errors import InputError
 from polylm_jax.runtime.paths import is_remote
 
-Opener = Callable[[str], BinaryIO]  # opens what a scheme names ('gs://...'), seekable
+Raw = io.RawIOBase | io.BufferedIOBase  # a file of bytes, or its decompressor
+Opener = Callable[[str], Raw]  # opens what a scheme names ('gs://...'), seekable
 
 BLOCK = 1 << 20
 # What `zstd --long=31 --ultra -22` writes at most; zstandard alone refuses windows above 128 MiB.
@@ -37,7 +37,7 @@ _WHITE = b"\t\n\r"
 _CONTROLS = bytes(range(32))
 
 # Ending -> (what it is called, its decompressor of an open file).
-COMPRESSED: dict[str, tuple[str, Callable[[BinaryIO], io.RawIOBase]]] = {
+COMPRESSED: dict[str, tuple[str, Callable[[io.BufferedReader], Raw]]] = {
     ".gz": ("gzip", lambda raw: gzip.GzipFile(fileobj=raw)),
     ".xz": ("xz", lzma.LZMAFile),
     ".bz2": ("bzip2", bz2.BZ2File),
@@ -57,7 +57,7 @@ def shown(path: str) -> str:
     return repr(os.fsencode(path).decode("utf-8", "backslashreplace"))
 
 
-def with_fsspec(path: str) -> BinaryIO:
+def with_fsspec(path: str) -> Raw:
     """A scheme's file by fsspec, which names the package that it lacks (gcsfs, s3fs)."""
     import fsspec
 
@@ -81,13 +81,17 @@ def open_bytes(
     """
     with naming(path, field):
         raw = opener(path) if is_remote(path) else io.FileIO(path)
-    with raw, io.BufferedReader(_Named(raw, path, field, ""), BLOCK) as plain:
+    with raw, _buffered(_Named(raw, path, field, "")) as plain:
         if not suffix(path):
             yield plain
             return
         kind, decompress = COMPRESSED[suffix(path)]
-        with io.BufferedReader(_Named(decompress(plain), path, field, kind), BLOCK) as found:
+        with _buffered(_Named(decompress(plain), path, field, kind)) as found:
             yield found
+
+
+def _buffered(raw: io.RawIOBase) -> io.BufferedReader:
+    return io.BufferedReader(raw, BLOCK)
 
 
 @contextmanager
@@ -134,11 +138,12 @@ def blocks(file: io.BufferedIOBase, stop: int | None = None) -> Iterable[bytes]:
 @contextmanager
 def naming(path: str, field: str, *errors: type[Exception]) -> Iterator[None]:
     """Turns what a file system says into one sentence that names the field and the path."""
+    kinds: tuple[type[Exception], ...] = (OSError, ImportError, ValueError, *errors)
     try:
         yield
     except InputError:
         raise
-    except (OSError, ImportError, ValueError, *errors) as error:
+    except kinds as error:
         raise _unreadable(path, field, error) from error
 
 
@@ -153,7 +158,7 @@ def _unreadable(path: str, field: str, error: Exception) -> InputError:
 class _Named(io.RawIOBase):
     """A raw file whose failures while reading are sentences; `kind`: 'gzip', '' for plain bytes."""
 
-    def __init__(self, inner: BinaryIO, path: str, field: str, kind: str):
+    def __init__(self, inner: Raw, path: str, field: str, kind: str):
         self._inner, self._path, self._field, self._kind = inner, path, field, kind
 
     def readable(self) -> bool:
@@ -188,8 +193,10 @@ class _Named(io.RawIOBase):
 class _Zstd(io.RawIOBase):
     """Decompressed zstd frames; zstandard's own reader takes a file that is cut short for whole."""
 
-    def __init__(self, raw: BinaryIO):
-        self._raw, self._frame, self._waiting, self._ready = raw, None, b"", b""
+    def __init__(self, raw: io.BufferedReader):
+        self._raw, self._waiting = raw, b""
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+        self._ready: bytes | memoryview = b""
 
     def readable(self) -> bool:
         return True

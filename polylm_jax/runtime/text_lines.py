@@ -54,13 +54,13 @@ def read_lines(
         InputError: the file can't be read, is broken, or is UTF-16.
     """
     start = 0 if suffix(path) else start
-    whole = past_end or stop is None or bool(suffix(path))
+    end = None if past_end or suffix(path) else stop
     with (open_bytes if start else open_text)(path, field, opener) as file:
         offset = start
         if start:
             file.seek(start - 1)
             offset = start - 1 + _skip_line(file)
-        while whole or offset < stop:
+        while end is None or offset < end:
             line = file.readline() if max_line is None else file.readline(max_line + 1)
             if not line:
                 return

@@ -7,7 +7,7 @@ proportions, as in SeqIO.
 
 import math
 import numbers
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import seqio
 
@@ -44,10 +44,10 @@ def flatten(name: str) -> dict[str, float]:
     return _flattened(rates)
 
 
-def tasks_of(names: str | tuple[str, ...]) -> tuple[str, ...]:
+def tasks_of(names: str | Sequence[str]) -> tuple[str, ...]:
     """The tasks behind names of tasks and mixtures, each once, in their order."""
     names = (names,) if isinstance(names, str) else names
-    found = {}
+    found: dict[str, None] = {}
     for name in names:
         if name in seqio.TaskRegistry.names():
             found[name] = None

@@ -190,7 +190,7 @@ def _read_task(
 ) -> None:
     """Adds the task's text to the pools, unit by unit in an order of the seed's, up to `limit`."""
     units = [unit for unit in task_text.units(task) if unit.split in ("all", *SPLITS)]
-    keys = {unit: _key(seed, task.name, unit.split, unit.index) for unit in units}
+    keys = {unit: _key(seed, task.name, unit.split, unit.shard) for unit in units}
     found: collections.Counter[tuple[str, bool]] = collections.Counter()
     read = done = 0
     for unit in sorted(units, key=keys.__getitem__):

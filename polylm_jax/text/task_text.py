@@ -8,8 +8,8 @@ has `records` and the steps have `render`, TensorFlow isn't asked at all.
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import seqio
@@ -33,11 +33,11 @@ _AFTER = (seqio.preprocessors.append_eos, seqio.preprocessors.append_eos_after_t
 
 
 class Unit(NamedTuple):
-    """A fixed piece of a source's work: shard `index` of `count` of `split`."""
+    """A fixed piece of a source's work: shard `shard` of `shards` of `split`."""
 
     split: str
-    index: int
-    count: int
+    shard: int
+    shards: int
     name: str
 
 
@@ -116,8 +116,9 @@ def text_batches(
             f"task {task.name!r} has no text to read: its preprocessors don't end in "
             "seqio.preprocessors.tokenize and append_eos."
         )
-    if hasattr(task.source, "records") and all(hasattr(step, "render") for step in steps):
-        batches = _rendered(task.source, unit, split, steps, batch_size)
+    renders = [step.render for step in steps if hasattr(step, "render")]
+    if hasattr(task.source, "records") and len(renders) == len(steps):
+        batches = _rendered(task.source, unit, split, renders, batch_size)
     else:
         batches = _decoded(dataset(task, unit, steps), unit, batch_size, on_bad_line)
     with reporting(task.source, on_bad_line):
@@ -134,7 +135,7 @@ def chosen(batch: Batch, split: str) -> Batch:
 
 def dataset(task: seqio.Task, unit: Unit, steps: Sequence[Callable]) -> tf.data.Dataset:
     """One unit through some of the task's preprocessors, untrimmed and unshuffled, our features only."""
-    shard = seqio.ShardInfo(unit.index, unit.count)
+    shard = seqio.ShardInfo(unit.shard, unit.shards)
     data = task.source.get_dataset(unit.split, shuffle=False, shard_info=shard)
     with seqio.utils.map_seed_manager(SEED):
         for step in steps:
@@ -186,15 +187,15 @@ def reporting(source: seqio.DataSource, on_bad_line: BadLine | None) -> Iterator
 
 
 def _rendered(
-    source: seqio.DataSource, unit: Unit, split: str, steps: Sequence[Callable], batch_size: int
+    source: seqio.DataSource, unit: Unit, split: str, renders: Sequence[Callable], batch_size: int
 ) -> Iterator[Batch]:
     """A unit of a source of ours, without TensorFlow."""
-    name = list(source.list_shards(unit.split))[unit.index]
+    name = list(source.list_shards(unit.split))[unit.shard]
     examples: list[dict] = []
     characters = 0
     for record in source.records(split, name):
-        for step in steps:
-            record = step.render(record)
+        for render in renders:
+            record = render(record)
         examples.append(record)
         characters += len(record[TEXT])
         if len(examples) == batch_size or characters > BATCH_CHARACTERS:
@@ -227,13 +228,13 @@ def _decoded(
         yield batch
 
 
-def strings(arrays: dict[str, object]) -> Batch:
+def strings(arrays: Mapping[str, Any]) -> Batch:
     """Arrays, also ragged ones, as lists, bytes as str; None stands for text that isn't UTF-8."""
     lists = {k: v.tolist() if isinstance(v, np.ndarray) else v.to_list() for k, v in arrays.items()}
     return {key: _texts(values) for key, values in lists.items()}
 
 
-def _texts(value: object) -> object:
+def _texts(value: Any) -> Any:
     if isinstance(value, list):
         return [_texts(one) for one in value]
     if not isinstance(value, bytes):

@@ -121,9 +121,12 @@ class Tokenizer:
         """The ids of `text`, with neither `<s>` nor `</s>` added."""
         return self.processor.encode(text)
 
-    def encode_batch(self, texts: Sequence[str | bytes], num_threads: int = 1) -> list[np.ndarray]:
+    def encode_batch(
+        self, texts: Sequence[str] | Sequence[bytes], num_threads: int = 1
+    ) -> list[np.ndarray]:
         """The ids of each text (str, or bytes in UTF-8): int32 arrays, read-only, nothing added."""
-        return self.processor.encode(list(texts), num_threads=num_threads, return_type="numpy")
+        batch: list = list(texts)
+        return self.processor.encode(batch, num_threads=num_threads, return_type="numpy")
 
     @functools.cached_property
     def is_plain(self) -> bool:

@@ -203,10 +203,15 @@ class _Destination:
 
 def _draw(console: rich.console.Console, options: Mapping) -> dict[str, Sample]:
     """The samples, with a line of progress."""
-    columns = ("{task.description}", rich.progress.BarColumn(), "{task.completed}/{task.total}")
-    columns += ("units, {task.fields[read]:,} characters", rich.progress.TimeElapsedColumn())
-    names = ("alpha", "characters", "characters_per_language", "max_repeats", "read_characters")
-    names += ("seed",)
+    columns = (
+        "{task.description}",
+        rich.progress.BarColumn(),
+        "{task.completed}/{task.total}",
+        "units, {task.fields[read]:,} characters",
+        rich.progress.TimeElapsedColumn(),
+    )
+    names = ["alpha", "characters", "characters_per_language", "max_repeats", "read_characters"]
+    names.append("seed")
     with rich.progress.Progress(*columns, console=console) as bar:
         line = bar.add_task("", total=None, read=0)
         read = 0

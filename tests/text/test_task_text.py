@@ -144,7 +144,7 @@ def test_files_are_units_and_their_order_is_fixed(tmp_path, toy):
         write(tmp_path / f"{number}.txt", f"a{number}\nb{number}\n")
     lines = seqio.TextLineDataSource({"train": f"{tmp_path}/*.txt"})
     of = task("toy", toy, steps=[named], source=lines)
-    assert [unit.count for unit in task_text.units(of)] == [3, 3, 3]
+    assert [unit.shards for unit in task_text.units(of)] == [3, 3, 3]
     assert flat(of) == ["a0", "b0", "a1", "b1", "a2", "b2"]
 
 

@@ -22,7 +22,7 @@ from polylm_jax.checkpoints.hf import (
 )
 from polylm_jax.checkpoints.hf import safetensors_stream as stream
 from polylm_jax.checkpoints.identity import identify, matching_tokenizer
-from polylm_jax.checkpoints.param_store import Reader, open_params
+from polylm_jax.checkpoints.param_store import AnyReader, open_params
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.runtime import output_folder
@@ -110,7 +110,7 @@ def _check_names(dtype: str, file_format: str, max_shard_gb: float) -> None:
 
 
 def write_weights(
-    reader: Reader,
+    reader: AnyReader,
     config: PolyLMConfig,
     folder: pathlib.Path,
     dtype: np.dtype,

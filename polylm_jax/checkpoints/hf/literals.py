@@ -9,13 +9,14 @@ changes nothing else.
 import functools
 import re
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 from sentencepiece import sentencepiece_model_pb2
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6  # SentencePiece.Type
 BYTES = [f"<0x{value:02X}>" for value in range(256)]
 
-Model = sentencepiece_model_pb2.ModelProto
+Model: TypeAlias = sentencepiece_model_pb2.ModelProto
 
 
 def user_defined(proto: Model) -> list[str]:

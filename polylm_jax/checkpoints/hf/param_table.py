@@ -114,10 +114,11 @@ def tensors(config: PolyLMConfig) -> list[Tensor]:
 
     found = [tensor(param, "", "", (), None) for param in EMBEDDINGS]
     for layer in range(config.num_layers):
-        ours, stacked, index = f"h_{layer}.", (), None
+        theirs = f"h.{layer}."
         if config.scan_layers:
-            ours, stacked, index = "h.", (config.num_layers,), layer
-        found += [tensor(param, f"h.{layer}.", ours, stacked, index) for param in LAYER]
+            found += [tensor(one, theirs, "h.", (config.num_layers,), layer) for one in LAYER]
+        else:
+            found += [tensor(one, theirs, f"h_{layer}.", (), None) for one in LAYER]
     return found + [tensor(param, "", "", (), None) for param in FINAL]
 
 

@@ -56,7 +56,7 @@ class Place:
         values = np.empty(count, self.dtype)
         with open(self.path, "rb", buffering=0) as file:
             file.seek(self.offset + start * self.dtype.itemsize)
-            if file.readinto(memoryview(values.view(np.uint8))) != values.nbytes:
+            if file.readinto(values.view(np.uint8).data) != values.nbytes:
                 raise InputError(f"{self.path} is shorter than its header says: copy it again.")
         return values
 
@@ -134,7 +134,7 @@ class Writer:
         file = self._files.get(place.path)
         if file is None:
             file = self._files[place.path] = os.open(place.path, os.O_WRONLY)
-        data = memoryview(np.ascontiguousarray(values).reshape(-1).view(np.uint8))
+        data = np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
         offset = place.offset + start * place.dtype.itemsize
         while data:
             written = os.pwrite(file, data, offset)

@@ -190,7 +190,7 @@ def _split(pattern: str, behavior: str) -> dict:
 
 def _normalizer(spec: sentencepiece_model_pb2.NormalizerSpec, carriage_return: str) -> dict:
     """The model's own normalization, then spaces as U+2581, with a prefix where it was trained so."""
-    steps = []
+    steps: list[dict] = []
     if spec.precompiled_charsmap:
         # Before a line feed it would be looked up with it, as one, and the line feed be lost.
         pattern = {"Regex": "\r(?=\n)"}

@@ -11,7 +11,7 @@ import numpy as np
 
 from polylm_jax.checkpoints.hf import param_table, torch_files
 from polylm_jax.checkpoints.hf import safetensors_stream as stream
-from polylm_jax.checkpoints.param_store import Reader, runs
+from polylm_jax.checkpoints.param_store import AnyReader, runs
 from polylm_jax.errors import InputError
 from polylm_jax.model.config import PolyLMConfig
 
@@ -61,7 +61,7 @@ def named_places(
     return places, {ours: places[name] for ours, name in named.items()}
 
 
-def pieces(reader: Reader, config: PolyLMConfig) -> Iterator[tuple[str, int, np.ndarray]]:
+def pieces(reader: AnyReader, config: PolyLMConfig) -> Iterator[tuple[str, int, np.ndarray]]:
     """All of a checkpoint, each chunk read once: (their tensor, the first element, float32 values)."""
     theirs = {(tensor.ours, tensor.layer): tensor.theirs for tensor in param_table.tensors(config)}
     for ours, shape in reader.shapes.items():
