@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from polylm_jax.corpus.sources import Source, files_of
 from polylm_jax.errors import InputError, nearest
@@ -59,7 +60,8 @@ class Benchmark:
             yield from enumerate(pyarrow.parquet.read_table(path).to_pylist(), 1)
 
     def _texts(self, record: Mapping | list[str], name: str | int, where: str) -> list[str]:
-        found, has = record, record if isinstance(record, Mapping) else range(len(record))
+        found: Any = record
+        has = record if isinstance(record, Mapping) else range(len(record))
         try:
             for part in [name] if isinstance(name, int) or name in has else name.split("."):
                 found = found[part]

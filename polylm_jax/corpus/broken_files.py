@@ -42,7 +42,7 @@ def check(counts: Mapping[Key, list[int]], source: str, most: float, few: int = 
             for (stage, name, _, outcome), (documents, _) in counts.items()
             if name == source and stage == REFUSED and outcome not in WHOLE
         }
-        most_of_all = max(reasons, key=reasons.get)
+        most_of_all = max(reasons, key=reasons.__getitem__)
         raise InputError(
             f"SOURCES[{source!r}]: {broken:,} of {records:,} records are broken, most of all "
             f"{most_of_all!r}: get its files again, or say MAX_BROKEN above {most:g}."

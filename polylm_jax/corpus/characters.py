@@ -81,7 +81,7 @@ def _known_scripts(written: tuple[str, ...]) -> tuple[str, ...]:
 @functools.cache
 def _classes(names: tuple[str, ...]) -> np.ndarray:
     wide = SCRIPT_SHIFT + len(names) > 32
-    table = np.zeros(len(_ALL), np.uint64 if wide else np.uint32)
+    table: np.ndarray = np.zeros(len(_ALL), np.uint64 if wide else np.uint32)
     patterns = {1 << SCRIPT_SHIFT: _SCRIPT, 1 << (SCRIPT_SHIFT + 1): _unspaced(), **_CLASSES}
     for bit, name in enumerate(names[2:], 2):
         patterns[1 << (SCRIPT_SHIFT + bit)] = rf"\p{{Script={name}}}+"
@@ -140,9 +140,9 @@ def folding(digits: bool = False) -> np.ndarray:
         table[point] = ord("0") + (unicodedata.decimal(chr(point), 0) if digits else 0)
     table[(kinds & (INVISIBLE | GARBLED)) > 0] = 0
     for first, last in ((0x0591, 0x05C7), (0x064B, 0x065F), (0x0670, 0x0670), (0x0640, 0x0640)):
-        for point in range(first, last + 1):
-            if unicodedata.category(chr(point)) in ("Mn", "Lm"):
-                table[point] = 0
+        for mark in range(first, last + 1):
+            if unicodedata.category(chr(mark)) in ("Mn", "Lm"):
+                table[mark] = 0
     table[[ord("\n"), ord("\t"), ord("\r")]] = ord(" ")
     return table
 

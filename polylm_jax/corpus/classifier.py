@@ -111,4 +111,4 @@ def check(kind: str) -> None:
         _imported()
 
 
-CLASSES = {"sklearn": Sklearn, "fasttext": FastText}
+CLASSES: dict[str, type[Sklearn] | type[FastText]] = {"sklearn": Sklearn, "fasttext": FastText}

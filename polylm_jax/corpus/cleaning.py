@@ -123,7 +123,7 @@ def _run(planned, work: pathlib.Path, workers: int, executor: str, its_options) 
         for said in plan.settle(work, planned):
             print(said)
         if executor == "local":
-            execution.run(planned, str(work), workers or os.cpu_count(), print)
+            execution.run(planned, str(work), workers or os.cpu_count() or 1, print)
         else:
             execution.submit(planned, str(work), executor, its_options)
     finally:

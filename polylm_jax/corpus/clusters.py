@@ -45,7 +45,7 @@ class Cluster(PipelineStep):
         self._write(stands, texts)
 
     def _write(self, stands: Mapping[Place, Place], texts: "_Texts") -> None:
-        sizes = Counter()
+        sizes: Counter[Place] = Counter()
         for place, first in stands.items():
             sizes[first] += 1 + texts.copies(place)
         removed, kept = defaultdict(list), defaultdict(list)
@@ -67,7 +67,8 @@ class _Texts:
     """What is known of each text, opened shard by shard."""
 
     def __init__(self, folder: str):
-        self.folder, self.opened = folder, {}
+        self.folder = folder
+        self.opened: dict[int, np.ndarray] = {}
 
     def _of(self, shard: int) -> np.ndarray:
         if shard not in self.opened:

@@ -161,15 +161,16 @@ class _Builder:
         short = [u for u in units if PARTNER * self.word <= len(u) < size]
         for first, one in enumerate(short):
             for other in short[first + 1 :]:
-                added |= self._pair(*sorted((one, other), key=len), owner)
+                shorter, longer = sorted((one, other), key=len)
+                added |= self._pair(shorter, longer, owner)
         return added
 
     def _pair(self, shorter: np.ndarray, longer: np.ndarray, owner: int) -> bool:
         if len(longer) < ANCHOR * self.word or len(shorter) + len(longer) < TOGETHER * self.word:
             return False
         start = int(shingles.ngrams(longer, ANCHOR * self.word)[0])
-        hashes = [int(shingles.ngrams(u, len(u))[0]) for u in (longer, shorter)]
-        self.pairs[start].append((len(longer), len(shorter), owner, *hashes))
+        of_longer, of_shorter = (int(shingles.ngrams(u, len(u))[0]) for u in (longer, shorter))
+        self.pairs[start].append((len(longer), len(shorter), owner, of_longer, of_shorter))
         return True
 
     def table(self) -> _Table:

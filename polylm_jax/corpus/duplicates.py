@@ -109,7 +109,10 @@ class SignNear(MinhashDedupSignature):
         self.num_hashes = config.num_buckets * config.hashes_per_bucket
         self.skip_existing_sigs = False
         self.numbers, self.about = numbers, about
-        self._parameters, self._document, self._points, self._known = None, None, None, []
+        self._parameters = None
+        self._document: Document | None = None
+        self._points: np.ndarray | None = None
+        self._known: list[tuple[int, int]] = []
 
     def run(self, data: Iterator[Document], rank: int = 0, world_size: int = 1) -> None:
         self._known = []
@@ -121,13 +124,15 @@ class SignNear(MinhashDedupSignature):
 
     def _remembered(self, data: Iterator[Document]) -> Iterator[Document]:
         for document in data:
-            self._document, self._points = document, signs.folded(document.text)
-            words = shingles.hash_of(signs.words(self._points))
+            points = signs.folded(document.text)
+            self._document, self._points = document, points
+            words = shingles.hash_of(signs.words(points))
             self._known.append((words, document.metadata.get("duplicate_count", 0)))
             yield document
 
     def get_shingles(self, text: str) -> np.ndarray:
         """uint64 [shingles, 1] of the document that is at hand; none of a sentence pair."""
+        assert self._document is not None and self._points is not None
         about = self._document.metadata
         if "pair" in about:
             return np.zeros((0, 1), np.uint64)

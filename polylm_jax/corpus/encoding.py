@@ -221,7 +221,7 @@ def _from_old(text: str) -> str | None:
 
 
 def _best(text: str, piece: str, tables, least: float) -> str | None:
-    found = (least, None)
+    found: tuple[float, str | None] = (least, None)
     for reads, writes in tables:
         for read in reads:
             for written in writes:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from typing import Any
 
 from datatrove.executor.local import LocalPipelineExecutor
 
@@ -104,7 +105,7 @@ def submit(stages: Sequence[Stage], work: str, kind: str, options: Mapping[str, 
     """Queues every stage on a cluster, each after the one before; returns when all are queued (Slurm)
     or done (Ray). `options` go to datatrove's executor: time, partition, cpus_per_task, ..."""
     make = _cluster(kind)
-    before = None
+    before: Any = None
     for stage in stages:
         name = stage.name.replace(" ", "_")
         given = {"logging_dir": os.path.join(work, "stages", name), "depends": before, **options}

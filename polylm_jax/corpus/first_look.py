@@ -61,7 +61,8 @@ class _Looking(ReadShards):
 
     def __init__(self, max_line: int):
         super().__init__([], Tally("unused"), max_line)
-        self.reasons, self.fields = Counter(), {}
+        self.reasons: Counter[str] = Counter()
+        self.fields: dict = {}
 
     def refuse(self, unit: Unit, reason: str, raw: bytes) -> None:
         self.reasons[reason] += 1

@@ -79,7 +79,8 @@ def turned(text: str) -> bool:
 
 def _unclosed(text: str) -> set[int]:
     """Where an embedding or isolate begins that doesn't end in its line, or ends without a beginning."""
-    alone, open_ = set(), []
+    alone: set[int] = set()
+    open_: list[tuple[str, int]] = []
     if not _PAIRS_THERE.search(text):
         return alone
     for found in _PAIRED.finditer(text):

@@ -36,9 +36,8 @@ def run(options: Options, sources: Sequence[Source], work: str, say: Callable[[s
     for code, text in _texts(options, sources, work):
         if counts[code][0] >= MOST:
             continue
-        dropped = _add(found[code], code, text, options)
+        counts[code][1] += _add(found[code], code, text, options)
         counts[code][0] += 1
-        counts[code][1] += dropped
     if not counts:
         raise InputError("No text of a wanted language was found to measure: see SOURCES or GOLD.")
     proposed = {}

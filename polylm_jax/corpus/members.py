@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import zstandard
 
-from polylm_jax.runtime.text_files import MAX_WINDOW
+from polylm_jax.runtime.text_files import MAX_WINDOW, Raw
 
 DATA, END, BROKEN, CUT = "data", "end", "broken", "cut"
 Piece = tuple[str, bytes]  # what happened, and the bytes of DATA
@@ -30,7 +30,7 @@ def kind_of(head: bytes, ending: str) -> str:
     return "" if head.startswith(b"WARC/") else ending
 
 
-def plain(file: BinaryIO) -> Iterator[Piece]:
+def plain(file: BinaryIO | Raw) -> Iterator[Piece]:
     """A file whose bytes come as they are, decompressed by another reader or never compressed."""
     try:
         while block := file.read(_BLOCK):
@@ -49,10 +49,10 @@ def gzip_members(file: BinaryIO) -> Iterator[Piece]:
 def zstd_frames(file: BinaryIO) -> Iterator[Piece]:
     """The frames of a zstd file, with the dictionary that its first frame may hold."""
     dictionary, first = _dictionary(file)
-    options = {"max_window_size": MAX_WINDOW, "dict_data": dictionary}
 
     def frame() -> _Member:
-        return _Member(zstandard.ZstdDecompressor(**options).decompressobj())
+        reader = zstandard.ZstdDecompressor(dict_data=dictionary, max_window_size=MAX_WINDOW)
+        return _Member(reader.decompressobj())
 
     return _members(file, _ZSTD, frame, zstandard.ZstdError, first)
 

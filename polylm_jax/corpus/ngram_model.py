@@ -29,7 +29,7 @@ def spelled(line: str) -> str:
 
 def count(lines: Iterable[str], order: int) -> list[Counter]:
     """counts[n-1]: how often each n-gram stands, of each line from its begin to its end."""
-    counts = [Counter() for _ in range(order)]
+    counts: list[Counter[str]] = [Counter() for _ in range(order)]
     left = MAX_CHARACTERS
     for line in lines:
         text = f"{BEGIN}{line[:left]}{END}"
@@ -43,7 +43,7 @@ def count(lines: Iterable[str], order: int) -> list[Counter]:
 
 def _continuations(counts: Sequence[Counter]) -> list[Counter]:
     """Below the highest order: in how many different places an n-gram stands, not how often."""
-    smoothed = [Counter() for _ in counts]
+    smoothed: list[Counter[str]] = [Counter() for _ in counts]
     smoothed[-1] = counts[-1]
     for n in range(len(counts) - 1):
         for gram in counts[n + 1]:
@@ -82,7 +82,8 @@ def train(lines: Iterable[str], path: pathlib.Path, order: int = ORDER) -> None:
 def _level(counts: Counter, lower: dict[str, float]) -> tuple[dict[str, float], dict[str, float]]:
     """(probability of each n-gram's last character, weight of the lower order per history)."""
     discount = _discount(counts)
-    total, kinds = defaultdict(int), defaultdict(int)
+    total: dict[str, int] = defaultdict(int)
+    kinds: dict[str, int] = defaultdict(int)
     for gram, times in counts.items():
         if gram != BEGIN:
             total[gram[:-1]] += times

@@ -84,8 +84,10 @@ def wrong_language(side: str, code: str, wanted: tuple[str, ...]) -> bool:
 
 def copied(first: str, second: str) -> bool:
     """Whether a side is the other one untranslated, but for case, punctuation and a word or two."""
-    sides = [signs.words(signs.folded(side)) for side in (first, second)]
-    if np.array_equal(*sides):
+    one, other = (signs.words(signs.folded(side)) for side in (first, second))
+    if np.array_equal(one, other):
         return True
-    least = min(map(len, sides))
-    return least >= COPIED_LETTERS and fuzz.ratio(*sides, score_cutoff=100 * COPIED) > 0
+    if min(len(one), len(other)) < COPIED_LETTERS:
+        return False
+    # rapidfuzz reads arrays as they lie in memory; its stubs know sequences alone.
+    return fuzz.ratio(one, other, score_cutoff=100 * COPIED) > 0  # type: ignore[call-overload]

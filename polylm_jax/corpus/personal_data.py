@@ -68,7 +68,7 @@ def masked(text: str, code: str = "", kinds: Sequence[str] = ADDRESSES) -> tuple
     >>> masked("Write to ann@example.org or 192.0.2.77")[0]
     'Write to <EMAIL> or <IP>'
     """
-    found = Counter()
+    found: Counter[str] = Counter()
     for kind in MARKERS:
         if kind in kinds:
             text = _MASKS[kind](text, code, found)

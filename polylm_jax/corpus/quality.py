@@ -145,13 +145,13 @@ class TrainQuality:
         }
 
 
-def auc(better: Sequence[float], worse: Sequence[float]) -> float | None:
+def auc(better: Sequence[float] | np.ndarray, worse: Sequence[float] | np.ndarray) -> float | None:
     """The chance that one of `better` scores above one of `worse`, ties half."""
-    better, worse = np.asarray(better, np.float64), np.sort(np.asarray(worse, np.float64))
-    if not len(better) or not len(worse):
+    above, below = np.asarray(better, np.float64), np.sort(np.asarray(worse, np.float64))
+    if not len(above) or not len(below):
         return None
-    below = np.searchsorted(worse, better, "left") + np.searchsorted(worse, better, "right")
-    return float(below.sum() / 2 / len(better) / len(worse))
+    beaten = np.searchsorted(below, above, "left") + np.searchsorted(below, above, "right")
+    return float(beaten.sum() / 2 / len(above) / len(below))
 
 
 @functools.lru_cache(maxsize=64)

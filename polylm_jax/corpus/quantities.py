@@ -77,11 +77,12 @@ class Quantity:
 
 def found(side: str, code: str, clock: bool) -> list[Quantity]:
     """The numbers of a sentence in a language. clock: whether hours are spoken of."""
-    side, quantities = unicodedata.normalize("NFKC", side), []
-    for pattern, made in ((_ERA, _eras), (_DATE, _dates), (_TIME, _times if clock else None)):
-        for match in pattern.finditer(side) if made else ():
+    side = unicodedata.normalize("NFKC", side)
+    quantities: list[Quantity] = []
+    for pattern, made in ((_ERA, _eras), (_DATE, _dates), *([(_TIME, _times)] if clock else [])):
+        for match in pattern.finditer(side):
             quantities += made(match)
-        side = pattern.sub(lambda m: " " * len(m[0]), side) if made else side
+        side = pattern.sub(lambda m: " " * len(m[0]), side)
     quantities += [_number(match, side, code, clock) for match in _NUMBER.finditer(side)]
     return [*quantities, *_han(side)]
 

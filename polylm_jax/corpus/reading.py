@@ -122,7 +122,8 @@ class ReadShards(PipelineStep):
         if unit.source.documents == "line":
             yield from ((place, {name: line}) for place, line in self.lines(unit) if line.strip())
             return
-        parts, number, size = [], 0, 0
+        parts: list[str] = []
+        number, size = 0, 0
         for _, line in self.lines(unit):
             blank = not line.strip() and unit.source.documents == "blank_lines"
             if blank and parts:

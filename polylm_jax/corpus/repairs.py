@@ -34,7 +34,7 @@ def repaired(text: str, hiding: bool = True) -> tuple[str, Counter]:
     >>> repaired("See  here:\\r\\nhttps://a.example/b")[0]
     'See here:'
     """
-    done = Counter()
+    done: Counter[str] = Counter()
     text = _LINE_ENDS.sub("\n", text)
     if hiding:
         text, done["invisible characters"] = invisible.unhidden(invisible.untypeset(text)[0])

@@ -4,6 +4,7 @@ import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 from polylm_jax.corpus.limits import Range, range_of
 from polylm_jax.corpus.pages import EXTRACTORS
@@ -92,7 +93,7 @@ def sources_of(given: Mapping[str, object], data_dir: str = "") -> list[Source]:
     known = [f.name for f in fields(Source)]
     found = []
     for name, what in given.items():
-        options = dict(what) if isinstance(what, Mapping) else {"files": what}
+        options: dict[str, Any] = dict(what) if isinstance(what, Mapping) else {"files": what}
         for option in options:
             if option not in known:
                 raise InputError(
@@ -124,7 +125,8 @@ def sources_of(given: Mapping[str, object], data_dir: str = "") -> list[Source]:
 
 def files_of(source: Source, field: str = "") -> list[tuple[str, int]]:
     """(path, bytes) of a source's files, each once. InputError for none, or only empty ones."""
-    found, field = {}, field or f"SOURCES[{source.name!r}]"
+    found: dict[str, tuple[str, int]] = {}
+    field = field or f"SOURCES[{source.name!r}]"
     for pattern in source.files:
         with text_files.naming(pattern, field):
             if text_files.is_remote(pattern):
@@ -198,7 +200,8 @@ def _row_groups(path: str) -> list[tuple[int, int, int]]:
 
 def shards_of(sources: Sequence[Source], shard_bytes: int) -> list[list[Unit]]:
     """Units in shards of about `shard_bytes`: what one worker reads at a time, and what is resumed."""
-    shards, room = [], 0
+    shards: list[list[Unit]] = []
+    room = 0
     for unit in (unit for source in sources for unit in units_of(source, shard_bytes)):
         if not shards or room < unit.size:
             shards.append([])

@@ -74,7 +74,7 @@ def stages(options: Options, shards: Sequence[Sequence[Unit]], work: str, publis
     planned.append(_rules(options, tasks, work))
     written = "rules"
     if options.quality:
-        planned += _quality(options, tasks, work, written)
+        planned += _quality(options.quality, tasks, work, written)
         written = "quality"
     if options.benchmarks:
         planned.append(_benchmarks(options, tasks, work, written))
@@ -144,12 +144,8 @@ def _rules(options: Options, tasks: int, work: str) -> Stage:
     return _filtering("rules", middle, tally, work, "read", "rules", tasks=tasks, settings=settings)
 
 
-def _quality(options: Options, tasks: int, work: str, before: str) -> list[Stage]:
-    tally, models, quality = (
-        _tally(work, "3_quality"),
-        os.path.join(work, "quality"),
-        options.quality,
-    )
+def _quality(quality: QualityOptions, tasks: int, work: str, before: str) -> list[Stage]:
+    tally, models = _tally(work, "3_quality"), os.path.join(work, "quality")
     train = TrainQuality(quality, _documents(work, before), tasks, models)
     decides = {
         "gold": {code: list(source.files) for code, source in quality.gold.items()},

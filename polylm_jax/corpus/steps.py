@@ -246,7 +246,8 @@ class CheckSources:
 
     def __call__(self, data=None, rank: int = 0, world_size: int = 1) -> None:
         counts, _ = merged(pathlib.Path(self.counts))
-        read, refused = Counter(), {source: Counter() for source in self.sources}
+        read: Counter[str] = Counter()
+        refused: dict[str, Counter[str]] = {source: Counter() for source in self.sources}
         for (stage, source, _, outcome), (documents, _) in counts.items():
             if stage == "note read":
                 read[source] += documents

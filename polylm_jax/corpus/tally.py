@@ -54,7 +54,7 @@ class Tally:
         return {"folder": self.folder}
 
     def __setstate__(self, state: dict) -> None:
-        self.__init__(state["folder"])
+        Tally.__init__(self, state["folder"])
 
     def __deepcopy__(self, memo: dict) -> "Tally":
         memo[id(self)] = copy = Tally(self.folder)
@@ -86,7 +86,7 @@ class Tally:
         }
         path = pathlib.Path(self.folder) / f"{rank:05d}.json"
         written(path, json.dumps(data, ensure_ascii=False).encode("utf-8"))
-        self.__init__(self.folder)
+        Tally.__init__(self, self.folder)
 
 
 def merged(folder: pathlib.Path, most: int = 20) -> tuple[dict[Key, list[int]], dict]:

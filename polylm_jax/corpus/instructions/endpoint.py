@@ -124,7 +124,9 @@ class Client:
         ) + tenacity.wait_random(0, endpoint.first_wait)
 
         def wait(state: tenacity.RetryCallState) -> float:
-            return max(chance(state), min(state.outcome.exception().wait, endpoint.longest_wait))
+            failed = state.outcome.exception() if state.outcome else None
+            asked = failed.wait if isinstance(failed, Failed) else 0.0
+            return max(chance(state), min(asked, endpoint.longest_wait))
 
         async with self._places:
             async for attempt in tenacity.AsyncRetrying(

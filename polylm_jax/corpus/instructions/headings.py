@@ -60,7 +60,8 @@ _PLAIN = regex.compile(rf"{_BEFORE}({_KNOWN}){_STARS}[:：][*_]*[^\S\n]*", _FLAG
 
 def groups(text: str) -> list[Group]:
     """The tasks of an answer: a new one where a number or an instruction begins."""
-    marks, fields = _marks(_NUMBERED, text), FIELD_OF
+    marks = _marks(_NUMBERED, text)
+    fields: Mapping[str, str] = FIELD_OF
     if not marks:
         marks = _marks(_ANY_NUMBERED, text)
         fields = _inferred(marks)
@@ -68,7 +69,7 @@ def groups(text: str) -> list[Group]:
     if not marks:
         marks, fields = _counted(text), FIELD_OF
     found: list[Group] = []
-    for mark, after in pairwise([*marks, None]) if marks else ():
+    for mark, after in zip(marks, [*marks[1:], None]):
         field = fields[mark.word]
         if not found or mark.number != found[-1][0] or field == FIELDS[0]:
             found.append((mark.number, []))

@@ -41,7 +41,8 @@ def parse(text: str, finish: str = "stop") -> list[Parsed]:
     tasks = groups(said)
     if not tasks:
         return [(None, REFUSED if refusals.is_one(said) else NO_TASK)]
-    found, before = [], 0
+    found: list[Parsed] = []
+    before = 0
     for place, (number, parts) in enumerate(tasks):
         last = place == len(tasks) - 1
         if last and finish == LENGTH:

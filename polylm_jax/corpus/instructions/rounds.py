@@ -5,6 +5,7 @@ depends on what was answered and not on when. What a round draws from is the poo
 """
 
 import asyncio
+import functools
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -102,7 +103,8 @@ class Rounds:
         for place in places:
             await asked[place]
             if place in state.answers:
-                verdict = await asyncio.to_thread(judged, *state.answers[place], checker)
+                text, finish = state.answers[place]
+                verdict = await asyncio.to_thread(judged, text, finish, checker)
                 where = {"language": state.language.code, "round": place[0], "number": place[1]}
                 self._use(state, {"event": "verdict", **where, **verdict})
         if places:
@@ -134,14 +136,20 @@ class Rounds:
         """A seed in a language, tried as often as `TRANSLATIONS` says."""
         if seed.id in state.seeds:
             return
-        event = {"event": "seed", "language": state.language.code, "id": seed.id, "reasons": []}
+        reasons: list[str] = []
+        event = {
+            "event": "seed",
+            "language": state.language.code,
+            "id": seed.id,
+            "reasons": reasons,
+        }
         if state.language.code == "en":
             self._use(state, {**event, "task": seed.task.record()})
             return
         request = prompts.for_translation(state.language, seed.task, seed.keep)
         for temperature in TRANSLATIONS:
             answer = await self._asked(
-                lambda temperature=temperature: self._client.ask(request, temperature),
+                functools.partial(self._client.ask, request, temperature),
                 state,
                 lambda outcome: {**event, "task": None, "reasons": [outcome]},
             )
@@ -151,7 +159,7 @@ class Rounds:
             if task:
                 self._use(state, {**event, "task": task.record()})
                 return
-            event["reasons"].append(reason)
+            reasons.append(reason)
         self._use(state, {**event, "task": None})
 
     async def _asked(
@@ -203,7 +211,7 @@ def judged(text: str, finish: str, checker: checks.Checker) -> dict:
         task = None
         if found:
             task, reason = checker.accept(found)
-        if task:
+        if found and task:
             accepted.append(task.record())
             left_out += bool(found.input) and not task.input
         else:

@@ -198,8 +198,11 @@ def _barren(model: str, states: Sequence[LanguageState]) -> str:
 
 
 def _register(code: str, described: object) -> None:
-    texts = isinstance(described, list | tuple) and all(isinstance(one, str) for one in described)
-    if not texts or len(described) != 3:
+    if not (
+        isinstance(described, list | tuple)
+        and len(described) == 3
+        and all(isinstance(one, str) for one in described)
+    ):
         raise InputError(
             f"NEW_LANGUAGES[{code!r}] = {described!r}: give its English name, its own name and its "
             "script by ISO 15924, as ('Swahili', 'Kiswahili', 'Latn')."

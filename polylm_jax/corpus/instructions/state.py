@@ -54,7 +54,7 @@ class LanguageState:
         tally.answers += 1
         tally.tasks += len(event["accepted"]) + len(refused)
         tally.accepted += len(event["accepted"])
-        self.tasks += [(place[0], from_record(one)) for one in event["accepted"]]
+        self.tasks += [(place[0], _task(one)) for one in event["accepted"]]
         self.reasons.update(reason for reason, _ in refused)
         self.inputs_left_out += event["inputs_left_out"]
 
@@ -74,7 +74,11 @@ class LanguageState:
 
 def from_record(record: dict | None) -> Task | None:
     """A task of its record; None of None."""
-    return None if record is None else Task(**{**record, "input": record["input"] or ""})
+    return None if record is None else _task(record)
+
+
+def _task(record: dict) -> Task:
+    return Task(**{**record, "input": record["input"] or ""})
 
 
 def summary(state: LanguageState, seeds: int) -> dict:

@@ -60,12 +60,13 @@ def _seed(number: int, found: Mapping, path: str) -> Seed:
     given = instances[0] if isinstance(instances, list) and instances else found
     if not isinstance(given, Mapping):
         raise InputError(f"{where}: its first instance is not an object.")
-    fields = {
+    fields: dict[str, str] = {}
+    written = {
         "instruction": found.get("instruction"),
         "input": given.get("input") or "",
         "output": given.get("output"),
     }
-    for name, value in fields.items():
+    for name, value in written.items():
         if not isinstance(value, str) or not (value.strip() or name == "input"):
             raise InputError(f"{where}: no text in {name!r}; write it.")
         if reason := screening.unsafe(value):

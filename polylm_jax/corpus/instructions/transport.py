@@ -60,6 +60,7 @@ class BoundedTransport(httpx.AsyncHTTPTransport):
         if response.headers.get("content-encoding", "identity").lower() != "identity":
             await response.aclose()
             raise TooLong("compressed though nobody asked for it")
+        assert isinstance(response.stream, httpx.AsyncByteStream)  # its transport's
         response.stream = Bounded(response.stream, MOST_BYTES)
         response.extensions[SEEN] = response.stream
         return response

@@ -186,7 +186,8 @@ class Decoder:
 
     def _write(self, batch, numbers, watch) -> list[Completion]:
         """Sampled or greedy completions of one batch."""
-        stopped, texts = set(), [[] for _ in batch]
+        stopped: set[int] = set()
+        texts: list[list[int]] = [[] for _ in batch]
         for made_BC in self.chunks(batch, stopped):
             for row, text in enumerate(texts):
                 new = [int(token) for token in made_BC[row] if token != steps.NONE]

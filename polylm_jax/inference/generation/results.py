@@ -5,7 +5,7 @@
 
 import os
 from collections.abc import Sequence
-from typing import Self
+from typing import BinaryIO, Self
 
 from polylm_jax.errors import InputError
 from polylm_jax.inference.generation.prompts import Item
@@ -24,12 +24,12 @@ class Results:
         self._keys = {item.key(model): item for item in items}
         self._path = paths.local(path, "TEXTS")
         self._file = self._open() if write else None
-        self._lines = json_lines.Appender(self._file) if write else None
+        self._lines = json_lines.Appender(self._file) if self._file else None
         done = self._read()
         self.missing = [item for key, item in self._keys.items() if key not in done]
         self._key_of = {id(item): key for key, item in self._keys.items()}
 
-    def _open(self):
+    def _open(self) -> BinaryIO:
         import fcntl
 
         try:
@@ -66,9 +66,13 @@ class Results:
 
     def add(self, item: Item, text: Text) -> None:
         """Appends one line, on disk when this returns."""
-        if self._file is None:
+        if self._lines is None:
             return
-        line = {"id": item.id, "sample": item.prompt.sample, "prompt": item.prompt.text}
+        line: dict[str, object] = {
+            "id": item.id,
+            "sample": item.prompt.sample,
+            "prompt": item.prompt.text,
+        }
         line |= {"text": text.text, "finish": text.finish, "tokens": text.tokens}
         if text.score is not None:
             line["score"] = text.score

@@ -52,15 +52,18 @@ class Sampling:
 GREEDY = Sampling()
 
 
+Array = jax.Array | np.ndarray  # of the host until it is placed
+
+
 class Knobs(flax.struct.PyTreeNode):
     """`Sampling` and chance of every row, as arrays [B]: no value of theirs costs a compile."""
 
-    temperature_B: jax.Array
-    top_k_B: jax.Array
-    top_p_B: jax.Array
-    penalty_B: jax.Array
-    seed_B: jax.Array
-    sample_B: jax.Array
+    temperature_B: Array
+    top_k_B: Array
+    top_p_B: Array
+    penalty_B: Array
+    seed_B: Array
+    sample_B: Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +113,7 @@ def choose(
     its row the token will stand; with seed and sample it decides the row's chance.
     """
     if kind.penalises:
+        assert seen_BV is not None
         logits_BV = penalise(logits_BV, seen_BV, knobs.penalty_B)
     greedy_B = likeliest(logits_BV)
     if not kind.samples:
@@ -122,7 +126,7 @@ def choose(
     return jnp.where(warm_B, draw(scaled_BV, least_B, knobs, position_B), greedy_B)
 
 
-def penalise(logits_BV: jax.Array, seen_BV: jax.Array, penalty_B: jax.Array) -> jax.Array:
+def penalise(logits_BV: jax.Array, seen_BV: jax.Array, penalty_B: Array) -> jax.Array:
     """Logits of the tokens seen, further down by each row's penalty."""
     penalty_B1 = penalty_B[:, None]
     lower_BV = jnp.where(logits_BV < 0, logits_BV * penalty_B1, logits_BV / penalty_B1)
@@ -130,7 +134,7 @@ def penalise(logits_BV: jax.Array, seen_BV: jax.Array, penalty_B: jax.Array) -> 
 
 
 def threshold(
-    logits_BV: jax.Array, top_k_B: jax.Array, top_p_B: jax.Array, candidates: int
+    logits_BV: jax.Array, top_k_B: Array, top_p_B: Array, candidates: int
 ) -> jax.Array:
     """The least logit that top-k and then top-p keep, [B]; at least one token is kept."""
     sorted_BK = jax.lax.top_k(logits_BV, candidates)[0]

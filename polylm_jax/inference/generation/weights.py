@@ -53,8 +53,8 @@ def laid_out(config: PolyLMConfig, params):
     """
     head = _head(params["wte"]["embedding"], config.dtype)
     if not config.scan_layers:
-        layers = {name: _cast(name, value, config) for name, value in params.items()}
-        return generating(config), layers | {"head": head}
+        cast = {name: _cast(name, value, config) for name, value in params.items()}
+        return generating(config), cast | {"head": head}
     layers: list[dict] = [{} for _ in range(config.num_layers)]
     for path, stacked in jax.tree_util.tree_flatten_with_path(params["h"])[0]:
         for layer, value in zip(layers, _apart(stacked, _dtype(path, config)), strict=True):

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import time
 from collections.abc import AsyncIterator, Sequence
 
@@ -73,7 +74,7 @@ def build(
             Route("/tokenizer_info", routes.tokenizer_info),
         ]
     )
-    paths = [route.path for route in router.routes]
+    paths = [route.path for route in router.routes if isinstance(route, Route)]
     guard = Guard(router, service.telemetry, key, hosts, paths)
     if not origins:
         return guard
@@ -130,8 +131,8 @@ class Routes:
             yield chunk
         try:
             async for writer, delta in self._deltas(made, began):
-                if chunk := answer.chunk(writer, delta):
-                    yield chunk
+                if shown := answer.chunk(writer, delta):
+                    yield shown
         except ApiError as error:
             yield error.body()
             return
@@ -190,7 +191,7 @@ class Routes:
         asked = await self._body(request, Tokenize)
         processor = self._service.tokenizer.processor
         token = processor.piece_to_id(asked.prompt)
-        ids = [token] if processor.is_control(token) else None
+        ids = [token] if processor.is_control(token) else []
         ids = ids or await run_in_threadpool(self._service.tokenizer.encode, asked.prompt)
         told = {"count": len(ids), "max_model_len": self._service.max_length}
         return Json({**told, "tokens": ids})
@@ -216,7 +217,7 @@ class _Deliveries:
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[tuple[Writer, Made]] = asyncio.Queue()
         for writer in writers:
-            writer.job.deliver = lambda made, writer=writer: self._put(writer, made)
+            writer.job.deliver = functools.partial(self._put, writer)
 
     def _put(self, writer, made):
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits

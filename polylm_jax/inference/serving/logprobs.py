@@ -80,7 +80,7 @@ class Pieces:
             for row in range(1 if part is None else len(part.log_p)):
                 token = int(tokens[len(values)])
                 values.append(None if part is None else _finite(part.log_p[row]))
-                likeliest.append(part and self._likeliest(part, row, top, token))
+                likeliest.append(None if part is None else self._likeliest(part, row, top, token))
         return {
             "tokens": [self.text(token) for token in tokens],
             "token_logprobs": values,

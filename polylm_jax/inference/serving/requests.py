@@ -1,6 +1,7 @@
 """A checked body -> the jobs of its choices, within the model's and the server's limits."""
 
 import dataclasses
+import functools
 import secrets
 
 import jinja2
@@ -53,14 +54,14 @@ class Asking:
                 400, "best_of other than n is not served: leave it out.", param="best_of"
             )
         told = bool(asked.echo) and asked.logprobs is not None
-        wants = {"log_p": asked.logprobs is not None, "prompt_log_p": told}
+        job = functools.partial(Job, log_p=asked.logprobs is not None, prompt_log_p=told)
         prompts = self._prompts(asked.prompt)
         self._check_choices(len(prompts) * (asked.n or 1))
         limit = COMPLETION_TOKENS if asked.max_tokens is None else asked.max_tokens
         if not limit and not asked.echo:
             raise ApiError(400, "max_tokens = 0 without echo asks for nothing.", param="max_tokens")
         return [
-            Wanted(Job(ids, limit, rule, **wants), asked.stops, bool(asked.echo))
+            Wanted(job(ids, limit, rule), asked.stops, bool(asked.echo))
             for ids in prompts
             for rule in self._rules(asked)
             if self._fits(ids, limit, "prompt")

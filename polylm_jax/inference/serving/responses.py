@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 
 from polylm_jax.inference.serving.logprobs import Pieces
-from polylm_jax.inference.serving.protocol import Asked, Chat
+from polylm_jax.inference.serving.protocol import Chat, Completion
 from polylm_jax.inference.serving.writing import CONTEXT, Delta, Writer
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 
@@ -14,7 +14,7 @@ class Answer:
     """The answer to one request, whichever endpoint it came to."""
 
     def __init__(
-        self, asked: Asked, writers: Sequence[Writer], model: str, fingerprint: str,
+        self, asked: Chat | Completion, writers: Sequence[Writer], model: str, fingerprint: str,
         tokenizer: Tokenizer, pieces: Pieces,
     ):  # fmt: skip
         self._asked, self._writers = asked, writers
@@ -44,7 +44,11 @@ class Answer:
         return {"prompt_tokens": read, "completion_tokens": made, "total_tokens": read + made}
 
     def _choice(self, writer: Writer) -> dict:
-        told = {"index": writer.index, "finish_reason": writer.finish, "logprobs": None}
+        told: dict[str, object] = {
+            "index": writer.index,
+            "finish_reason": writer.finish,
+            "logprobs": None,
+        }
         if self._is_chat:
             if self._asked.logprobs:
                 content = self._pieces.chat(writer.tokens, writer.all_log_p, self._top)
@@ -57,8 +61,8 @@ class Answer:
 
     @property
     def _top(self) -> int:
-        top = self._asked.top_logprobs if self._is_chat else self._asked.logprobs
-        return top or 0
+        asked = self._asked
+        return (asked.top_logprobs if isinstance(asked, Chat) else asked.logprobs) or 0
 
     def _echoed(self, writer: Writer) -> str:
         return self._tokenizer.decode(writer.job.tokens) if writer.wanted.echo else ""

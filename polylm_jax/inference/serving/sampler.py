@@ -17,7 +17,7 @@ import numpy as np
 
 from polylm_jax.errors import InputError
 from polylm_jax.inference.generation import sampling, steps
-from polylm_jax.inference.generation.sampling import GREEDY, Sampling
+from polylm_jax.inference.generation.sampling import GREEDY, Array, Sampling
 
 LIKELIEST = 20  # tokens that log-likelihoods are given of, the protocol's most
 BIASES = 300  # the protocol's most
@@ -69,13 +69,13 @@ class Controls(flax.struct.PyTreeNode):
     """`Rule` of every row as arrays, and what is to be done for at least one of them (scalars)."""
 
     knobs: sampling.Knobs
-    frequency_B: jax.Array
-    presence_B: jax.Array
-    bias_token_BE: jax.Array
-    bias_BE: jax.Array
-    sampler: jax.Array
-    changes: jax.Array
-    log_p: jax.Array
+    frequency_B: Array
+    presence_B: Array
+    bias_token_BE: Array
+    bias_BE: Array
+    sampler: Array
+    changes: Array
+    log_p: Array
 
 
 class Chosen(flax.struct.PyTreeNode):
@@ -109,9 +109,11 @@ def controls(rules: Sequence[Rule | None], log_p: bool) -> Controls:
         presence_B=np.array([rule.presence for rule in rows], np.float32),
         bias_token_BE=token_BE,
         bias_BE=bias_BE,
-        sampler=np.int32(max(rule.sampler for rule in rows)),  # the cheapest that serves all
-        changes=np.bool_(any(rule.changes for rule in rows)),
-        log_p=np.bool_(log_p),
+        sampler=np.array(
+            max(rule.sampler for rule in rows), np.int32
+        ),  # the cheapest that serves all
+        changes=np.array(any(rule.changes for rule in rows)),
+        log_p=np.array(log_p),
     )
 
 

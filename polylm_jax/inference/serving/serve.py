@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import time
+import types
 import urllib.parse
 from collections.abc import Sequence
 
@@ -185,7 +186,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._engine, self._drain_seconds = engine, drain_seconds
 
-    def handle_exit(self, sig: int, frame: object) -> None:
+    def handle_exit(self, sig: int, frame: types.FrameType | None) -> None:
         """SIGTERM or SIGINT: texts under way are finished; at the second SIGINT they are not."""
         if not self.should_exit:
             threading.Thread(target=self._drain, daemon=True).start()

@@ -39,7 +39,8 @@ class Lane:
     """Rows of one width; a row is a text's or free."""
 
     def __init__(self, columns: int, rows: int):
-        self.columns, self.texts = columns, [None] * rows
+        self.columns = columns
+        self.texts: list[Text | None] = [None] * rows
         self.state: programs.Rows | None = None
         self.controls: sampler.Controls | None = None
         self.controlled: list[Job | None] = []
@@ -246,7 +247,8 @@ def _fetched(arrays):
 
 
 def _log_p(made: sampler.Chosen, row: int, count: int) -> LogP:
-    every = LogP(made.log_p_B[row], made.likeliest_BK[row], made.log_p_BK[row])
+    of_row = (made.log_p_B[row], made.likeliest_BK[row], made.log_p_BK[row])
+    every = LogP(*map(np.asarray, of_row))
     return every.first(count)
 
 

@@ -30,7 +30,9 @@ class Writer:
     def __init__(self, index: int, wanted: Wanted, tokenizer: Tokenizer):
         self.index, self.wanted, self.job = index, wanted, wanted.job
         self._stream = Detokenizer(tokenizer, list(self.job.tokens)[-CONTEXT:], wanted.stops)
-        self.text, self.tokens, self.finish = "", [], None
+        self.text = ""
+        self.tokens: list[int] = []
+        self.finish: str | None = None
         self.log_p: list[LogP] = []
         self.prompt_log_p: LogP | None = None
 
