@@ -25,11 +25,11 @@ class Span(NamedTuple):
     request: int
     part: int
     first: int
-    count: int
+    labels: int
 
 
 class Batch(NamedTuple):
-    """tokens int32 [B, T]; places and labels int32 [P, K]; count: labels of the fullest part.
+    """tokens int32 [B, T]; places and labels int32 [P, K]; fullest: labels of the fullest part.
 
     A place is slot x T + position: rows p x R ... p x R + R - 1 are the slots of part p.
     """
@@ -37,7 +37,7 @@ class Batch(NamedTuple):
     tokens: np.ndarray
     places: np.ndarray
     labels: np.ndarray
-    count: int
+    fullest: int
     spans: list[Span]
 
 

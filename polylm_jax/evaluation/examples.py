@@ -6,6 +6,7 @@ plain text, without metrics and `inputs`, is measured in bits per byte.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import seqio
 import tensorflow as tf
@@ -17,7 +18,7 @@ from polylm_jax.evaluation.result import TEXT
 from polylm_jax.text import task_text
 
 USUAL = ("validation", "test")
-Example = dict[str, object]  # feature -> str, list or number
+Example = dict[str, Any]  # feature -> str, list or number
 
 
 def kind_of(task: seqio.Task) -> str:

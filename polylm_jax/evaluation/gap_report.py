@@ -80,7 +80,8 @@ def gap(
             raise InputError(f"task {one.task.name!r} is no plain text: name tasks of text.")
     foreign = TransformersModel(theirs)
     documents = [(e["targets"], e["language"]) for one in asked for e in one.examples]
-    totals, passages = Totals(), []
+    totals = Totals()
+    passages: list[Passage] = []
     for (text, language), own in zip(documents, _ours(lm, documents), strict=True):
         size = len(text.encode())
         paid = [text_costs.per_byte(size, tokens) for tokens in (own, foreign.costs(text))]

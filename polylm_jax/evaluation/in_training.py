@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from jax.sharding import Mesh
 
@@ -9,6 +10,9 @@ from polylm_jax.errors import InputError
 from polylm_jax.evaluation.language_model import Batching
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.tokenizer.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from polylm_jax.evaluation.task_scores import TaskScores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +40,7 @@ class TrainingTasks:
                 raise InputError(f"TrainingTasks.{field} = {value}: give a positive number.")
         return self
 
-    def open(self, config: PolyLMConfig, tokenizer: Tokenizer, mesh: Mesh) -> "TaskScores":  # noqa: F821
+    def open(self, config: PolyLMConfig, tokenizer: Tokenizer, mesh: Mesh) -> "TaskScores":
         """The tasks, read and tokenized; InputError for what is wrong with them."""
         from polylm_jax.evaluation.task_scores import TaskScores  # brings SeqIO and TensorFlow, 5 s
 

@@ -6,7 +6,7 @@ the two layouts at a time.
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -103,7 +103,7 @@ class LanguageModel:
 
     def answer(
         self,
-        prompts: Sequence[Sequence[int]],
+        prompts: Sequence[Sequence[int] | np.ndarray],
         max_new_tokens: int,
         until: Sequence[str],
         stop: Callable[[], bool] = lambda: False,
@@ -160,7 +160,7 @@ def load(
     tokenizer = matching_tokenizer(vocabulary, progress, config.vocab_size)
     grid = partitioning.make_mesh(mesh or MeshConfig())
     _check_mesh(mesh or MeshConfig(), grid, config)
-    held: dict[str, object] = {}
+    held: dict[str, Any] = {}
 
     def params() -> dict:
         if "stacked" not in held:

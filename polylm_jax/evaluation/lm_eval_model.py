@@ -12,6 +12,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import numpy as np
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 from lm_eval.api.registry import register_model
@@ -167,7 +168,7 @@ class PolyLMEval(LM):
     def _ids(self, texts: Sequence[str]) -> list[Ids]:
         return encode_texts(self.model.tokenizer, texts)
 
-    def _prompt(self, ids: Ids, room: int) -> Sequence[int]:
+    def _prompt(self, ids: Ids, room: int) -> Sequence[int] | np.ndarray:
         if len(ids) > room:
             self._count("generate_until")
         return ids[-room:] if len(ids) else [self.model.tokenizer.eos_id]

@@ -43,7 +43,7 @@ class Outputs:
 
     def __init__(self, folder: Folder, task: str, asked: Mapping):
         self._folder, self._name = folder, f"{task}.jsonl"
-        header = {"format": FORMAT} | asked
+        header = {"format": FORMAT, **asked}
         content = folder.peek(self._name) or b""
         old, self.done = _parsed(content)
         self.renewed = old is not None and old != header
@@ -66,7 +66,7 @@ class Outputs:
 
     def add(self, number: int, line: Mapping) -> None:
         """Keeps the answer to a request."""
-        self._lines.write({"n": number} | line)
+        self._lines.write({"n": number, **line})
 
     def flush(self, now: bool = False) -> None:
         """Brings what was added to the disk; to gs:// at most twice a minute unless `now`."""

@@ -56,7 +56,7 @@ class Questions:
     def identity(self, dtype: str) -> dict:
         """What decides the answers besides the parameters; `dtype`: `PolyLMConfig.numerics`."""
         told = self.protocol
-        found = {"kind": self.kind, "dtype": dtype}
+        found: dict[str, object] = {"kind": self.kind, "dtype": dtype}
         if self.kind == GENERATE:
             asked = [[ids] for ids in self.asked]
             found |= {"max_new_tokens": told.max_new_tokens, "stop": list(told.stop)}

@@ -128,9 +128,9 @@ def _check(dtype: str, compare: str, limit: int | None, max_new_tokens: int | No
         if value not in known:
             hint = nearest(value, known)
             raise InputError(f"{field} = {value!r} is not one of {', '.join(known)}.{hint}")
-    for field, value in (("limit", limit), ("max_new_tokens", max_new_tokens)):
-        if value is not None and value < 1:
-            raise InputError(f"{field} = {value}: give a positive number, or None.")
+    for field, number in (("limit", limit), ("max_new_tokens", max_new_tokens)):
+        if number is not None and number < 1:
+            raise InputError(f"{field} = {number}: give a positive number, or None.")
 
 
 def _results(asked: Sequence[Questions], lm: LanguageModel, outputs: Folder) -> Iterator[Result]:
@@ -147,6 +147,7 @@ def _results(asked: Sequence[Questions], lm: LanguageModel, outputs: Folder) -> 
                 bars.update(bar, completed=done, total=total)
 
             result = runner.run(questions, lm, outputs if leads else None, advance=advance)
+            assert result is not None  # nothing stops it
             bars.remove_task(bar)
             console.print(f"{number}/{len(asked)}  {line(result)}", markup=False)
             yield result

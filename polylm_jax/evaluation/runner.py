@@ -4,6 +4,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -144,14 +145,14 @@ def measure(asked: Questions, done: dict[int, dict]) -> dict[str, float]:
     task = asked.task
     kept = [e for number, e in enumerate(asked.examples) if number not in asked.too_long]
     targets = [task.postprocess_fn(e["targets"], example=e, is_target=True) for e in kept]
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     if asked.kind != GENERATE:
         scores = _scores(asked, done)
         found |= _right_answers(kept, scores)
-        if task.name not in protocol.names():  # SeqIO's own evaluator gives a number each
-            scores = [log_p for log_p, _ in scores]
+        plain = task.name not in protocol.names()  # SeqIO's own evaluator gives a number each
+        given = [log_p for log_p, _ in scores] if plain else scores
         for function in task.score_metric_fns:
-            found |= function(targets, scores)
+            found |= function(targets, given)
     else:
         texts = [done[n]["text"] for n in numbers]
         predictions = [

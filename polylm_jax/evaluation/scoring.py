@@ -50,6 +50,7 @@ def label_scores(
     """
     parts, places = places_PK.shape
     x_BTD = model.apply({"params": params}, tokens_BT)
+    assert not isinstance(x_BTD, tuple)  # nothing of the model's is mutable
     x_PQD = constrain(x_BTD.reshape(parts, -1, x_BTD.shape[-1]), "batch", None, None)
     matrix_VD = constrain(params["wte"]["embedding"].astype(x_BTD.dtype), "vocab", None)
     chunk = min(chunk, places)
@@ -151,7 +152,7 @@ class Scorer:
     @property
     def programs(self) -> int:
         """How many shapes were compiled."""
-        return self._function._cache_size()
+        return self._function._cache_size()  # type: ignore[attr-defined]  # JAX has no public name
 
     def _assemble(self, rows: Sequence[batching.Row], requests: Sequence[Request]) -> Batch:
         length = batching.length_for(len(rows[0].ids), self._lengths)
@@ -160,7 +161,7 @@ class Scorer:
 
     def _dispatch(self, params, batch: Batch) -> tuple[jax.Array, jax.Array]:
         arrays = (self._place(x) for x in (batch.tokens, batch.places, batch.labels))
-        count = self._put(np.array(batch.count, np.int32), self._whole)
+        count = self._put(np.array(batch.fullest, np.int32), self._whole)
         with partitioning.activate(self._mesh):
             return self._function(params, *arrays, count)
 

@@ -133,9 +133,7 @@ def penalise(logits_BV: jax.Array, seen_BV: jax.Array, penalty_B: Array) -> jax.
     return jnp.where(seen_BV, lower_BV, logits_BV)
 
 
-def threshold(
-    logits_BV: jax.Array, top_k_B: Array, top_p_B: Array, candidates: int
-) -> jax.Array:
+def threshold(logits_BV: jax.Array, top_k_B: Array, top_p_B: Array, candidates: int) -> jax.Array:
     """The least logit that top-k and then top-p keep, [B]; at least one token is kept."""
     sorted_BK = jax.lax.top_k(logits_BV, candidates)[0]
     rank_B = jnp.where(top_k_B > 0, jnp.minimum(top_k_B, candidates), candidates) - 1
