@@ -69,11 +69,14 @@ def register(
         language, label = _labelled(str(key), name)
         task = monolingual_tasks.add(label, language, source, vocabulary, data_dir, held_out)
         components.setdefault(monolingual_tasks.component(language), []).append(task)
-    for key, source in (bilingual or {}).items():
-        pair, label = _labelled(key if isinstance(key, str) else "-".join(key), name)
-        options = {"template": template, "both_directions": both_directions}
-        options["pages"] = _pages(pair, source, monolingual, data_dir)
-        both = bilingual_tasks.add(label, pair, source, vocabulary, data_dir, held_out, **options)
+    for sides, source in (bilingual or {}).items():
+        pair, label = _labelled(sides if isinstance(sides, str) else "-".join(sides), name)
+        both = bilingual_tasks.add(
+            label, pair, source, vocabulary, data_dir, held_out,
+            template=template,
+            both_directions=both_directions,
+            pages=_pages(pair, source, monolingual, data_dir),
+        )  # fmt: skip
         components.setdefault(languages.PARALLEL, []).extend(both)
     for mixture, shares in (mixtures or {}).items():
         shared = rates(components, shares, f"mixtures[{mixture!r}]", cache_dir)

@@ -18,6 +18,7 @@ leaves open is decided here and can be changed by argument:
 
 from collections.abc import Iterable, Mapping
 from math import fsum
+from typing import Any
 
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.languages import registry as languages
@@ -32,7 +33,7 @@ _BOOKS = ("Books3", "BookCorpus2", "Gutenberg (PG-19)")
 
 # Where each source lies under data_dir, as it's published ({code}: the source's own name of a
 # language; see docs/data.md), and how it's read.
-SOURCES: dict[str, dict[str, object]] = {
+SOURCES: dict[str, dict[str, Any]] = {
     "mc4": {"format": "jsonl", "paths": "mc4/c4-{code}.tfrecord-*.json.gz", "id": "url"},
     "cc100": {"format": "text", "paths": "cc100/{code}.txt.xz", "documents": "blank_lines"},
     "wikipedia": {"format": "parquet", "paths": "wikipedia/*.{code}/*.parquet", "id": "title"},
@@ -44,7 +45,7 @@ SOURCES: dict[str, dict[str, object]] = {
     "opus": {"format": "moses", "paths": "opus/en-{code}/*.{side}"},
 }
 # The same text as TFDS prepares it. It can't prepare the Pile and CC-100.
-TFDS: dict[str, dict[str, object]] = {
+TFDS: dict[str, dict[str, Any]] = {
     "mc4": {"name": "c4/multilingual", "split": "{code}", "id": "url"},
     "wikipedia": {"name": "wikipedia/20230601.{code}", "id": "title"},
 }
@@ -57,7 +58,7 @@ STAGE2_OTHERS = {"cc100": 35.88, "wikipedia": 17.58, "mc4": 2.28}
 def register(
     vocabulary: str,
     data_dir: str,
-    layout: Mapping[str, object] | None = None,
+    layout: Mapping[str, Any] | None = None,
     tfds: Iterable[str] = (),
     tfds_data_dir: str | None = None,
     stage1_english: Mapping[str, float] = STAGE1_ENGLISH,
@@ -90,7 +91,7 @@ def register(
     for source in (*stage1_english, *stage2_english, *stage1_others, *stage2_others):
         _check_source(source, specs)
     names: list[str] = []
-    read = {"vocabulary": vocabulary, "folder": data_dir, "held_out": held_out}
+    read: dict[str, Any] = {"vocabulary": vocabulary, "folder": data_dir, "held_out": held_out}
     for source, language in _documents(stages.values()):
         spec = _for_language(specs[source], source, language)
         names.append(monolingual.add(f"{NAME}.{source}", language, spec, **read))
@@ -130,8 +131,8 @@ def _task(source: str, language: str) -> str:
 
 
 def _specs(
-    layout: Mapping[str, object], tfds: tuple[str, ...], tfds_data_dir: str | None
-) -> dict[str, dict[str, object]]:
+    layout: Mapping[str, Any], tfds: tuple[str, ...], tfds_data_dir: str | None
+) -> dict[str, dict[str, Any]]:
     specs = dict(SOURCES)
     for source in tfds:
         if source not in TFDS:
@@ -149,7 +150,7 @@ def _specs(
     return specs
 
 
-def _check_source(source: str, specs: Mapping[str, object]) -> None:
+def _check_source(source: str, specs: Mapping[str, Any]) -> None:
     if source not in specs:
         raise InputError(
             f"source {source!r} isn't one of the paper's.{nearest(source, specs)} "
@@ -157,12 +158,12 @@ def _check_source(source: str, specs: Mapping[str, object]) -> None:
         )
 
 
-def _for_language(spec: Mapping[str, object], source: str, language: str) -> dict[str, object]:
+def _for_language(spec: Mapping[str, Any], source: str, language: str) -> dict[str, Any]:
     """A spec with {code} filled in by what the source calls the language."""
     if source not in languages.CORPORA:
         return dict(spec)
     names = languages.corpus_name(language, source)
-    filled = {}
+    filled: dict[str, Any] = {}
     for option, value in spec.items():
         if option == "paths" and source == "opus":
             sides = {"en": "en", language: names[0]}

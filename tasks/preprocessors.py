@@ -8,6 +8,7 @@ import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import tensorflow as tf
 
@@ -33,7 +34,7 @@ class Document:
 
     language: str
 
-    def render(self, record: Mapping[str, str | bool]) -> dict[str, object]:
+    def render(self, record: Mapping[str, Any]) -> dict[str, object]:
         """One example from one record."""
         return self._example(record, record["text"])
 
@@ -85,7 +86,7 @@ class Pair:
         self._check_sides([language for language, _ in segments if language])
         return tuple((x, text) for x, text in (*segments, ("", literal)) if x or text)
 
-    def render(self, record: Mapping[str, str | bool]) -> dict[str, object]:
+    def render(self, record: Mapping[str, Any]) -> dict[str, object]:
         """One example from one record."""
         parts = [record[language] if language else text for language, text in self.segments]
         return {

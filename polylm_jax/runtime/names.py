@@ -10,6 +10,7 @@ import pathlib
 import sys
 import types
 from collections.abc import Mapping
+from typing import Any
 
 from polylm_jax.errors import nearest
 
@@ -57,7 +58,7 @@ def defined_in(dotted: str) -> tuple[str, str]:
     return (f"{module}.{inside}" if inside else module), name
 
 
-def find(dotted: str) -> object:
+def find(dotted: str) -> Any:
     """The function or class of a dotted name, imported."""
     module, name = defined_in(dotted)
     return getattr(importlib.import_module(module), name)

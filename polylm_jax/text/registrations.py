@@ -8,7 +8,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 
-FORGETTING: list[Callable[[str], None]] = []
+FORGETTING: list[Callable[[str], object]] = []
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ for one item as a Python dict. Demonstrations stand before an item, a blank line
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -38,7 +38,8 @@ class GenerationPrompt(Protocol):
     `joint` stands between the two in a demonstration.
     """
 
-    joint: str
+    @property
+    def joint(self) -> str: ...
 
     def context(self, item: Item) -> str: ...
 
@@ -106,7 +107,7 @@ class Generate:
         """The example of one item, in a list of its own."""
         before = _before(self.demonstrations, item, self._demonstration)
         references = list(self.prompt.references(item))
-        example = {
+        example: dict[str, object] = {
             "inputs": before + self.prompt.context(item) + self.ending,
             "targets": references[0],
             "references": references,
@@ -207,7 +208,7 @@ def _rendered(
     return dataset.map(one)
 
 
-def _plain(value: object) -> object:
+def _plain(value: Any) -> Any:
     """What TensorFlow hands to Python: bytes as str, an array of them as a list, a number as int."""
     if isinstance(value, bytes):
         return value.decode()
@@ -227,6 +228,7 @@ def rank_target(target: object, example: dict | None = None, is_target: bool = F
     """SeqIO's postprocessor: ((item, choice), is_correct) of a target, else what it's given."""
     if not is_target:
         return target
+    assert example is not None
     return tuple(int(n) for n in example["idx"]), bool(example["is_correct"])
 
 
@@ -236,9 +238,13 @@ def generation_target(
     """SeqIO's postprocessor: the references of a target (a list of str), else what it's given."""
     if not is_target:
         return target
+    assert example is not None
     return [one.decode() if isinstance(one, bytes) else str(one) for one in example["references"]]
 
 
 def whole_target(target: object, example: dict | None = None, is_target: bool = False) -> object:
     """SeqIO's postprocessor: (bytes, characters) of a target, else what it's given."""
-    return tuple(int(n) for n in example["size"]) if is_target else target
+    if not is_target:
+        return target
+    assert example is not None
+    return tuple(int(n) for n in example["size"])

@@ -10,6 +10,7 @@ import pathlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.evaluation import protocol
@@ -208,7 +209,7 @@ def asked(published: Published) -> Records:
             yield where, record
 
 
-def _label(task: object, doc: Mapping, where: str) -> int:
+def _label(task: Any, doc: Mapping, where: str) -> int:
     """Which choice is right, as lm_eval's own `process_results` has it."""
     gold, choices = task.doc_to_target(doc), task.doc_to_choice(doc)
     if not isinstance(gold, int):
@@ -218,7 +219,7 @@ def _label(task: object, doc: Mapping, where: str) -> int:
     return gold
 
 
-def loaded(yaml: pathlib.Path, path: str, place: pathlib.Path) -> object:
+def loaded(yaml: pathlib.Path, path: str, place: pathlib.Path) -> Any:
     """lm_eval's task over a local file: its definition with another place for the data."""
     from lm_eval.tasks import TaskManager
 

@@ -4,6 +4,7 @@ import functools
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import seqio
@@ -12,7 +13,7 @@ import tensorflow as tf
 from polylm_jax.errors import InputError, nearest
 from tasks.benchmarks.records import Published, Record
 
-Item = Mapping[str, object]  # field -> str, int or a list of str
+Item = Mapping[str, Any]  # field -> str, int or a list of str
 _DTYPES = {str: tf.string, int: tf.int32, list: tf.string}
 
 

@@ -6,7 +6,7 @@ line that isn't a record is an error, since an average over fewer items is anoth
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from polylm_jax.errors import InputError
 from polylm_jax.runtime.paths import under
@@ -15,7 +15,7 @@ from polylm_jax.runtime.text_lines import json_lines
 from tasks.sources import files
 from tasks.sources.tfds import Tfds
 
-Record = Mapping[str, object]
+Record = Mapping[str, Any]
 Records = Iterator[tuple[str, Record]]
 
 TSV_HEADER = "tsv"  # the first line names the columns
@@ -33,7 +33,7 @@ class Published(NamedTuple):
     """
 
     format: str
-    path: object
+    path: Any
     split: str = ""
     folder: str = ""
 
@@ -84,7 +84,7 @@ def _json_lines(published: Published) -> Records:
     return ((f"{published.path!r}, line {number}", record) for number, record in lines)
 
 
-def _whole(path: str) -> object:
+def _whole(path: str) -> Any:
     with files.open_text(files.one(path)) as file:
         return _parsed(_decoded(file.read(), repr(path)).removeprefix("\ufeff"), repr(path))
 
@@ -197,7 +197,7 @@ def _tfds(published: Published) -> Tfds:
     return Tfds(str(published.path), {}, split=published.split, data_dir=published.folder or None)
 
 
-def _as_text(value: object) -> object:
+def _as_text(value: Any) -> Any:
     """TFDS's nested arrays as Python values, bytes as str."""
     if isinstance(value, dict):
         return {name: _as_text(one) for name, one in value.items()}

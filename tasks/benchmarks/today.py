@@ -6,6 +6,7 @@ where they come from and under which licence.
 
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from polylm_jax.languages import codes, registry
 from polylm_jax.runtime.paths import is_remote, without_home
@@ -55,7 +56,7 @@ def xquad(
     languages = _there("XQuAD", data_dir, languages, XQUAD, files)
     prompt = "{context}\n{question}\nAnswer:"
     given = (data_dir, vocabulary, languages, files)
-    told = {"split": next(iter(files)), "items": 1190}
+    told: dict[str, Any] = {"split": next(iter(files)), "items": 1190}
     return (
         *own.generated(
             "xquad", *given, prompt, "answers", shots=shots, stop=stop, ending=ending,
@@ -79,7 +80,7 @@ def mgsm(
     languages = _there("MGSM", data_dir, languages, MGSM, files)
     prompt = "Question: {1}\nAnswer:"
     given = (data_dir, vocabulary, languages, files)
-    told = {"split": next(iter(files)), "items": 250, "formats": TSV}
+    told: dict[str, Any] = {"split": next(iter(files)), "items": 250, "formats": TSV}
     return (
         *own.generated(
             "mgsm", *given, prompt, "2", metric="number", shots=shots, stop=stop, ending=ending,
@@ -140,7 +141,7 @@ def flores(
         said = [registry.find(code).name for code in pair]
         prompt = f"{{source}}\nTranslate this sentence from {said[0]} to {said[1]}.\n"
         given = (data_dir, vocabulary, (f"{source}-{target}",), sides, prompt, "target")
-        told = {"split": split, "items": 1012, "joint": ""}
+        told: dict[str, Any] = {"split": split, "items": 1012, "joint": ""}
         names += own.generated(
             "flores",
             *given,

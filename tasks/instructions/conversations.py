@@ -5,7 +5,7 @@ import functools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from polylm_jax.errors import InputError, Refusal, Unread, nearest
 from polylm_jax.text import instruction_defects
@@ -43,7 +43,7 @@ class Conversations(Reader):
         check_fields(self.fields, self.known)
 
     @functools.cached_property
-    def units(self) -> dict[str, object]:
+    def units(self) -> dict[str, Any]:
         found = rows.units(rows.format_of(self.paths, self.format), self.inputs, self.unit_bytes)
         if not found:
             raise InputError(f"paths: {self.paths!r} holds no records; give files with some.")
@@ -61,12 +61,15 @@ class Conversations(Reader):
             | ({"files": self.format} if self.format else {})
         )
 
-    def read(self, unit: object, bad: BadLine) -> Iterator[Record]:
+    def read(self, unit: Any, bad: BadLine) -> Iterator[Record]:
         (name,) = self.columns
         for number, raw, parsed in rows.objects(unit):
-            if isinstance(parsed, dict) and not self.wanted(parsed):
+            if not isinstance(parsed, dict):
+                bad(unit.path, number, parsed, raw)
                 continue
-            found = self.found(self.named(parsed)) if isinstance(parsed, dict) else parsed
+            if not self.wanted(parsed):
+                continue
+            found = self.found(self.named(parsed))
             if isinstance(found, str):
                 bad(unit.path, number, found, raw)
                 continue

@@ -22,7 +22,8 @@ Answered = tuple[str, str]  # question, answer
 
 def read(path: str) -> list[Answered | None]:
     """Records of one question and its answer, in order; None for one that is left out or has more."""
-    reader, found = Conversations(paths=path), {}
+    reader = Conversations(paths=path)
+    found: dict[int, Answered | None] = {}
 
     def bad(path: str, line: int, reason: str, raw: bytes) -> None:
         if type(reason) in (str, Refusal):
@@ -41,8 +42,8 @@ def aligned(records: Mapping[str, Sequence[Answered | None]], code: str) -> Iter
     others = [other for other in records if other != code]
     for number, own in enumerate(records[code]):
         other = records[others[number % len(others)]]
-        if own and number < len(other) and other[number]:
-            yield _pair(own, other[number][1])
+        if own and number < len(other) and (theirs := other[number]):
+            yield _pair(own, theirs[1])
 
 
 def nearest_in_length(

@@ -12,7 +12,7 @@ question. A content may come in parts, of which text is read. What is there and 
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from polylm_jax.errors import Refusal
 from polylm_jax.text.instruction_words import is_no_input
@@ -42,7 +42,7 @@ Message = tuple[str, str]  # role, content
 class Found(NamedTuple):
     """A conversation, system? (user assistant)+, and what of its record wasn't read."""
 
-    messages: list[Message]
+    messages: list[Any]  # of `Message`; of a pair, its two conversations
     unread: tuple[str, ...] = ()
 
 
@@ -76,6 +76,7 @@ def conversation(
     told = system(record, fields)
     if isinstance(told, str):
         return told
+    read: tuple[str, ...]
     if "messages" in fields:
         found, read = chat(record[fields["messages"]], fields["messages"]), ("messages", "system")
     elif isinstance(record.get(fields.get("instruction")), list):

@@ -13,7 +13,7 @@ as JSON lines, an array, Parquet, CSV or TSV. In a recipe:
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from polylm_jax.errors import Refusal
 from polylm_jax.text.held_out import HELD_OUT_FRACTION
@@ -142,7 +142,7 @@ class WrittenPair(Written):
                 answers += answer
         return found
 
-    def render(self, record: Mapping[str, str | bool]) -> dict[str, object]:
+    def render(self, record: Mapping[str, Any]) -> dict[str, object]:
         texts, answers, learned, rejected = zip(*self.parts(record[CONVERSATION]), strict=True)
         return {
             "targets": "".join(texts),

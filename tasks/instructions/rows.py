@@ -7,7 +7,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.runtime.text_files import MARK, suffix
@@ -15,7 +15,10 @@ from polylm_jax.runtime.text_lines import NOT_UTF8, parse_json
 from tasks.sources import files, lines, parquet
 
 JSON, PARQUET = "jsonl", "parquet"
-TABLES = {"csv": {"dialect": "excel"}, "tsv": {"delimiter": "\t", "quoting": csv.QUOTE_NONE}}
+TABLES: dict[str, dict[str, Any]] = {
+    "csv": {"dialect": "excel"},
+    "tsv": {"delimiter": "\t", "quoting": csv.QUOTE_NONE},
+}
 FORMATS = (JSON, PARQUET, *TABLES)
 MAX_CELL = 64 << 20  # characters
 
@@ -31,7 +34,7 @@ class Table(NamedTuple):
     format: str
 
 
-def format_of(paths: object, given: str = "") -> str:
+def format_of(paths: Any, given: str = "") -> str:
     """The format that was given, or that the first path's ending says; anything unknown is JSON."""
     if given and given not in FORMATS:
         raise InputError(
@@ -43,7 +46,7 @@ def format_of(paths: object, given: str = "") -> str:
     return given or (ending if ending in FORMATS else JSON)
 
 
-def units(format: str, inputs: Sequence[files.File], unit_bytes: int) -> dict[str, object]:
+def units(format: str, inputs: Sequence[files.File], unit_bytes: int) -> dict[str, Any]:
     """Name of a unit -> what `objects` needs for it."""
     if format == PARQUET:
         return {unit.name: unit for file in inputs for unit in parquet.row_groups(file.path)}
@@ -52,7 +55,7 @@ def units(format: str, inputs: Sequence[files.File], unit_bytes: int) -> dict[st
     return {unit.name: unit for file in inputs for unit in lines.ranges(file, unit_bytes)}
 
 
-def objects(unit: object) -> Iterator[Row]:
+def objects(unit: parquet.RowGroups | Table | lines.Range) -> Iterator[Row]:
     """The objects of a unit, in their order."""
     if isinstance(unit, parquet.RowGroups):
         for number, row in parquet.read_rows(unit):

@@ -10,6 +10,7 @@ In a recipe:
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import tensorflow as tf
 
@@ -24,13 +25,13 @@ from tasks.sources.source import RecordSource
 OPTIONS = ("paths", "format", "columns", "where", "where_not", "id", "unit_bytes")
 
 
-def spec_of(given: object, data_dir: str, field: str) -> dict[str, object]:
+def spec_of(given: object, data_dir: str, field: str) -> dict[str, Any]:
     """The reader's options of files, or of a dict as tasks and `clean` take it.
 
     {"paths": "qa.parquet", "columns": {"instruction": "pregunta", "output": "respuesta"},
     "where": {"lang": "es"}}: `columns` says which field is read as what, of layouts.FIELDS.
     """
-    spec = dict(given) if isinstance(given, Mapping) else {"paths": given}
+    spec: dict[str, Any] = dict(given) if isinstance(given, Mapping) else {"paths": given}
     for option in spec:
         if option not in OPTIONS:
             raise InputError(
@@ -62,7 +63,7 @@ class Written:
     language: str
     template: Template
 
-    def render(self, record: Mapping[str, str | bool]) -> dict[str, object]:
+    def render(self, record: Mapping[str, Any]) -> dict[str, object]:
         """One example from one record."""
         segments = self.template.segments(json.loads(record[CONVERSATION]))
         return {
@@ -133,7 +134,7 @@ def registered(
     name: str,
     template: str | Template,
     held_out: float,
-    **options: object,
+    **options: Any,
 ) -> tuple[str, ...]:
     """`register` of any reader and its writer. field: what a user calls `files`; options: the reader's."""
     if not files:

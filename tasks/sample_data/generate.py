@@ -115,8 +115,8 @@ def write(folder: str | Path, per_frame: int = 60, seed: int = 0) -> dict[str, i
         records = ({"id": document.id, "text": document.text} for document in texts)
         counts[f"{code}.jsonl"] = _write(folder / f"{code}.jsonl", records)
         if code != "en":
-            records = _pair_records(written["en"], texts, code, places)
-            counts[f"en-{code}.jsonl"] = _write(folder / f"en-{code}.jsonl", records)
+            sides = _pair_records(written["en"], texts, code, places)
+            counts[f"en-{code}.jsonl"] = _write(folder / f"en-{code}.jsonl", sides)
     return counts
 
 
@@ -175,7 +175,9 @@ def _slots(
         if re.search(r"\d", what):
             slots[name] = rng.choice(_numbers(what))
         elif match := re.fullmatch(r"([a-z]+)([*+-])([a-z]+)", what):
-            slots[name] = _sum(slots[match[1]], match[2], slots[match[3]])
+            left, right = slots[match[1]], slots[match[3]]
+            assert isinstance(left, int) and isinstance(right, int), what
+            slots[name] = _sum(left, match[2], right)
         else:
             slots[name] = _word(what, sets, english, set(slots.values()), rng)
     return slots
@@ -208,7 +210,8 @@ def _sum(left: int, sign: str, right: int) -> int:
 
 
 def _render(draw: Draw, book: Book) -> Document:
-    lines, sentences = [[]], []
+    lines: list[list[str]] = [[]]
+    sentences: list[str] = []
     for step in draw.plan:
         if step == "|":
             lines.append([])

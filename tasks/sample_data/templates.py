@@ -11,7 +11,7 @@ particles alone follow from sound: 은/는 after a word becomes the one that its
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,11 +92,13 @@ class Book:
             )
         return forms[form] if form else next(iter(forms.values()))
 
-    def _gender(self, words: list[Word]) -> int:
+    def _gender(self, words: Sequence[Value]) -> int:
         """The place in `GENDERS`; of several people feminine only if all are."""
-        found = {
-            self.gender[w.item] if w.category == "person" else self._form(w, "g") for w in words
-        }
+        found = set()
+        for word in words:
+            assert isinstance(word, Word), f"{word} has no gender"
+            is_person = word.category == "person"
+            found.add(self.gender[word.item] if is_person else self._form(word, "g"))
         return GENDERS.index(found.pop() if len(found) == 1 else "m")
 
     def _number(self, number: int) -> str:

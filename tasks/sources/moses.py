@@ -5,7 +5,7 @@ import itertools
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from polylm_jax.errors import InputError
 from polylm_jax.runtime.text_files import MARK, suffix
@@ -63,7 +63,7 @@ class Moses(Reader):
         return tuple(itertools.chain.from_iterable(self.aligned))
 
     @functools.cached_property
-    def units(self) -> dict[str, object]:
+    def units(self) -> dict[str, Any]:
         units = [unit for together in self.aligned for unit in self._cut(together)]
         if not units:
             raise InputError(f"paths: {self.paths!r} holds empty files only; give files with text.")

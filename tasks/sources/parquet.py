@@ -5,7 +5,7 @@ import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow
 import pyarrow.parquet
@@ -49,7 +49,7 @@ class Parquet(Reader):
     """
 
     @functools.cached_property
-    def units(self) -> dict[str, object]:
+    def units(self) -> dict[str, Any]:
         units = [unit for file in self.inputs for unit in self._units_of(file.path)]
         if not units:
             raise InputError(f"paths: {self.paths!r} holds no rows; give files with text.")
@@ -97,7 +97,8 @@ def read_rows(unit: RowGroups, fields: Sequence[str] | None = None) -> Iterator[
     with files.open_bytes(unit.path) as opened, _whole(unit.path):
         parquet = pyarrow.parquet.ParquetFile(opened, page_checksum_verification=True)
         names = parquet.schema_arrow.names
-        columns = sorted({*map(_root_in(names), names if fields is None else fields)} - {None})
+        roots = map(_root_in(names), names if fields is None else fields)
+        columns = sorted({root for root in roots if root is not None})
         groups = range(unit.first, unit.stop)
         for batch in parquet.iter_batches(_ROWS, row_groups=groups, columns=columns):
             for row in _dicts(batch):

@@ -8,6 +8,7 @@ them str. A line that gives no record goes to `bad(path, line_number, reason, ra
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.runtime.text_lines import NOT_UTF8
@@ -34,7 +35,7 @@ class Reader:
         unit_bytes: plain files are read in units of so many bytes.
     """
 
-    paths: str | Sequence[str]
+    paths: str | Sequence[str] | Mapping[str, str]
     columns: Columns = field(default_factory=lambda: {"text": "text"})
     id: str | int | None = "id"
     where: Mapping[str, object] | None = None
@@ -44,17 +45,20 @@ class Reader:
     @functools.cached_property
     def inputs(self) -> tuple[files.File, ...]:
         """The files, in order. Raises InputError when there are none."""
+        assert not isinstance(self.paths, Mapping), (
+            "a format of aligned files has inputs of its own"
+        )
         return files.expand(self.paths, "paths")
 
     @functools.cached_property
-    def units(self) -> dict[str, object]:
+    def units(self) -> dict[str, Any]:
         """Name of a unit -> what `read` needs for it; the same for any number of processes."""
         units = [r for file in self.inputs for r in lines.ranges(file, self.unit_bytes)]
         if not units:
             raise InputError(f"paths: {self.paths!r} holds empty files only; give files with text.")
         return {unit.name: unit for unit in units}
 
-    def read(self, unit: object, bad: BadLine) -> Iterator[Record]:
+    def read(self, unit: Any, bad: BadLine) -> Iterator[Record]:
         """The records of one unit, in the order of the file."""
         raise NotImplementedError
 
@@ -117,7 +121,10 @@ class Reader:
             if "\0" in text:
                 return f"NUL in field {where!r}"
             record[name] = text.replace("\ufeff", "") if "\ufeff" in text else text
-        record["group"] = identifier(lookup(parsed, self.id)) if self.identified else ""
+        if self.id is not None and self.identified:
+            record["group"] = identifier(lookup(parsed, self.id))
+        else:
+            record["group"] = ""
         return record
 
 
@@ -163,9 +170,10 @@ def _has(parsed: Mapping, where: str | int) -> bool:
     if where in parsed or not isinstance(where, str):
         return where in parsed
     *before, last = where.split(".")
+    value: object = parsed
     for part in before:
-        parsed = parsed.get(part) if isinstance(parsed, Mapping) else None
-    return isinstance(parsed, Mapping) and last in parsed
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return isinstance(value, Mapping) and last in value
 
 
 def _filter(where: Mapping, where_not: Mapping) -> Callable[[Mapping], bool]:

@@ -48,8 +48,10 @@ def size(source: RecordSource, task: str, cache_dir: str) -> int:
 
 def _recorded(task: str, cache_dir: str) -> int | None:
     """Bytes of the files that a complete store was made from; None where there is no such store."""
-    folder = Folder(store_path(cache_dir, task)) if cache_dir else None
-    made = folder.peek(MANIFEST) if folder else None
+    if not cache_dir:
+        return None
+    folder = Folder(store_path(cache_dir, task))
+    made = folder.peek(MANIFEST)
     if made is None:
         return None
     files = read_manifest(folder, made).source.get("files", [])

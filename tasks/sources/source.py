@@ -7,6 +7,7 @@ alone, so `get_dataset(split, shard_info=ShardInfo(k, len(list_shards(split))))`
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import seqio
 import tensorflow as tf
@@ -118,9 +119,7 @@ class RecordSource(seqio.DataSource):
                 continue
             held_out = is_held_out(group, self.held_out)
             if split == "all" or held_out == (split == "validation"):
-                record["group"] = group
-                record["held_out"] = held_out
-                yield record
+                yield {**record, "group": group, "held_out": held_out}
 
     def get_dataset(
         self,
@@ -197,7 +196,7 @@ def read(
 
 def reader(spec: object, columns: Mapping[str, str | int], folder: str = "") -> Reader:
     """The reader of a spec; see `read`."""
-    options = dict(spec) if isinstance(spec, Mapping) else {"paths": spec}
+    options: dict[str, Any] = dict(spec) if isinstance(spec, Mapping) else {"paths": spec}
     if "name" in options and "paths" not in options:
         options = {"format": "tfds", "paths": options.pop("name"), **options}
     if "paths" not in options:
@@ -231,7 +230,7 @@ def _check_columns(given: Mapping, needed: Mapping, spec: object) -> None:
         )
 
 
-def _under(folder: str, paths: object) -> object:
+def _under(folder: str, paths: Any) -> Any:
     if isinstance(paths, str):
         return under(folder, paths)
     if isinstance(paths, Mapping):
@@ -239,7 +238,7 @@ def _under(folder: str, paths: object) -> object:
     return tuple(_under(folder, str(path)) for path in paths)
 
 
-def _format_of(paths: object) -> str:
+def _format_of(paths: Any) -> str:
     if isinstance(paths, Mapping):
         return "moses"
     first = paths if isinstance(paths, str) else next(iter(paths), "")

@@ -4,6 +4,7 @@ import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.runtime.text_files import MARK
@@ -24,14 +25,14 @@ class Jsonl(Reader):
         filtered = self.where or self.where_not
         for index, raw in enumerate(lines.read_lines(unit)):
             record = parse_json(raw)
-            if type(record) is dict:
+            if isinstance(record, dict):
                 if filtered and not self.wanted(record):
                     continue
                 record = self.record(record)
                 # JSON escapes can write half a surrogate pair, which UTF-8 can't.
-                if type(record) is dict and b"\\u" in raw and not encodable(record):
+                if isinstance(record, dict) and b"\\u" in raw and not encodable(record):
                     record = NOT_UTF8
-            if type(record) is dict:
+            if isinstance(record, dict):
                 yield record
             elif raw.strip():
                 bad(unit.path, first() + index, record, raw)
@@ -64,7 +65,8 @@ class Tsv(Reader):
                 bad(unit.path, first() + index, line, raw)
                 continue
             cells = line.rstrip("\r\n").split("\t")
-            parsed = {**dict(enumerate(cells, 1)), **dict(zip(header, cells))}
+            parsed: dict[str | int, str] = dict(enumerate(cells, 1))
+            parsed.update(zip(header, cells))
             if not self.wanted(parsed):
                 continue
             record = self.record(parsed)
@@ -84,8 +86,8 @@ class Tsv(Reader):
         if not named:
             return []
         with files.open_text(path) as file:
-            header = file.readline().replace(MARK, b"").decode("utf-8", "replace")
-        header = header.rstrip("\r\n").split("\t")
+            first = file.readline().replace(MARK, b"").decode("utf-8", "replace")
+        header = first.rstrip("\r\n").split("\t")
         for name in named:
             if name not in header:
                 raise InputError(
@@ -114,12 +116,12 @@ class Text(Reader):
             )
 
     @functools.cached_property
-    def units(self) -> dict[str, object]:
+    def units(self) -> dict[str, Any]:
         if self.documents != "file":
             return super().units
         return _packed(self.inputs, self.unit_bytes)
 
-    def read(self, unit: object, bad: BadLine) -> Iterator[Record]:
+    def read(self, unit: Any, bad: BadLine) -> Iterator[Record]:
         (name,) = self.columns
         for path, number, raw in self._documents(unit):
             text = plain_text(raw)
@@ -128,7 +130,7 @@ class Text(Reader):
             elif text.strip():
                 yield {name: text.replace("\r\n", "\n").strip("\n"), "group": ""}
 
-    def _documents(self, unit: object) -> Iterator[tuple[str, Callable[[], int], bytes]]:
+    def _documents(self, unit: Any) -> Iterator[tuple[str, Callable[[], int], bytes]]:
         if self.documents == "file":
             for file in unit:
                 yield file.path, lambda: 1, _whole(file)
@@ -136,10 +138,14 @@ class Text(Reader):
         first = lines.first_line_number(unit)
         if self.documents == "line":
             for index, raw in enumerate(lines.read_lines(unit)):
-                yield unit.path, lambda index=index: first() + index, raw
+                yield unit.path, _later(first, index), raw
         else:
             for index, parts in lines.read_paragraphs(unit):
-                yield unit.path, lambda index=index: first() + index, b"".join(parts)
+                yield unit.path, _later(first, index), b"".join(parts)
+
+
+def _later(first: Callable[[], int], index: int) -> Callable[[], int]:
+    return lambda: first() + index
 
 
 def _packed(found: Sequence[files.File], unit_bytes: int) -> dict[str, list[files.File]]:

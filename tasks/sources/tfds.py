@@ -10,7 +10,7 @@ read from its published .json.gz files instead.
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow_datasets as tfds
 
@@ -23,11 +23,11 @@ NO_BUILDER = "TFDS has no builder for the Pile, CC-100 and WMT20: read their fil
 
 
 class Shard(NamedTuple):
-    """Shard `index` of a split of a data set."""
+    """Shard `number` of a split of a data set."""
 
     name: str
     split: str
-    index: int
+    number: int
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Tfds(Reader):
         return (File(f"{info.full_name}:{self.split}", info.splits[self.split].num_bytes),)
 
     @functools.cached_property
-    def units(self) -> dict[str, object]:
+    def units(self) -> dict[str, Any]:
         name = self.inputs[0].path
         features = _as_dict(self.builder.info.features)
         for feature in self._names():
@@ -95,7 +95,7 @@ class Tfds(Reader):
 
     def read(self, unit: Shard, bad: BadLine) -> Iterator[Record]:
         part = tfds.core.ReadInstruction(
-            unit.split, from_=unit.index, to=unit.index + 1, unit="shard"
+            unit.split, from_=unit.number, to=unit.number + 1, unit="shard"
         )
         examples = self.builder.as_dataset(split=part, shuffle_files=False).map(self._fields)
         for start, batch in enumerate(examples.batch(_BATCH).as_numpy_iterator()):
@@ -106,7 +106,7 @@ class Tfds(Reader):
                 record = self.record(row)
                 if isinstance(record, str):
                     number = start * _BATCH + index + 1
-                    bad(f"{unit.name}#{unit.index}", number, record, repr(values).encode())
+                    bad(f"{unit.name}#{unit.number}", number, record, repr(values).encode())
                 else:
                     yield record
 
@@ -116,9 +116,8 @@ class Tfds(Reader):
 
     def _names(self) -> list[str]:
         filters = (*(self.where or {}), *(self.where_not or {}))
-        return list(
-            dict.fromkeys((*self.columns.values(), *filters, *([self.id] if self.id else [])))
-        )
+        names: list[Any] = [*self.columns.values(), *filters, *([self.id] if self.id else [])]
+        return list(dict.fromkeys(names))
 
 
 def _as_dict(features: tfds.features.FeaturesDict) -> dict[str, object]:

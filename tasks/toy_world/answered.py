@@ -68,7 +68,10 @@ def _item(record: Mapping) -> Item:
 
 def number_of(target: object, example: dict | None = None, is_target: bool = False) -> object:
     """SeqIO's postprocessor: the item's number of a target, else what it's given."""
-    return int(example["idx"][0]) if is_target else target
+    if not is_target:
+        return target
+    assert example is not None
+    return int(example["idx"][0])
 
 
 def _scored(source: ItemSource, there: World) -> Callable:

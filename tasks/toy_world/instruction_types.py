@@ -200,7 +200,10 @@ def _translation(
     target = LANGUAGES[(LANGUAGES.index(language) + slots[-1]) % len(LANGUAGES)]
     name = wording()[language]["languages"][LANGUAGES.index(target)]
     if family == "translate_word":
-        sides = [word(slots[0], code) for code in (language, target)]
+        given, translated = (word(slots[0], code) for code in (language, target))
     else:
-        sides = ["".join(there.fact(*slots[:2], code, slots[2])) for code in (language, target)]
-    return Instruction(form.format(target=name), *sides, target)
+        entity, relation, sentence, _ = slots
+        given, translated = (
+            "".join(there.fact(entity, relation, code, sentence)) for code in (language, target)
+        )
+    return Instruction(form.format(target=name), given, translated, target)

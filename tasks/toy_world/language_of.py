@@ -3,6 +3,7 @@
 import functools
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from tasks.toy_world.facts import World, book
 from tasks.toy_world.instruction_types import wording
@@ -35,7 +36,7 @@ def _lexicon(language: str) -> frozenset[str]:
     return frozenset(word.lower() for word in _LETTERS.findall(text))
 
 
-def _texts(value: object) -> Iterator[str]:
+def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     else:
