@@ -14,7 +14,7 @@ from typing import Literal
 from polylm_jax.ablation import evidence as records
 from polylm_jax.ablation import variants
 from polylm_jax.ablation.laws.conformal import LEAST
-from polylm_jax.ablation.mixing import answer, cost, designs, pool, proposed, proxies
+from polylm_jax.ablation.mixing import answer, cost, designs, pool, proposed, proxies, report
 from polylm_jax.ablation.mixing.answer import Answer
 from polylm_jax.ablation.mixing.designs import ANCHOR, HELD_OUT, PROXY, Design, MixSizes, Mixture
 from polylm_jax.ablation.mixing.pool import Earlier
