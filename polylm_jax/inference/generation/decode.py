@@ -186,8 +186,7 @@ class Decoder:
 
     def _write(self, batch, numbers, watch) -> list[Completion]:
         """Sampled or greedy completions of one batch."""
-        stopped: set[int] = set()
-        texts: list[list[int]] = [[] for _ in batch]
+        stopped, texts = set[int](), [list[int]() for _ in batch]
         for made_BC in self.chunks(batch, stopped):
             for row, text in enumerate(texts):
                 new = [int(token) for token in made_BC[row] if token != steps.NONE]
