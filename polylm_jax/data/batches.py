@@ -54,7 +54,10 @@ class HostShards:
             )
         places = self._sharding.addressable_devices_indices_map((batch_size,))
         self._devices = list(places)
-        spans = [index[0].indices(batch_size)[:2] for index in places.values()]
+        spans = []
+        for index in places.values():
+            assert index is not None  # a device of this process
+            spans.append(index[0].indices(batch_size)[:2])
         self.offsets = np.unique(np.concatenate([np.arange(*span) for span in spans]))
         self._local = [slice(*np.searchsorted(self.offsets, span)) for span in spans]
 
@@ -79,8 +82,10 @@ class BatchIterator(Iterator[Batch]):
         self._load, self._starts = load, starts
         self._taken = 0
         self._error: BaseException | None = None
-        self._wanted = queue.SimpleQueue()  # numbers of batches to load; None ends a thread
-        self._places = [queue.SimpleQueue() for _ in range(prefetch)]  # of batch n: n % prefetch
+        # Numbers of batches to load; None ends a thread.
+        self._wanted: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        # Batch n comes by queue n % prefetch; None after an error.
+        self._places: list[queue.SimpleQueue] = [queue.SimpleQueue() for _ in range(prefetch)]
         for number in range(min(prefetch, len(starts))):
             self._wanted.put(number)
         self._threads = [

@@ -10,6 +10,7 @@ import dataclasses
 import functools
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -153,7 +154,7 @@ class PackedRows(Rows):
             store, VALIDATION, self.length, self.together, most=self.held_out_examples
         )
         rows = packed.rows(np.arange(min(packed.num_rows, max_rows)), self.length, self.padding)
-        inputs = model_inputs(rows, self.on_all)
+        inputs = dict(model_inputs(rows, self.on_all))
         return {"tokens": rows["tokens"], "counted": inputs.pop("weights") > 0, **inputs}
 
     def told(self) -> Iterator[str]:
@@ -177,8 +178,8 @@ class PackedRows(Rows):
             yield f"{name}: {count:,} have {what}, which isn't read"
 
     @functools.cached_property
-    def packed(self) -> Mapping[str, Packed]:
-        """The packed examples of each component, in memory."""
+    def packed(self) -> Mapping[str, Any]:
+        """The packed examples of each component, in memory: `Packed`, or what a subclass has."""
         return {
             name: Packed.read(store, TRAIN, self.length, self.together)
             for name, store in self.stores.items()

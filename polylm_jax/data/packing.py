@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def pack(lengths: Sequence[int], capacity: int) -> tuple[np.ndarray, np.ndarray]:
+def pack(lengths: Sequence[int] | np.ndarray, capacity: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows of examples, none longer than `capacity` together.
 
     Args:
@@ -22,14 +22,14 @@ def pack(lengths: Sequence[int], capacity: int) -> tuple[np.ndarray, np.ndarray]
     Raises:
       ValueError: an example is empty or longer than a row.
     """
-    lengths = np.asarray(lengths, np.int64)
-    if lengths.size and not 1 <= lengths.min() <= lengths.max() <= capacity:
-        raise ValueError(f"lengths {lengths.min()} to {lengths.max()}, rows of {capacity}")
+    sizes = np.asarray(lengths, np.int64)
+    if sizes.size and not 1 <= sizes.min() <= sizes.max() <= capacity:
+        raise ValueError(f"lengths {sizes.min()} to {sizes.max()}, rows of {capacity}")
     rows: list[list[int]] = []
     room: list[list[int]] = [[] for _ in range(capacity + 1)]  # free tokens -> rows, newest last
     there = 0  # bit n: some row has n tokens free
-    for example in np.argsort(-lengths, kind="stable").tolist():
-        length = int(lengths[example])
+    for example in np.argsort(-sizes, kind="stable").tolist():
+        length = int(sizes[example])
         fitting = there >> length
         if fitting:
             free = length + (fitting & -fitting).bit_length() - 1  # the least room that is enough

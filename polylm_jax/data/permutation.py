@@ -31,7 +31,7 @@ def _round_keys(keys: np.ndarray) -> list[np.ndarray]:
     """ROUNDS arrays of uint32 [n or 1] from keys uint64 [n or 1], by splitmix64."""
     round_keys = []
     for number in range(1, ROUNDS + 1):
-        mixed = keys + _GOLDEN * np.uint64([number])
+        mixed = keys + _GOLDEN * np.array([number], np.uint64)
         for multiplier, shift in zip(_MIX, (30, 27)):
             mixed = (mixed ^ (mixed >> np.uint64(shift))) * multiplier
         round_keys.append((mixed >> np.uint64(32)).astype(np.uint32))

@@ -147,9 +147,7 @@ class PreferenceRows(PackedRows):
             most=self.held_out_examples,
         )  # fmt: skip
         rows = np.arange(min(pairs.num_rows, max_rows))
-        found = dict(
-            pairs.rows(rows, self.length, self.padding, self.references(component, VALIDATION))
-        )
+        found = dict(pairs.rows(rows, self.length, self.padding, self._of(component, VALIDATION)))
         return {"tokens": found.pop("tokens"), "counted": found["weights"] > 0, **found}
 
     def told(self) -> Iterator[str]:
@@ -163,6 +161,11 @@ class PreferenceRows(PackedRows):
             yield told
             yield from self.left(name)
 
+    def _of(self, component: str, split: str) -> np.ndarray:
+        """The reference's margins [E] of a component's pairs."""
+        assert self.references is not None  # given with what reads rows
+        return self.references(component, split)
+
     def inputs(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Tokens and component, and the `packing` of each label or token, [n, L]."""
         component, _, store_row = self.located(rows)
@@ -171,7 +174,7 @@ class PreferenceRows(PackedRows):
             here = np.flatnonzero(component == number)
             name = self.schedule.components[number]
             found = self.packed[name].rows(
-                store_row[here], self.length, self.padding, self.references(name, TRAIN)
+                store_row[here], self.length, self.padding, self._of(name, TRAIN)
             )
             for key, values in found.items():
                 shape = (len(component), *values.shape[1:])

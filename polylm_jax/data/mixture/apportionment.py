@@ -66,13 +66,13 @@ def _jobs(period_quotas: Sequence[int], slots: int) -> tuple[np.ndarray, np.ndar
     at floor(jP / q) and must have done it by slot ceil((j + 1)P / q) - 1.
     """
     period, components = sum(period_quotas), len(period_quotas)
-    opens, keys = [], []
+    opening, dues = [], []
     for component, quota in enumerate(period_quotas):
         if quota:
             job = np.arange(-(-slots * quota // period), dtype=np.int64)
-            opens.append(job * period // quota)
-            keys.append((-(-(job + 1) * period // quota) - 1) * components + component)
-    opens, keys = np.concatenate(opens), np.concatenate(keys)
+            opening.append(job * period // quota)
+            dues.append((-(-(job + 1) * period // quota) - 1) * components + component)
+    opens, keys = np.concatenate(opening), np.concatenate(dues)
     by_opening = np.argsort(opens, kind="stable")
     return opens[by_opening], keys[by_opening]
 
@@ -144,7 +144,9 @@ def staircase(
     rows //= repeat
     steps = min(RAMP_STEPS, -(-rows // (2 * math.isqrt(rows))))
     ends = np.array([rows * k // steps for k in range(steps + 1)], object)[:, None]
-    old, new = np.array(old, object), np.array(new, object)
-    plan = 2 * rows * old * ends + (new - old) * ends**2  # rows planned, times 2 rows RESOLUTION
+    from_C, to_C = np.array(old, object), np.array(new, object)
+    plan = (
+        2 * rows * from_C * ends + (to_C - from_C) * ends**2
+    )  # rows planned, times 2 rows RESOLUTION
     for quotas_k in np.diff(round_plan(plan, 2 * rows * RESOLUTION), axis=0):
         yield repeat * int(quotas_k.sum()), quotas_k

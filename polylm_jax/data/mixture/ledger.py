@@ -96,9 +96,9 @@ def ledger(
     rows that an epoch reads; by default those of its store.
     """
     planned = schedule.planned(row)
-    realised = schedule.counts(row) if realised is None else realised
+    counted = schedule.counts(row) if realised is None else realised
     components = []
-    for name, planned_rows, rows in zip(schedule.components, planned, realised, strict=True):
+    for name, planned_rows, rows in zip(schedule.components, planned, counted, strict=True):
         store = stores.get(name)
         stored_rows = store.num_rows(TRAIN, length) if store else None
         read_rows = epoch_rows.get(name, stored_rows)

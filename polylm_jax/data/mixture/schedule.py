@@ -119,7 +119,7 @@ def _segments(phases: Sequence[Phase], phase_quotas: Sequence[Sequence[int]]) ->
     segments, end = [], 0
     before = np.zeros(len(phase_quotas[0]), np.int64)
     for number, phase in enumerate(phases):
-        steps = []
+        steps: list[tuple[int, np.ndarray]] = []
         if phase.ramp_rows:
             steps += staircase(phase_quotas[number - 1], phase_quotas[number], phase.ramp_rows)
         if rest := phase.rows - sum(rows for rows, _ in steps):
@@ -214,7 +214,8 @@ class Schedule:
         from it; the starts themselves may be a fraction of a row apart.
         """
         phases = range(self.phase_at(row) + 1)
-        return sum(self._plan_of_phase(n, min(row, self.boundaries[n + 1])) for n in phases)
+        plans = (self._plan_of_phase(n, min(row, self.boundaries[n + 1])) for n in phases)
+        return functools.reduce(operator.add, plans)
 
     def fingerprint(self) -> str:
         """sha256, in hex, of what decides the rows: components, lengths and integer shares."""
@@ -238,8 +239,8 @@ class Schedule:
         phase, start = self.phases[number], self.boundaries[number]
         steps = [segment for segment in self._segments if segment.phase == number]
         ends = np.array([segment.start - start for segment in steps] + [phase.rows], float)
-        plan_KC = [segment.before - steps[0].before for segment in steps]
-        plan_KC = np.array([*plan_KC, self._plan_of_phase(number, start + phase.rows)], float)
+        plans = [segment.before - steps[0].before for segment in steps]
+        plan_KC = np.array([*plans, self._plan_of_phase(number, start + phase.rows)], float)
         rows = np.concatenate([ends, (ends[1:] + ends[:-1]) / 2])[:, None]
         plan_KC = np.concatenate([plan_KC, (plan_KC[1:] + plan_KC[:-1]) / 2])
         new = np.array([phase.share(component) for component in self.components])

@@ -154,8 +154,10 @@ def _tokens(
 def _ahead(source: Iterator[T]) -> Iterator[T]:
     """The same items, made on a thread, `AHEAD` of them before their use."""
     pool = concurrent.futures.ThreadPoolExecutor(1)
-    items = _in_order(pool, iter(lambda: pool.submit(next, source, None), None), AHEAD)
-    return itertools.takewhile(lambda item: item is not None, items)
+    for item in _in_order(pool, iter(lambda: pool.submit(next, source, None), None), AHEAD):
+        if item is None:
+            return
+        yield item
 
 
 def _mapped(function: Callable[[T], U], source: Iterator[T], num_threads: int) -> Iterator[U]:

@@ -103,8 +103,7 @@ def ensure_stores(
     Raises:
       InputError: a store is missing and large, or was made from something else, naming what.
     """
-    loaded = isinstance(vocabulary, Tokenizer)
-    tokenizer = vocabulary if loaded else Tokenizer.load(vocabulary)
+    tokenizer = vocabulary if isinstance(vocabulary, Tokenizer) else Tokenizer.load(vocabulary)
     missing = [name for name in tasks if not _is_there(name, cache_dir, tokenizer)]
     found = [task_text.find(name) for name in missing]
     for task in found:

@@ -30,7 +30,7 @@ class BuildProgress(Progress):
             disable=not self._console.is_terminal,
         )
         self._all = self._bars.add_task("tasks", total=tasks, told="")
-        self._one = None
+        self._one: rich.progress.TaskID | None = None
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -51,12 +51,14 @@ class BuildProgress(Progress):
         self._documents += documents
         self._tokens += tokens
         millions = f"{self._tokens / 1e6:,.1f}M tokens, {self._rate() / 1e6:.1f}M/s"
+        assert self._one is not None  # `start` came before
         self._bars.update(self._one, told=f"{self._documents:,} documents, {millions}")
         if not self._console.is_terminal and time.monotonic() - self._spoke > LINE_SECONDS:
             self._spoke = time.monotonic()
             self._say(f"{self._name}: {self._told()}")
 
     def unit(self) -> None:
+        assert self._one is not None
         self._bars.advance(self._one)
 
     def remark(self, sentence: str) -> None:
@@ -89,7 +91,9 @@ def show_summary(manifests: Iterable[Manifest]) -> None:
     manifests = list(manifests)
     if not manifests:
         return
-    tokens, sizes, held_out = Counter(), Counter(), Counter()
+    tokens: Counter[str] = Counter()
+    sizes: Counter[str] = Counter()
+    held_out: Counter[str] = Counter()
     for manifest in manifests:
         for name, split in manifest.splits.items():
             if name == "train":
@@ -111,7 +115,7 @@ def show_summary(manifests: Iterable[Manifest]) -> None:
 
 
 def _totals(manifests: list[Manifest]) -> str:
-    documents = Counter()
+    documents: Counter[str] = Counter()
     for manifest in manifests:
         for name, split in manifest.splits.items():
             documents["train" if name == "train" else "held out"] += split.documents

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from polylm_jax.errors import InputError
 from polylm_jax.runtime.storage import to_json
@@ -43,7 +44,7 @@ def dtype_for(vocab_size: int) -> str:
     return "uint16" if vocab_size <= 2**16 else "uint32"
 
 
-def portable(source: object) -> object:
+def portable(source: object) -> Any:
     """`source` without the folders of its files, so that data may move: files count by name and size."""
     if isinstance(source, Mapping):
         kept = {key: portable(value) for key, value in source.items() if key != "paths"}

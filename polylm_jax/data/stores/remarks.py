@@ -52,7 +52,8 @@ class Groups:
 def of_filters(task: seqio.Task) -> list[str]:
     """A sentence for each field of a filter that no record seems to have."""
     reader = getattr(task.source, "reader", None)
-    found = reader.unknown_filters() if hasattr(reader, "unknown_filters") else []
+    unknown = getattr(reader, "unknown_filters", None)
+    found = unknown() if unknown else []
     return [f"{task.name}: {sentence}" for sentence in found]
 
 

@@ -25,7 +25,7 @@ from polylm_jax.runtime import seals
 from polylm_jax.runtime.storage import Folder
 
 PLAN, PARTS, QUARANTINE = "plan.json", "parts/", "quarantine/"
-DTYPES = {"uint16": np.dtype("<u2"), "uint32": np.dtype("<u4")}
+DTYPES: dict[str, np.dtype] = {"uint16": np.dtype("<u2"), "uint32": np.dtype("<u4")}
 MARKS = ".marks"  # ends the name of the split that says of another's tokens what they are
 # Bits of a mark: the first token of a conversation, a part of an answer that is learned, and of a
 # pair all that belongs to the answer that is not preferred, its question included.
@@ -147,7 +147,7 @@ class TokenStore:
         row, column, names, begin, end = pieces
         target = ((row * out.shape[1] + column) * size).tolist()
         ranges = list(zip(names, (begin * size).tolist(), (end * size).tolist()))
-        view = memoryview(out).cast("B")
+        view = out.data.cast("B")
         if self.folder.local is not None:
             self._read_local(view, target, ranges)
         else:
@@ -170,6 +170,7 @@ class TokenStore:
                 raise InputError(self._short(name))
 
     def _file(self, name: str) -> tuple[str, str]:
+        assert self.folder.local is not None  # of a bucket ranges are read
         return str(self.folder.local / name), self.content_hash
 
     def _check_parts(self) -> None:

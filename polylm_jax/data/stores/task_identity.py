@@ -5,6 +5,7 @@ import functools
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import seqio
 import tensorflow as tf
@@ -106,7 +107,7 @@ def _step(step: Callable) -> object:
     return {"step": name, "values": values} if values else {"step": name}
 
 
-def _plain(value: object) -> object:
+def _plain(value: object) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, set | frozenset):

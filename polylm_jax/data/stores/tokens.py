@@ -10,7 +10,7 @@ to the side that ends the text, and the template's tokens to 'template'.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import seqio
@@ -54,8 +54,8 @@ def _conversations(batch: Batch, tokenizer: Tokenizer) -> tuple[Batch, list[np.n
     eos = np.array([tokenizer.eos_id], np.int32)
     all_ids, all_marks = [], []
     for answers, learned, rejected in zip(*_flags(batch), strict=True):
-        ids = [(next(pieces), answer) for answer in answers]
-        ids = [np.concatenate([one, eos]) if answer else one for one, answer in ids]
+        open_ids = [(next(pieces), answer) for answer in answers]
+        ids = [np.concatenate([one, eos]) if answer else one for one, answer in open_ids]
         bits = [ANSWER * here + REJECTED * worse for here, worse in zip(learned, rejected)]
         marks = [np.full(len(one), bit) for one, bit in zip(ids, bits, strict=True)]
         marks[0][0] |= BEGINS
@@ -131,7 +131,7 @@ def _from_ragged(
     return task_text.labelled(batch, task, unit, batch[TEXT]), ids
 
 
-def _rows(ragged: object) -> list[np.ndarray]:
+def _rows(ragged: Any) -> list[np.ndarray]:
     if isinstance(ragged, np.ndarray):
         return list(ragged)
     return np.split(ragged.values, ragged.row_splits[1:-1])
@@ -155,7 +155,7 @@ def _by_split(batch: Batch, ids: Sequence[np.ndarray], tokenizer: Tokenizer) -> 
 def _tokens(split: str, batch: Batch, ids: Sequence[np.ndarray], tokenizer: Tokenizer) -> Tokens:
     lengths = np.fromiter(map(len, ids), np.int64, len(ids))
     sizes = [len(t) if t.isascii() else len(t.encode()) for t in batch[TEXT]]
-    counts = Counter(documents=len(ids), bytes=sum(sizes))
+    counts: Counter = Counter(documents=len(ids), bytes=sum(sizes))
     counts["space_marks"] = sum(t.count(SPACE_MARK) for t in batch[TEXT] if not t.isascii())
     flat = np.concatenate(ids)
     if SIDES[0] in batch:
@@ -200,7 +200,7 @@ def count_sides(
     number_PS = number_PS.reshape(ends_PS.shape)
     token_counts = np.bincount(number_PS[pair, side], minlength=len(codes))
     byte_counts = np.bincount(number_PS.ravel(), np.array(side_bytes).ravel(), len(codes))
-    counts = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     for code, tokens_of, bytes_of in zip(codes.tolist(), token_counts, byte_counts):
         counts["tokens", code or TEMPLATE] = int(tokens_of)
         counts["bytes", code or TEMPLATE] = int(bytes_of)

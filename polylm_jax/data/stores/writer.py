@@ -37,7 +37,7 @@ class StoreWriter:
         plan = to_json(dataclasses.asdict(identity))
         if not self.folder.claim(PLAN, plan):
             made = self.folder.read(PLAN)
-            if readable(made):
+            if made is not None and readable(made):
                 refuse_other(path, made, identity)
             else:  # each unit's record says what it was made from
                 self.folder.write(PLAN, plan)
@@ -107,7 +107,7 @@ class UnitWriter:
         self.folder, self.identity, self.number = store.folder, store.identity, number
         self._dtype = DTYPES[store.identity.dtype]
         self._buffers: dict[str, list[np.ndarray]] = {}
-        self._buffered = Counter()
+        self._buffered: Counter[str] = Counter()
         self._parts: dict[str, list[dict]] = {}
         self._counts: dict[str, Counter] = {}
         self._languages: set[str] = set()
@@ -216,7 +216,7 @@ def check_bad(path: str, task: str, records: Sequence[dict], max_bad: float, of:
       of: how many there will be.
     """
     lines = sum(record["lines"] for record in records)
-    files = Counter()
+    files: Counter[str] = Counter()
     for record in records:
         files.update(record["bad"])
     bad = files.total()
@@ -238,7 +238,8 @@ def _merge(split: str, records: Sequence[dict]) -> Split:
     """One split of the manifest from the units' records, in their order."""
     found = [record["splits"][split] for record in records if split in record["splits"]]
     parts = [part for one in found for part in one["parts"]]
-    tokens, sizes = Counter(), Counter()
+    tokens: Counter[str] = Counter()
+    sizes: Counter[str] = Counter()
     for one in found:
         tokens.update(one["tokens_by_language"])
         sizes.update(one["bytes_by_language"])
