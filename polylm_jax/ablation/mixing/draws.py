@@ -18,6 +18,7 @@ from polylm_jax.runtime.terminal import count
 RECIPE, EQUAL, UNIMAX, TEMPERATURE = "recipe", "equal", "unimax", "temperature"
 CONCENTRATIONS = (0.5, 1.0, 2.0, 4.0)  # alphas of a component with an average share
 LEAST = 5e-4  # share of a component: its language is then validated in every run
+MOST_RAISED, HALVED = 1e6, 80  # what a share is multiplied with at most, to 1e-18
 SAME = 1e-4  # mixtures whose shares are all this near are one
 
 
@@ -80,26 +81,26 @@ def drawn(
     centre_PC: np.ndarray, ceilings_C: np.ndarray, number: int, rng: np.random.Generator
 ) -> list[np.ndarray]:
     """So many mixtures [P, C], each phase by itself, the concentrations in turn."""
-    found = []
-    for place in range(number):
-        alphas = CONCENTRATIONS[place % len(CONCENTRATIONS)] * centre_PC.shape[1] * centre_PC
-        rows = [capped(rng.dirichlet(alpha_C), ceilings_C) for alpha_C in alphas]
-        found.append(np.stack(rows))
-    return found
+    phases, width = centre_PC.shape
+    alphas = [CONCENTRATIONS[place % len(CONCENTRATIONS)] * width for place in range(number)]
+    rows = [rng.dirichlet(alpha * centre_C) for alpha in alphas for centre_C in centre_PC]
+    return [*capped(np.reshape(rows, (-1, width)), ceilings_C).reshape(number, phases, width)]
 
 
-def capped(shares_C: np.ndarray, ceilings_C: np.ndarray) -> np.ndarray:
+def capped(shares_QC: np.ndarray, ceilings_C: np.ndarray) -> np.ndarray:
     """The shares with none above its ceiling or below LEAST: what is over goes to the others.
 
     To each in proportion; the ceilings sum to 1 or more.
     """
     least_C = np.minimum(LEAST, ceilings_C)
-    low, high = 0.0, 1.0
-    clipped = lambda scale: np.clip(scale * shares_C, least_C, ceilings_C)
-    while clipped(high).sum() < 1 - 1e-12 and high < 1e12:
-        high *= 2
-    for _ in range(200):
-        middle = (low + high) / 2
-        low, high = (middle, high) if clipped(middle).sum() < 1 else (low, middle)
-    found = clipped(high)
-    return found / found.sum()
+
+    def clipped(scale_Q: np.ndarray) -> np.ndarray:
+        return np.clip(scale_Q[:, None] * shares_QC, least_C, ceilings_C)
+
+    low_Q, high_Q = np.zeros(len(shares_QC)), np.full(len(shares_QC), MOST_RAISED)
+    for _ in range(HALVED):
+        middle_Q = (low_Q + high_Q) / 2
+        short_Q = clipped(middle_Q).sum(axis=1) < 1
+        low_Q, high_Q = np.where(short_Q, middle_Q, low_Q), np.where(short_Q, high_Q, middle_Q)
+    found_QC = clipped(high_Q)
+    return found_QC / found_QC.sum(axis=1, keepdims=True)

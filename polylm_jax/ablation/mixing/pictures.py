@@ -19,7 +19,7 @@ from polylm_jax.ablation.mixing.proxies import PROPOSAL
 from polylm_jax.ablation.mixing.question import BITS
 
 POINTS = 41  # of a curve
-DRAWN = 3000  # mixtures behind the frontier
+DRAWN = 2000  # mixtures behind the frontier
 KINDS = ((ANCHOR, "s"), (PROXY, "o"), (HELD_OUT, "^"), (PROPOSAL, "*"))
 Drawn = Mapping[str, tuple[Figure, str]]
 

@@ -53,8 +53,18 @@ class MixProxy:
 
     def repeating(self, resolved: Resolved) -> Resolved:
         """The same run as it will be: small stores are repeated as often as at the target."""
-        experiment = dataclasses.replace(resolved.experiment, **{REPEAT: self.target_tokens})
-        return experiment.resolve(num_devices=experiment.planned_devices())
+        experiment = resolved.experiment
+        phases = zip(experiment.phases, resolved.schedule.phases, strict=True)
+        again = dataclasses.replace(
+            experiment,
+            phases=[
+                dataclasses.replace(config, mixture=dict(phase.shares), name=phase.name)
+                for config, phase in phases
+            ],
+            tasks=None,  # their stores are there
+            **{REPEAT: self.target_tokens},
+        )
+        return again.resolve(num_devices=again.planned_devices())
 
     def ablation(self, components: Sequence[Component], mixtures: Sequence[Mixture]) -> Ablation:
         """The mixtures, all with the same seeds, as an ablation of the recipe."""

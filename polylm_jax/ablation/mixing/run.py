@@ -72,6 +72,8 @@ def mix(
         proposed.write(one.place, one.design, found, gin_files or {})
     if stage == "check" and not one.train(HELD_OUT, PROPOSAL, found=found):
         return
+    from polylm_jax.ablation.mixing import report  # brings matplotlib, which no other mode needs
+
     runs = one.runs(found)
     print(
         report.write(one.place, one.design, question, found, runs, one.earlier, target_parameters)
