@@ -1,8 +1,12 @@
 """Loss as a power of the share of a measure's own components: c + a (share + e)^-b.
 
-What a language's loss hangs on most is how much of its own text was read. Four numbers, of which a
-and c are solved for in closed form and the other two searched on a grid that is refined about its
-best place: no start to choose, no fit that doesn't converge, and a share of 0 is a share.
+What a language's loss hangs on most is how much of its own text was read. c and a are solved for in
+closed form, e and b searched on a grid that is refined about its best place: no start to choose, no
+fit that doesn't converge, and a share of 0 is a share. Where a measure has several components of its
+own, two stages or parallel text beside its own, what a share of each counts is fitted with them.
+
+What is left is larger where the own share is small, since other text then matters more: errors are
+measured against a scale that falls with the share.
 """
 
 import dataclasses
@@ -13,7 +17,25 @@ import numpy as np
 HUBER = 2.0  # standard deviations from which on an error counts by its size, not its square
 EASE = (1e-4, 1.0)  # e, where the curve flattens towards a share of 0
 POWER = (0.05, 3.0)  # b; the smallest is a logarithm
-GRID, REFINED, REWEIGHTED = 13, 4, 3
+GRID, REFINED, ROUNDS = 13, 4, 3
+COUNTS = (0.02, 50.0)  # what a share of one own component may count beside another's
+USUAL_COUNT = 3.0  # up to such a factor between them is no surprise
+FADE = (-0.4, 0.3)  # the scale's power, and how sure: of RegMix's losses at 1M parameters
+FADE_EASE = 0.01
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """What errors are measured against: size ((share + ease) / middle)^power."""
+
+    size: float
+    ease: float
+    middle: float
+    power: float
+
+    def at(self, share_Q: np.ndarray) -> np.ndarray:
+        """scale_Q."""
+        return self.size * ((share_Q + self.ease) / self.middle) ** self.power
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,8 +46,8 @@ class OwnShare:
       floor, gain: c and a; a >= 0, more of one's own text never hurts.
       ease, power: e and b.
       own: columns of the shares.
-      weights: what a share of each of them counts; they sum to 1 for a column alone.
-      error: the standard deviation of what is left, robustly.
+      counts: what a share of each of them counts.
+      scale: of the errors.
     """
 
     floor: float
@@ -33,19 +55,14 @@ class OwnShare:
     ease: float
     power: float
     own: tuple[int, ...]
-    error: float
+    counts: tuple[float, ...]
+    scale: Scale
 
     def predict(self, shares_QK: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(mean_Q, scale_Q)."""
-        mean_Q = self.floor + self.gain * curve(
-            own_share(shares_QK, self.own), self.ease, self.power
-        )
-        return mean_Q, np.full(len(shares_QK), self.error)
-
-
-def own_share(shares_QK: np.ndarray, own: Sequence[int]) -> np.ndarray:
-    """share_Q."""
-    return np.clip(shares_QK[:, list(own)], 0, None).sum(axis=1)
+        share_Q = np.clip(shares_QK[:, list(self.own)], 0, None) @ np.array(self.counts)
+        mean_Q = self.floor + self.gain * curve(share_Q, self.ease, self.power)
+        return mean_Q, self.scale.at(share_Q)
 
 
 def curve(share_Q: np.ndarray, ease: np.ndarray, power: np.ndarray) -> np.ndarray:
@@ -53,23 +70,44 @@ def curve(share_Q: np.ndarray, ease: np.ndarray, power: np.ndarray) -> np.ndarra
     return ((share_Q + ease) / (1 + ease)) ** -power
 
 
-def fit(shares_RK: np.ndarray, measured_R: np.ndarray, weight_R: np.ndarray, own) -> OwnShare:
+def fit(
+    shares_RK: np.ndarray, measured_R: np.ndarray, weight_R: np.ndarray, own: Sequence[int]
+) -> OwnShare:
     """The curve with the smallest weighted Huber loss; without own columns, a flat one."""
-    share_R = own_share(shares_RK, own)
+    own_RJ = np.clip(shares_RK[:, list(own)], 0, None)
+    count_J = np.ones(len(own))
     robust_R = weight_R
-    best = (np.nan, np.nan)
-    for _ in range(REWEIGHTED):
-        best, floor, gain = _search(share_R, measured_R, robust_R)
-        left_R = measured_R - floor - gain * curve(share_R, *best)
-        error = spread(left_R)
-        far_R = np.abs(left_R) / max(HUBER * error, 1e-12)
+    for _ in range(ROUNDS):
+        share_R = own_RJ @ count_J
+        place, floor, gain = _search(share_R, measured_R, robust_R)
+        if len(own) > 1:
+            count_J = _counts(own_RJ, count_J, measured_R, robust_R, place)
+            share_R = own_RJ @ count_J
+            place, floor, gain = _search(share_R, measured_R, robust_R)
+        left_R = measured_R - floor - gain * curve(share_R, *place)
+        scale = _scale(share_R, left_R, weight_R, place[0])
+        far_R = np.abs(left_R) / (HUBER * scale.at(share_R))
         robust_R = weight_R / np.maximum(far_R, 1)
-    return OwnShare(floor, gain, *best, own=tuple(own), error=error)
+    return OwnShare(floor, gain, *place, tuple(own), tuple(count_J.tolist()), scale)
 
 
 def spread(left_R: np.ndarray) -> float:
     """The standard deviation by the median absolute error, never 0."""
     return max(1.4826 * float(np.median(np.abs(left_R))), 1e-9)
+
+
+def _scale(share_R, left_R, weight_R, ease: float) -> Scale:
+    """The likeliest power under its prior, of errors that are normal about the curve."""
+    ease = max(ease, FADE_EASE)
+    log_R = np.log(share_R + ease)
+    middle = weight_R @ log_R / weight_R.sum()
+    powers_G = np.linspace(-1.5, 0.5, 41)
+    shape_GR = np.exp(powers_G[:, None] * (log_R - middle))
+    size_G = np.maximum((left_R / shape_GR) ** 2 @ weight_R / weight_R.sum(), 1e-18)
+    unlikely_G = 0.5 * weight_R.sum() * np.log(size_G) + ((powers_G - FADE[0]) / FADE[1]) ** 2 / 2
+    at = int(np.argmin(unlikely_G))
+    size = spread(left_R / shape_GR[at])
+    return Scale(size, ease, float(np.exp(middle)), float(powers_G[at]))
 
 
 def _search(share_R, measured_R, weight_R) -> tuple[tuple[float, float], float, float]:
@@ -78,9 +116,8 @@ def _search(share_R, measured_R, weight_R) -> tuple[tuple[float, float], float, 
     eases, powers = np.linspace(*lows, GRID), np.linspace(*highs, GRID)
     for _ in range(REFINED):
         ease_G, power_G = (one.ravel() for one in np.meshgrid(eases, powers))
-        error_G, floor_G, gain_G = _solve(
-            share_R, measured_R, weight_R, np.exp(ease_G), np.exp(power_G)
-        )
+        curve_GR = curve(share_R, np.exp(ease_G)[:, None], np.exp(power_G)[:, None])
+        error_G, floor_G, gain_G = _solve(curve_GR, measured_R, weight_R)
         at = int(np.argmin(error_G))
         eases = _around(ease_G[at], eases, lows)
         powers = _around(power_G[at], powers, highs)
@@ -94,9 +131,23 @@ def _around(best: float, places: np.ndarray, ends: np.ndarray) -> np.ndarray:
     return np.linspace(max(best - step, ends[0]), min(best + step, ends[1]), GRID)
 
 
-def _solve(share_R, measured_R, weight_R, ease_G, power_G):
+def _counts(own_RJ, count_J, measured_R, weight_R, place) -> np.ndarray:
+    """What a share of each own column counts, one after the other; as a mean of 1."""
+    tried_G = np.geomspace(*COUNTS, 4 * GRID)
+    count_J = count_J.copy()
+    for _ in range(ROUNDS):
+        for column in range(len(count_J)):
+            rest_J = np.where(np.arange(len(count_J)) == column, 0.0, count_J)
+            share_GR = own_RJ @ rest_J + tried_G[:, None] * own_RJ[:, column]
+            error_G, _, _ = _solve(curve(share_GR, *place), measured_R, weight_R)
+            surprise_G = 0.5 * (np.log(tried_G) / np.log(USUAL_COUNT)) ** 2
+            fit_G = 0.5 * weight_R.sum() * np.log(np.maximum(error_G, 1e-18))
+            count_J[column] = tried_G[int(np.argmin(fit_G + surprise_G))]
+    return count_J / np.exp(np.log(count_J).mean())
+
+
+def _solve(curve_GR, measured_R, weight_R) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(squared error_G, floor_G, gain_G): weighted least squares on each curve, gain >= 0."""
-    curve_GR = curve(share_R, ease_G[:, None], power_G[:, None])
     total = weight_R.sum()
     mean_G, mean = curve_GR @ weight_R / total, measured_R @ weight_R / total
     curve_GR = curve_GR - mean_G[:, None]

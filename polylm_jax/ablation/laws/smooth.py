@@ -21,21 +21,24 @@ class Smooth:
 
     Attributes:
       own: the curve.
-      process: scikit-learn's regressor, fitted on errors divided by `unit`.
-      unit: the standard deviation of the errors.
+      process: scikit-learn's regressor, fitted on errors divided by the curve's scale.
       part: how much of the process's mean is added: 1, or 0.5 for the mean of both laws.
     """
 
     own: OwnShare
     process: object
-    unit: float
     part: float = 1.0
 
     def predict(self, shares_QK: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(mean_Q, scale_Q)."""
-        mean_Q, _ = self.own.predict(shares_QK)
+        mean_Q, scale_Q = self.own.predict(shares_QK)
         left_Q, std_Q = self.process.predict(roots(shares_QK), return_std=True)
-        return mean_Q + self.part * self.unit * left_Q, self.unit * std_Q
+        return mean_Q + self.part * scale_Q * left_Q, scale_Q * std_Q
+
+    def mean(self, shares_QK: np.ndarray) -> np.ndarray:
+        """mean_Q alone: the standard deviation is most of the work."""
+        mean_Q, scale_Q = self.own.predict(shares_QK)
+        return mean_Q + self.part * scale_Q * self.process.predict(roots(shares_QK))
 
 
 def roots(shares_QK: np.ndarray) -> np.ndarray:
@@ -46,15 +49,15 @@ def roots(shares_QK: np.ndarray) -> np.ndarray:
 def fit(shares_RK: np.ndarray, measured_R: np.ndarray, own: OwnShare) -> Smooth:
     """The process whose length, size and noise make the errors of `own` most likely."""
     from sklearn.gaussian_process import GaussianProcessRegressor
-    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+    from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-    left_R = measured_R - own.predict(shares_RK)[0]
-    unit = max(float(np.std(left_R)), 1e-9)
-    kernel = ConstantKernel(1.0, (1e-3, 1e2)) * RBF(0.7, (0.1, 10.0)) + WhiteKernel(
-        0.1, (1e-4, 2.0)
-    )
-    process = GaussianProcessRegressor(kernel, n_restarts_optimizer=0)
+    mean_R, scale_R = own.predict(shares_RK)
+    left_R = (measured_R - mean_R) / scale_R
+    size = max(float(np.mean(left_R**2)), 1e-3)
+    kernel = ConstantKernel(size, (1e-3 * size, 1e2 * size)) * Matern(0.7, (0.1, 10.0), nu=2.5)
+    kernel += WhiteKernel(0.1 * size, (1e-4 * size, 2.0 * size))
+    process = GaussianProcessRegressor(kernel)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a length at its bound is an answer: nothing to be seen
-        process.fit(roots(shares_RK), left_R / unit)
-    return Smooth(own, process, unit)
+        process.fit(roots(shares_RK), left_R)
+    return Smooth(own, process)
