@@ -18,6 +18,7 @@ LAWS = {
     EXPONENTIAL_LINEAR: "exponential of a line in the shares",
     MEAN: "the mean of the runs",
 }
+CANDIDATES = (OWN_SHARE, OWN_SHARE_GP, BOTH)  # the others are there for comparison
 
 
 class Law(Protocol):
@@ -25,6 +26,12 @@ class Law(Protocol):
 
     def predict(self, shares_QK: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(mean_Q, scale_Q): what is expected, and what errors are to be measured against."""
+
+    def mean(self, shares_QK: np.ndarray) -> np.ndarray:
+        """mean_Q alone, for who asks thousands of times."""
+
+    def between(self, first_QK: np.ndarray, second_QK: np.ndarray) -> np.ndarray:
+        """scale_Q of the differences between the first mixtures and the second."""
 
 
 def fit(

@@ -60,9 +60,18 @@ class OwnShare:
 
     def predict(self, shares_QK: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(mean_Q, scale_Q)."""
-        share_Q = np.clip(shares_QK[:, list(self.own)], 0, None) @ np.array(self.counts)
-        mean_Q = self.floor + self.gain * curve(share_Q, self.ease, self.power)
-        return mean_Q, self.scale.at(share_Q)
+        return self.mean(shares_QK), self.scale.at(self._share(shares_QK))
+
+    def mean(self, shares_QK: np.ndarray) -> np.ndarray:
+        """mean_Q."""
+        return self.floor + self.gain * curve(self._share(shares_QK), self.ease, self.power)
+
+    def between(self, first_QK: np.ndarray, second_QK: np.ndarray) -> np.ndarray:
+        """scale_Q of the difference between mixtures whose errors have nothing in common."""
+        return np.hypot(self.predict(first_QK)[1], self.predict(second_QK)[1])
+
+    def _share(self, shares_QK: np.ndarray) -> np.ndarray:
+        return np.clip(shares_QK[:, list(self.own)], 0, None) @ np.array(self.counts)
 
 
 def curve(share_Q: np.ndarray, ease: np.ndarray, power: np.ndarray) -> np.ndarray:

@@ -10,7 +10,10 @@ import numpy as np
 from polylm_jax.ablation.laws.own_share import spread
 
 RIDGES = np.geomspace(1e-4, 10, 11)
-FLOORS = 12  # values of c that are tried
+START_BELOW, START_RIDGE = 0.05, 1e-2  # of the range: where c starts; of the line's first fit
+PULL = 0.005  # towards equal t: the smallest that keeps as many shares as runs from running away
+ROUGH = 0.05  # of the range: errors count by their size, not their square, from here on
+STEPS = 50
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -24,9 +27,16 @@ class Linear:
 
     def predict(self, shares_QK: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(mean_Q, scale_Q)."""
+        return self.mean(shares_QK), np.full(len(shares_QK), self.error)
+
+    def mean(self, shares_QK: np.ndarray) -> np.ndarray:
+        """mean_Q."""
         line_Q = self.level + shares_QK @ self.slope_K
-        mean_Q = line_Q if self.floor is None else self.floor + np.exp(line_Q)
-        return mean_Q, np.full(len(shares_QK), self.error)
+        return line_Q if self.floor is None else self.floor + np.exp(line_Q)
+
+    def between(self, first_QK: np.ndarray, second_QK: np.ndarray) -> np.ndarray:
+        """scale_Q of the difference between mixtures whose errors have nothing in common."""
+        return np.hypot(self.predict(first_QK)[1], self.predict(second_QK)[1])
 
 
 def constant(shares_RK: np.ndarray, measured_R: np.ndarray, weight_R: np.ndarray) -> Linear:
@@ -37,42 +47,58 @@ def constant(shares_RK: np.ndarray, measured_R: np.ndarray, weight_R: np.ndarray
 
 def linear(shares_RK: np.ndarray, measured_R: np.ndarray, weight_R: np.ndarray) -> Linear:
     """Ridge regression, its strength by the errors on runs left out one at a time."""
-    level, slope_K, _ = _ridge(shares_RK, measured_R, weight_R)
+    level, slope_K = _ridge(shares_RK, measured_R, weight_R, RIDGES)
     return Linear(level, slope_K, spread(measured_R - level - shares_RK @ slope_K))
 
 
 def exponential_linear(
     shares_RK: np.ndarray, measured_R: np.ndarray, weight_R: np.ndarray
 ) -> Linear:
-    """Ridge regression of log(measured - c) for each of some c; the best by errors left out."""
-    low, high = measured_R.min(), measured_R.max()
-    found = []
-    for below in np.geomspace(0.02, 20, FLOORS) * max(high - low, 1e-9):
-        floor = low - below
-        level, slope_K, left_out_R = _ridge(shares_RK, np.log(measured_R - floor), weight_R)
-        errors_R = floor + np.exp(left_out_R) - measured_R
-        found.append((float(weight_R @ errors_R**2), floor, level, slope_K))
-    _, floor, level, slope_K = min(found, key=lambda one: one[0])
-    law = Linear(level, slope_K, 0.0, floor)
-    return dataclasses.replace(law, error=spread(measured_R - law.predict(shares_RK)[0]))
+    """Robust least squares from the line through log(measured - c)."""
+    from scipy import optimize
+
+    width = shares_RK.shape[1]
+    size = max(float(np.ptp(measured_R)), 1e-9)
+    floor = measured_R.min() - START_BELOW * size
+    level, slope_K = _ridge(shares_RK, np.log(measured_R - floor), weight_R, [START_RIDGE])
+    root_R = np.sqrt(weight_R) / size
+    centred_KK = PULL * (np.eye(width) - 1 / width)
+
+    def exponential(place: np.ndarray) -> np.ndarray:
+        return np.exp(np.clip(shares_RK @ place[1:], -30, 6 + np.log(size)))
+
+    def errors(place: np.ndarray) -> np.ndarray:
+        left_R = place[0] + exponential(place) - measured_R
+        return np.concatenate([root_R * left_R, centred_KK @ place[1:]])
+
+    def slopes(place: np.ndarray) -> np.ndarray:
+        above_RK = (root_R * exponential(place))[:, None] * shares_RK
+        rows_RP = np.column_stack([root_R, above_RK])
+        return np.vstack([rows_RP, np.column_stack([np.zeros(width), centred_KK])])
+
+    start = np.concatenate([[floor], slope_K + level])  # shares sum to 1: the level goes into t
+    found = optimize.least_squares(
+        errors, start, slopes, loss="soft_l1", f_scale=ROUGH, max_nfev=STEPS
+    ).x
+    law = Linear(0.0, found[1:], 0.0, float(found[0]))
+    return dataclasses.replace(law, error=spread(measured_R - law.mean(shares_RK)))
 
 
-def _ridge(shares_RK, values_R, weight_R) -> tuple[float, np.ndarray, np.ndarray]:
-    """(level, slope_K, what each run is predicted to be when it is left out)."""
+def _ridge(shares_RK, values_R, weight_R, strengths) -> tuple[float, np.ndarray]:
+    """(level, slope_K) of the strength with the smallest errors on runs left out one at a time."""
     root_R = np.sqrt(weight_R)
     mean_K = weight_R @ shares_RK / weight_R.sum()
     mean = weight_R @ values_R / weight_R.sum()
     u_RJ, size_J, v_JK = np.linalg.svd((shares_RK - mean_K) * root_R[:, None], full_matrices=False)
     target_R = (values_R - mean) * root_R
-    best = None
-    for strength in RIDGES:
+    found = []
+    for strength in strengths:
         shrunk_J = size_J**2 / (size_J**2 + strength)
-        fitted_R = u_RJ @ (shrunk_J * (u_RJ.T @ target_R))
         lever_R = (u_RJ**2) @ shrunk_J + weight_R / weight_R.sum()
-        left_R = (target_R - fitted_R) / np.maximum(1 - lever_R, 1e-3)
-        error = float(left_R @ left_R)
-        if best is None or error < best[0]:
-            inverse_J = size_J / (size_J**2 + strength)
-            best = (error, v_JK.T @ (inverse_J * (u_RJ.T @ target_R)), values_R - left_R / root_R)
-    _, slope_K, left_out_R = best
-    return float(mean - mean_K @ slope_K), slope_K, left_out_R
+        left_R = (target_R - u_RJ @ (shrunk_J * (u_RJ.T @ target_R))) / np.maximum(
+            1 - lever_R, 0.05
+        )
+        found.append((float(left_R @ left_R), strength))
+    strength = min(found)[1]
+    slope_K = v_JK.T @ (size_J / (size_J**2 + strength) * (u_RJ.T @ target_R))
+    return float(mean - mean_K @ slope_K), slope_K

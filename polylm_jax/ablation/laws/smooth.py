@@ -40,6 +40,15 @@ class Smooth:
         mean_Q, scale_Q = self.own.predict(shares_QK)
         return mean_Q + self.part * scale_Q * self.process.predict(roots(shares_QK))
 
+    def between(self, first_QK: np.ndarray, second_QK: np.ndarray) -> np.ndarray:
+        """scale_Q of the difference: what mixtures near one another have wrong, both have wrong."""
+        both_QK = np.vstack([first_QK, second_QK])
+        _, scale_Q = self.own.predict(both_QK)
+        _, cov_QQ = self.process.predict(roots(both_QK), return_cov=True)
+        cov_QQ = cov_QQ * scale_Q[:, None] * scale_Q
+        here, there = np.arange(len(first_QK)), np.arange(len(first_QK), len(both_QK))
+        return np.sqrt(cov_QQ[here, here] + cov_QQ[there, there] - 2 * cov_QQ[here, there])
+
 
 def roots(shares_QK: np.ndarray) -> np.ndarray:
     """Square roots of the shares: Hellinger's distance between mixtures is Euclid's between these."""
