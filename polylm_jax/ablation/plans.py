@@ -44,7 +44,7 @@ class Plan(NamedTuple):
 
     @property
     def tokens(self) -> int:
-        return self.resolved.total_steps * self.tokens_per_step
+        return self.resolved.total_tokens
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,10 +170,11 @@ def _described(plan: Plan, variant: Variant) -> dict:
 
 def _planned(plan: Plan) -> list[dict]:
     """Tokens of each language that are planned up to so many tokens, over the whole run."""
-    rows = plan.resolved.total_steps * plan.resolved.experiment.batch_size
+    steps = plan.resolved.steps
+    rows = steps.done(steps.total)
     curve = []
     for row in np.unique(np.linspace(0, rows, POINTS + 1).astype(int)).tolist():
         book = plan.resolved.ledger(row)
         planned = {line.language: line.planned_tokens for line in book.languages}
-        curve.append({"tokens": row * book.length, "languages": planned})
+        curve.append({"tokens": steps.trained(row) * book.length, "languages": planned})
     return curve

@@ -42,13 +42,16 @@ def shared_steps(one: Plan, other: Plan) -> int:
         return 0
     if a.tokenizer.fingerprint != b.tokenizer.fingerprint:
         return 0
-    steps = int(min(a.total_steps, b.total_steps, a.same_rates(b)))
-    size = a.experiment.batch_size
-    for start in range(0, steps * size, COMPARED_ROWS):
-        rows = np.arange(start, min(start + COMPARED_ROWS, steps * size))
-        differs = np.any(_reads(a, rows) != _reads(b, rows), axis=0)
+    steps = a.steps.alike(b.steps, a.same_rates(b))
+    count = max(1, COMPARED_ROWS // max(a.steps.sizes))
+    for first in range(0, steps, count):
+        block = range(first, min(first + count, steps))
+        rows = (np.concatenate([one.steps.rows(step) for step in block]) for one in (a, b))
+        reads = (_reads(one, numbers) for one, numbers in zip((a, b), rows, strict=True))
+        differs = np.any(np.not_equal(*reads), axis=0)
         if differs.any():
-            return int(rows[np.argmax(differs)]) // size
+            ends = np.cumsum([a.steps.size(step) for step in block])
+            return int(block[np.searchsorted(ends, np.argmax(differs), side="right")])
     return steps
 
 

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding
 
+from polylm_jax.data.mixture.steps import Steps
 from polylm_jax.data.rows import Rows
 from polylm_jax.errors import InputError
 
@@ -23,7 +24,7 @@ CLOSE_SECONDS = 1.0  # that closing waits for reads under way
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """Rows [start_row, start_row + B) of a run.
+    """The rows of one step of a run, of which `start_row` is the first.
 
     tokens int32 [B, L+1]: labels are all but the first. component int32 [B]: which of the
     schedule's components each row is from. packing: what else the train step takes of packed rows.
@@ -138,27 +139,22 @@ class BatchIterator(Iterator[Batch]):
 def batches(
     rows: Rows,
     sharding: NamedSharding,
-    batch_size: int,
-    start_row: int,
-    stop_row: int,
+    steps: Steps,
+    first: int,
     prefetch: int = 2,
     workers: int = 2,
 ) -> BatchIterator:
-    """The batches of rows [start_row, stop_row), which must be whole ones.
+    """The batches of a run's steps from the one numbered `first` on.
 
     sharding: of a batch's rows, over the mesh's data x fsdp.
-    Raises InputError for a batch that doesn't divide over the mesh, ValueError for other rows.
+    Raises InputError for a batch that doesn't divide over the mesh.
     """
-    total = rows.schedule.total_rows
-    if not 0 <= start_row <= stop_row <= total or (stop_row - start_row) % batch_size:
-        raise ValueError(
-            f"rows {start_row} to {stop_row} of {total} are not whole batches of {batch_size}"
-        )
-    shards = HostShards(sharding, batch_size)
+    shards = {size: HostShards(sharding, size) for size in steps.sizes_from(first)}
 
-    def load(start: int) -> Batch:
-        inputs = rows.inputs(start + shards.offsets)
-        placed = {name: shards.place(values) for name, values in inputs.items()}
-        return Batch(placed.pop("tokens"), placed.pop("component"), start, placed)
+    def load(step: int) -> Batch:
+        numbers, here = steps.rows(step), shards[steps.size(step)]
+        inputs = rows.inputs(numbers[here.offsets])
+        placed = {name: here.place(values) for name, values in inputs.items()}
+        return Batch(placed.pop("tokens"), placed.pop("component"), int(numbers[0]), placed)
 
-    return BatchIterator(load, range(start_row, stop_row, batch_size), prefetch, workers)
+    return BatchIterator(load, range(first, steps.total), prefetch, workers)

@@ -1,8 +1,8 @@
 """What a run consists of, and everything that can be wrong with it, found before anything compiles.
 
 A run is rows: a phase of N tokens is ceil(N / L) of them, one of N steps is N times the batch. A
-phase may end within a batch; the rows after it come from the next one, exactly. A step belongs to
-the phase of its first row. The whole run is floor(rows / batch) steps, the rest isn't trained on.
+phase may end within a batch; the rows after it come from the next one, exactly. Which rows a step
+takes is counted in `data.mixture.steps`.
 """
 
 import dataclasses
@@ -16,7 +16,9 @@ import numpy as np
 
 from polylm_jax.data.mixture import ledger
 from polylm_jax.data.mixture.repetition import Repetition
-from polylm_jax.data.mixture.schedule import Phase, Schedule
+from polylm_jax.data.mixture.row_ranges import RowRanges
+from polylm_jax.data.mixture.schedule import Schedule
+from polylm_jax.data.mixture.steps import Steps
 from polylm_jax.data.rows import Rows
 from polylm_jax.data.stores.store import TokenStore, store_path
 from polylm_jax.errors import InputError
@@ -25,6 +27,7 @@ from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.optimizer import OptimizerConfig, RatePhase
 from polylm_jax.model.partitioning import MeshConfig
 from polylm_jax.tokenizer.tokenizer import Tokenizer
+from polylm_jax.training import phases as run_phases
 from polylm_jax.training.phases import PhaseConfig
 from polylm_jax.training.step import Likelihood
 
@@ -47,6 +50,7 @@ class Experiment:
     store only so much is read that its epochs are the same.
     num_chunks: pieces of a row that the loss takes one after another. vocab_blocks: above 1, it
     goes by so many blocks of the vocabulary in their place: less memory, a third more products.
+    skip_rows: (first, stop) of the run's rows, that are left out; those after them follow.
     skip_non_finite: an update whose loss or gradient is no number isn't made, and so many in a row end
     the run; 0: the first one does.
     compiler_options: XLA's, over those of `programs` for the kind of chip; None takes one away.
@@ -70,6 +74,7 @@ class Experiment:
     num_chunks: int = 8
     vocab_blocks: int = 1
     z_loss: float = 0.0
+    skip_rows: Sequence[tuple[int, int]] = ()
     skip_non_finite: int = 0
     compiler_options: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
@@ -93,13 +98,14 @@ class Experiment:
         """
         devices = jax.device_count() if num_devices is None else num_devices
         self.check_shapes(devices)
-        schedule = self._schedule()
-        rates = self._rates(schedule)
+        schedule = run_phases.schedule(self.phases, self.sequence_length, self.batch_size)
+        steps = self._steps(schedule)
+        rates = run_phases.rates(self.phases, steps)
         optimizer.learning_rate(rates)  # refuses a warm-up longer than its phase
         self.repetition(schedule)
         tokenizer = self._tokenizer() if open_stores else None
         rows = self._rows(schedule, tokenizer) if open_stores else None
-        return Resolved(self, schedule, rates, self.mesh.shape(devices), tokenizer, rows)
+        return Resolved(self, schedule, steps, rates, self.mesh.shape(devices), tokenizer, rows)
 
     def start_place(self) -> tuple[str | None, int | None]:
         """MODEL_DIR and step of the parameters that it starts from; (None, None) for the seed."""
@@ -122,7 +128,7 @@ class Experiment:
     def settings(self) -> "Experiment":
         """All that decides a step but its rows, its learning rate and where the run starts."""
         free = {"tasks": None, "init_from": None, "init_step": None, "max_bad": 0.0}
-        free["repeat_as_tokens"] = None
+        free |= {"repeat_as_tokens": None, "skip_rows": ()}
         return dataclasses.replace(self, phases=(), **free)
 
     def check_shapes(self, devices: int) -> None:
@@ -154,29 +160,17 @@ class Experiment:
             microbatches=self.microbatches,
         )
 
-    def _schedule(self) -> Schedule:
-        if not self.phases:
-            raise InputError("phases is empty: give one phase at least.")
-        phases = []
-        for number, config in enumerate(self.phases):
-            title = config.title(number)
-            rows, ramp_rows = config.rows(title, self.sequence_length, self.batch_size)
-            phases.append(Phase(title, _shares(config.mixture), rows, ramp_rows))
-        schedule = Schedule(phases)
-        if schedule.total_rows < self.batch_size:
+    def _steps(self, schedule: Schedule) -> Steps:
+        skipped = RowRanges.given(self.skip_rows, schedule.total_rows)
+        sizes = (self.batch_size,) * len(self.phases)
+        steps = Steps(schedule.boundaries, sizes, skipped)
+        if not steps.total:
+            left = steps.trained(schedule.total_rows)
             raise InputError(
-                f"the run has {schedule.total_rows} rows and batch_size = {self.batch_size}: "
-                "lengthen its phases or make the batch smaller."
+                f"the run has {left} rows and batch_size = {self.batch_size}: lengthen its phases, "
+                "make the batch smaller or skip fewer rows."
             )
-        return schedule
-
-    def _rates(self, schedule: Schedule) -> tuple[RatePhase, ...]:
-        """The phases in whole steps; a step belongs to the phase of its first row."""
-        firsts = [-(-boundary // self.batch_size) for boundary in schedule.boundaries]
-        steps = np.diff(firsts).tolist()
-        return tuple(
-            config.rate_phase(count) for config, count in zip(self.phases, steps, strict=True)
-        )
+        return steps
 
     def _tokenizer(self) -> Tokenizer:
         tokenizer = Tokenizer.load(self.vocabulary)
@@ -202,7 +196,9 @@ class Experiment:
         if self.tasks is None and all(isinstance(p.mixture, Mapping) for p in self.phases):
             folders = {name: store_path(self.cache_dir, name) for name in names}
             return {n: TokenStore.open(f, tokenizer.fingerprint) for n, f in folders.items()}
-        return _seqio().ensure_stores(names, self.cache_dir, tokenizer, max_bad=self.max_bad)
+        return run_phases.seqio().ensure_stores(
+            names, self.cache_dir, tokenizer, max_bad=self.max_bad
+        )
 
     def told(self) -> Iterator[str]:
         """Sentences about what can be and is hardly meant, for the terminal."""
@@ -225,25 +221,13 @@ class Experiment:
         return ""
 
 
-def _shares(mixture: str | Mapping[str, float]) -> dict[str, float]:
-    if isinstance(mixture, Mapping):
-        return dict(mixture)
-    return _seqio().flatten(mixture)
-
-
-def _seqio():
-    """The one door to SeqIO, which only names of tasks and mixtures need: it takes 5 s to import."""
-    from polylm_jax.data.stores import cache
-
-    return cache
-
-
 @dataclasses.dataclass(frozen=True)
 class Resolved:
     """A checked experiment. `tokenizer` and `rows` are None where the stores weren't opened."""
 
     experiment: Experiment
     schedule: Schedule
+    steps: Steps
     rates: tuple[RatePhase, ...]
     mesh_shape: tuple[int, int, int]
     tokenizer: Tokenizer | None
@@ -261,28 +245,39 @@ class Resolved:
 
     @property
     def total_steps(self) -> int:
-        return self.steps_after(0)
+        """The number of the step after the last one."""
+        return self.steps.total
 
-    def steps_after(self, rows: int) -> int:
-        """Whole steps that are left once `rows` rows were trained on."""
-        return max(self.schedule.total_rows - rows, 0) // self.experiment.batch_size
+    @property
+    def total_tokens(self) -> int:
+        """That are trained on from the first row to the last step's."""
+        return self.steps.place(self.steps.total) * self.experiment.sequence_length
+
+    def going_on(self, step: int, row: int, skipped: RowRanges) -> "Resolved":
+        """As a run that has come to a step and a row, and leaves these rows out."""
+        steps = dataclasses.replace(self.steps, skipped=skipped)
+        return dataclasses.replace(self, steps=steps.at(step, row))
 
     @property
     def languages(self) -> dict[str, str]:
         """Component -> the label that its losses are pooled under: 'th', 'en-th', 'code'."""
         return {name: store.language for name, store in self.stores.items()}
 
+    def realised(self, row: int) -> np.ndarray:
+        """int64 [C]: rows of each component among the first `row` that are trained on."""
+        skipped = ledger.left_out_rows(self.schedule, self.steps.skipped, row)
+        return self.schedule.counts(row) - skipped
+
     def ledger(self, row: int, realised: Sequence[int] | None = None) -> ledger.Ledger:
         """Tokens planned and realised in the first `row` rows; `realised` [C] as counted."""
         length = self.experiment.sequence_length
         read = {name: self.rows.num_rows(name) for name in self.stores}
-        return ledger.ledger(self.schedule, self.stores, length, row, realised, read)
+        skipped = self.steps.skipped
+        return ledger.ledger(self.schedule, self.stores, length, row, realised, read, skipped)
 
-    def learning_rate(self, offset: int = 0) -> Callable[[jax.Array], jax.Array]:
-        """Updates made -> rate. offset: steps of this batch size that the rows so far would be,
-        less the updates that they were (0 as long as the batch size never changed)."""
-        rate = optimizer.learning_rate(self.rates)
-        return lambda step: rate(step + offset)
+    def learning_rate(self) -> Callable[[jax.Array], jax.Array]:
+        """Updates made -> rate, at the place of the next one in the data: see `data.mixture.steps`."""
+        return run_phases.paced(optimizer.learning_rate(self.rates), self.steps.offsets)
 
     def curves(self) -> list[tuple[int, RatePhase]]:
         """The learning rate's curves, each with the step at which it begins."""

@@ -4,19 +4,23 @@ tests/training/test_training_identity.py varies each field and compares with wha
 """
 
 import dataclasses
+from collections.abc import Mapping
 
+from polylm_jax.data.mixture.row_ranges import RowRanges
 from polylm_jax.model.optimizer import RatePhase
-from polylm_jax.training.experiment import Experiment, Resolved
+from polylm_jax.training.experiment import Resolved
 
 # Fields of the model that change speed and memory, not what is computed.
 _FREE = ("remat", "attention")
+SKIPPED = "skip_rows"
 
 
 def fingerprint(resolved: Resolved, start: str | None = None) -> dict:
     """What decides the numbers of a run, nested names -> plain values.
 
     start: where the run has begun, by default what the experiment starts from now. A run goes on
-    with another batch size, over the same rows: `run_directory.check_resume` lets it.
+    with another batch size, over the same rows (`run_directory.check_resume` lets it), and leaves other rows
+    out from there on (`start.progress`).
     """
     experiment = resolved.experiment
     model = dataclasses.asdict(experiment.model)
@@ -37,7 +41,7 @@ def fingerprint(resolved: Resolved, start: str | None = None) -> dict:
         "optimizer": dataclasses.asdict(experiment.optimizer) | {"z_loss": experiment.z_loss},
         "learning_rate": [_rate(rate) for rate in resolved.rates],
         "rows_sha256": resolved.schedule.fingerprint(),
-        **_repetition(experiment),
+        **_rows(resolved),
         **experiment.decides(),
     }
 
@@ -48,7 +52,16 @@ def _rate(rate: RatePhase) -> dict:
     return {name: value for name, value in dataclasses.asdict(rate).items() if name not in leave}
 
 
-def _repetition(experiment: Experiment) -> dict:
-    """Nothing where it isn't used, as before there was any."""
-    tokens = experiment.repeat_as_tokens
-    return {} if tokens is None else {"repeat_as_tokens": tokens}
+def _rows(resolved: Resolved) -> dict:
+    """What decides of rows beside the schedule; nothing where it isn't used, as before it was there."""
+    found: dict = {}
+    if (tokens := resolved.experiment.repeat_as_tokens) is not None:
+        found["repeat_as_tokens"] = tokens
+    if skipped := resolved.steps.skipped:
+        found[SKIPPED] = [list(one) for one in skipped.ranges]
+    return found
+
+
+def skipped(fingerprint: Mapping) -> RowRanges:
+    """The rows that a run left out, or will, by its fingerprint."""
+    return RowRanges.of(fingerprint.get(SKIPPED, ()))

@@ -101,15 +101,16 @@ def model_report(experiment: Experiment) -> dict:
 
 def run_report(resolved: Resolved, devices: int) -> dict:
     """Sizes of the whole run; FLOPs are the model's, rematerialisation not counted."""
-    experiment, steps = resolved.experiment, resolved.total_steps
-    tokens = steps * experiment.batch_size * experiment.sequence_length
+    experiment, tokens = resolved.experiment, resolved.total_tokens
+    skipped = resolved.steps.skipped
     flops = cost.flops_per_token(experiment.model, experiment.sequence_length)
     return {
-        "steps": steps,
+        "steps": resolved.total_steps,
         "batch_size": experiment.batch_size,
         "microbatches": experiment.microbatches,
         "sequence_length": experiment.sequence_length,
         "tokens": tokens,
+        "skipped": {"ranges": skipped.ranges, "tokens": skipped.count * experiment.sequence_length},
         "model_flops": flops * tokens,
         "devices": devices,
         "mesh": dict(zip(("data", "fsdp", "tensor"), resolved.mesh_shape, strict=True)),
@@ -128,8 +129,8 @@ def phase_report(resolved: Resolved, stores: Mapping[str, TokenStore], number: i
     shares = labels.by_language(phase.shares, languages)
     return {
         "name": phase.name,
-        "first_step": sum(other.steps for other in resolved.rates[:number]),
-        "steps": rate.steps,
+        "first_step": resolved.steps.since(schedule.boundaries[number]),
+        "steps": sum(p.length for p in resolved.steps.pieces if p.phase == number),
         "tokens": phase.rows * experiment.sequence_length,
         "ramp_tokens": phase.ramp_rows * experiment.sequence_length,
         "learning_rate": rate.policy,
@@ -143,13 +144,17 @@ def phase_report(resolved: Resolved, stores: Mapping[str, TokenStore], number: i
 
 def rate_report(resolved: Resolved) -> dict:
     """The learning rate at the steps where something happens, and as an even curve."""
-    keys, first = {0, resolved.total_steps - 1}, 0
+    at = resolved.steps
+    keys, first = {0, at.total - 1}, 0
     for rate in resolved.rates:
         warm = rate.warmup_steps if rate.policy.startswith("warmup") else 0
         keys |= {first, first + warm, first + (warm + rate.steps) // 2, first + rate.steps - 1}
         first += rate.steps
     keys |= {begin + curve.steps - curve.down for begin, curve in resolved.curves() if curve.down}
-    steps = np.array(sorted(key for key in keys if key < resolved.total_steps))
+    # Keys are paces: of rows that are left out none is there, and the next one stands for it.
+    paces = at.paces(np.arange(at.total)) if at.skipped else np.arange(at.total)
+    steps = np.unique(np.searchsorted(paces, sorted(keys)))
+    steps = steps[steps < at.total]
     even = np.linspace(0, resolved.total_steps - 1, CURVE_POINTS).astype(int)
     rate = resolved.learning_rate()
     values = np.asarray(rate(jnp.asarray(np.concatenate([steps, even]))), float).tolist()
@@ -185,7 +190,7 @@ def checkpoint_report(experiment: Experiment, model_dir: str | None) -> dict:
 def ledger_report(resolved: Resolved, stores: Mapping[str, TokenStore], step: int) -> dict:
     """The ledger after `step` steps; a component without a store is named by its task's name."""
     experiment = resolved.experiment
-    row, length = step * experiment.batch_size, experiment.sequence_length
+    row, length = resolved.steps.done(step), experiment.sequence_length
     read = {}
     if repetition := experiment.repetition(resolved.schedule):
         stored = {
@@ -194,7 +199,9 @@ def ledger_report(resolved: Resolved, stores: Mapping[str, TokenStore], step: in
             if n in stores
         }
         read = {name: repetition.read(name, rows) for name, rows in stored.items()}
-    book = ledger.ledger(resolved.schedule, stores, length, row, epoch_rows=read).as_dict()
+    skipped = resolved.steps.skipped
+    found = ledger.ledger(resolved.schedule, stores, length, row, None, read, skipped)
+    book = found.as_dict()
     for line in book["components"]:
         if line["component"] not in stores:
             line["language"] = labels.label_of(line["component"])

@@ -8,6 +8,7 @@ import rich.table
 
 from polylm_jax.checkpoints.space import shown
 from polylm_jax.data.mixture import ledger
+from polylm_jax.data.mixture.row_ranges import RowRanges
 from polylm_jax.languages.labels import name_of, place
 from polylm_jax.runtime.terminal import count
 
@@ -60,6 +61,8 @@ def _summary(report: Mapping) -> rich.table.Table:
     }
     if tokens := run["repeat_as_tokens"]:
         rows["repetition"] = f"as over {tokens:,} tokens, so that much of each store isn't read"
+    if ranges := run["skipped"]["ranges"]:
+        rows["skipped"] = f"{RowRanges(ranges).told()}, {run['skipped']['tokens']:,} tokens"
     table = rich.table.Table(box=None, show_header=False)
     for field, text in rows.items():
         table.add_row(f"[bold]{field}[/bold]", text)
@@ -144,7 +147,8 @@ def _component_ledger(
     title = f"Tokens per component after step {book['step']:,}"
     names = [phase["name"] for phase in phases]
     read = ["read"] if book.get("repeats") else []
-    columns = (*names, "planned", "trained", "store", *read, "epochs")
+    skipped = ["skipped"] if any(line["skipped_tokens"] for line in book["components"]) else []
+    columns = (*names, "planned", "trained", *skipped, "store", *read, "epochs")
     table = _table(title, "component", "language", *columns)
     for line in sorted(book["components"], key=lambda line: place(line["language"])):
         shares = [phase["components"].get(line["component"]) for phase in phases]
@@ -156,6 +160,7 @@ def _component_ledger(
             *("" if share is None else f"{share:.3%}" for share in shares),
             count(line["planned_tokens"]),
             count(line["tokens"]),
+            *(count(line["skipped_tokens"]) for _ in skipped),
             count(line["stored_tokens"]) if cached else "not cached",
             *(count(line["read_rows"] * book["length"]) if cached else "" for _ in read),
             "" if epochs is None else f"{epochs:.2f}",

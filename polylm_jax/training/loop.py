@@ -116,7 +116,7 @@ class Loop:
         self._scores: Mapping[str, Score] = {}
         self._skipped = Skipped(self.resolved.experiment.skip_non_finite)
         # Rows of each component, as the devices counted them in what was delivered.
-        self._rows = self.resolved.schedule.counts(self.progress.rows)
+        self._rows = self.resolved.realised(self.progress.rows)
 
     def run(self, state: TrainState, batches: Iterator[Batch]) -> bool:
         """Trains to the end, or until told to leave, and saves; whether it is all done.
@@ -181,14 +181,12 @@ class Loop:
                 state, batch.tokens, batch.component, **batch.packing
             )
         self._collect()
-        rows = self.progress.rows + self.progress.batch_size
-        # A step belongs to the phase of its first row, as its learning rate does.
-        phase = self.resolved.schedule.phase_at(self.progress.rows)
+        steps, step = self.resolved.steps, self.progress.step
         self.progress = dataclasses.replace(
             self.progress,
-            step=self.progress.step + 1,
-            rows=rows,
-            phase=self.resolved.schedule.phases[phase].name,
+            step=step + 1,
+            rows=steps.done(step + 1),
+            phase=self.resolved.schedule.phases[steps.phase(step)].name,
         )
         self._pending = (self.progress, device_metrics)
         return state
@@ -203,13 +201,14 @@ class Loop:
         self.watch.pace.ended()
         self.watch.grace.check(self.watch.pace.step_seconds)
         self._rows += fetched["component_rows"]
-        rows = range(at.rows - at.batch_size, at.rows)
+        steps = self.resolved.steps
+        rows = range(steps.begin(at.step - 1), at.rows)
         if told := self._skipped.told(at.step, rows, fetched):
             self.log.event("skipped", at.step, rows=[rows.start, rows.stop])
             return self.terminal.line(told)
         self.window.add(at.step, fetched)
         if at.step % self.cadence.log == 0 or at.step == self.total:
-            tokens = at.rows * self.resolved.experiment.sequence_length
+            tokens = steps.trained(at.rows) * self.resolved.experiment.sequence_length
             place = {"phase": at.phase, "rows": at.rows, "tokens": tokens}
             line = place | self.window.report()
             self.log.metrics(at.step, line)

@@ -1,9 +1,16 @@
-"""A phase of a run as a recipe says it: a mixture, a length, its learning rate."""
+"""A phase of a run as a recipe says it: a mixture, a length, its learning rate; and all of a run's."""
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from polylm_jax.data.mixture.schedule import Phase, Schedule
+from polylm_jax.data.mixture.steps import Steps
 from polylm_jax.errors import InputError
 from polylm_jax.languages.shares import BY_HAND, Shares
 from polylm_jax.model.optimizer import RatePhase
@@ -88,3 +95,56 @@ def with_shares(
         dataclasses.replace(config, mixture=Shares(one, how), name=name)
         for config, one, name in zip(phases, shares, named, strict=True)
     ]
+
+
+def schedule(phases: Sequence[PhaseConfig], length: int, batch_size: int) -> Schedule:
+    """Which component each row of a run comes from; InputError for phases that can't be.
+
+    length: tokens of a row. batch_size: rows of a step.
+    """
+    if not phases:
+        raise InputError("phases is empty: give one phase at least.")
+    made = []
+    for number, config in enumerate(phases):
+        title = config.title(number)
+        rows, ramp_rows = config.rows(title, length, batch_size)
+        made.append(Phase(title, _shares(config.mixture), rows, ramp_rows))
+    return Schedule(made)
+
+
+def rates(phases: Sequence[PhaseConfig], steps: Steps) -> tuple[RatePhase, ...]:
+    """The phases in whole steps; a step belongs to the phase of its first row."""
+    return tuple(
+        config.rate_phase(count) for config, count in zip(phases, steps.of_phases, strict=True)
+    )
+
+
+def paced(
+    rate: Callable[[jax.Array], jax.Array], offsets: Sequence[tuple[int, Fraction]]
+) -> Callable[[jax.Array], jax.Array]:
+    """A rate by updates made. offsets: (update, what to add to it and those after it), ascending."""
+    firsts, added = zip(*offsets, strict=True)
+    whole = all(offset.denominator == 1 for offset in added)
+    values = [int(offset) if whole else float(offset) for offset in added]
+    if len(values) == 1:
+        return lambda step: rate(step + values[0])
+    table = np.array(values, np.int32 if whole else np.float32)
+
+    def at(step):
+        which = jnp.searchsorted(jnp.asarray(firsts[1:], jnp.int32), step, side="right")
+        return rate(step + jnp.asarray(table)[which])
+
+    return at
+
+
+def _shares(mixture: str | Mapping[str, float]) -> dict[str, float]:
+    if isinstance(mixture, Mapping):
+        return dict(mixture)
+    return seqio().flatten(mixture)
+
+
+def seqio():
+    """The one door to SeqIO, which only names of tasks and mixtures need: it takes 5 s to import."""
+    from polylm_jax.data.stores import cache
+
+    return cache

@@ -96,11 +96,10 @@ def compiled(lowered: jax.stages.Lowered, options: Mapping[str, object]) -> jax.
 class Programs:
     """A run's model and optimizer on its mesh.
 
-    offset: see `Resolved.learning_rate`. devices: where it runs, JAX's own by default.
+    devices: where it runs, JAX's own by default.
     """
 
     resolved: Resolved
-    offset: float = 0
     devices: Sequence[jax.Device] | None = None
 
     @functools.cached_property
@@ -124,7 +123,7 @@ class Programs:
 
     @functools.cached_property
     def learning_rate(self) -> Callable[[jax.Array], jax.Array]:
-        return self.resolved.learning_rate(self.offset)
+        return self.resolved.learning_rate()
 
     @functools.cached_property
     def optimizer(self) -> optax.GradientTransformation:

@@ -198,7 +198,8 @@ def _run(
     start, changes, programs, state = run_start.begin(
         checkpoints, model_dir, resolved, settings, programs_type
     )
-    total = start.step + resolved.steps_after(start.rows)
+    resolved = programs.resolved  # as it stands where the run goes on
+    total = resolved.total_steps
 
     # Who hears of it.
     log = RunLog.of(directory, start.step, settings)
@@ -230,9 +231,8 @@ def _run(
     batches = data.batches(
         resolved.rows,
         partitioning.batch_sharding(programs.mesh),
-        experiment.batch_size,
-        start.rows,
-        start.rows + (total - start.step) * experiment.batch_size,
+        resolved.steps,
+        start.step,
     )
     stack.callback(batches.close)
     begun = time.time()

@@ -18,7 +18,8 @@ def lines(resolved: Resolved, start: Progress, total: int, changes: list[str]) -
     experiment = resolved.experiment
     device = jax.devices()[0].device_kind
     shape = " x ".join(map(str, resolved.mesh_shape))
-    tokens = (total - start.step) * experiment.batch_size * experiment.sequence_length
+    steps = resolved.steps
+    tokens = (steps.place(total) - steps.place(start.step)) * experiment.sequence_length
     yield (
         f"{count(experiment.model.num_params)} parameters on {jax.device_count()} {device} devices "
         f"as data x fsdp x tensor = {shape}"
@@ -30,6 +31,8 @@ def lines(resolved: Resolved, start: Progress, total: int, changes: list[str]) -
     if start.step == 0 and start.fingerprint["start"] != SEED:
         path = experiment.start_place()[0]
         yield f"starts with the parameters of {path} ({shown(start.fingerprint['start'])})"
+    if ahead := steps.skipped.since(start.rows):
+        yield f"SKIP_ROWS: {ahead.told()} are left out, {ahead.count} of the run's {steps.boundaries[-1]}"
     yield from resolved.rows.told()
     yield from experiment.told()
     for change in changes:
@@ -42,7 +45,7 @@ def lines(resolved: Resolved, start: Progress, total: int, changes: list[str]) -
 
 def ledger_tables(resolved: Resolved, start: Progress, total: int) -> list[rich.table.Table]:
     """Tokens by component and by language, of all rows up to the last step, `total`."""
-    row = start.rows + (total - start.step) * resolved.experiment.batch_size
+    row = resolved.steps.done(total)
     repeats = resolved.experiment.repeat_as_tokens is not None
     book = resolved.ledger(row).as_dict() | {"step": total, "repeats": repeats}
     return inspection_view.ledger_tables(book, (), resolved.experiment.max_epochs)

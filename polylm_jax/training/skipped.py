@@ -28,6 +28,7 @@ class Skipped:
         if self._row >= self._most:
             raise Diverged(
                 f"{told}, the {self._row}. in a row, and skip_non_finite = {self._most}: go on from a "
-                "checkpoint well before it (--resume_step=STEP) with a lower peak learning rate."
+                "checkpoint well before it (--resume_step=STEP) with a lower peak learning rate, or "
+                "without these rows (SKIP_ROWS)."
             )
         return told

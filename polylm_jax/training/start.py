@@ -9,6 +9,7 @@ from etils import epath
 from polylm_jax.checkpoints import damage
 from polylm_jax.checkpoints.checkpoint import Checkpoints, Progress, read_progress
 from polylm_jax.checkpoints.damage import DamagedCheckpoint
+from polylm_jax.data.mixture import row_ranges
 from polylm_jax.errors import InputError
 from polylm_jax.training import agreement, identity
 from polylm_jax.training.experiment import Resolved
@@ -33,7 +34,8 @@ def begin(
             )
             place = functools.partial(dict, step=start.step, rows=start.rows)
             agreement.agree(f"start {len(passed_over)}", place)
-            made = programs(resolved, start.rows / resolved.experiment.batch_size - start.step)
+            skipped = identity.skipped(start.fingerprint)
+            made = programs(resolved.going_on(start.step, start.rows, skipped))
             if room := checkpoints.room_for(made.abstract_state):
                 print(room, file=sys.stderr)
             begun = state(made, checkpoints, start, settings.allow_changes)
@@ -60,6 +62,11 @@ def progress(
     newest = checkpoints.newest()
     old = None if newest is None else checkpoints.progress(newest)
     begun, gone = _begun(resolved, old)
+    told: list[str] = []
+    if old is not None:
+        was = identity.skipped(old.fingerprint)
+        skipped, told = row_ranges.going_on(was, resolved.steps.skipped, old.rows)
+        resolved = resolved.going_on(old.step, old.rows, skipped)
     fresh = Progress(
         step=0,
         rows=0,
@@ -72,11 +79,14 @@ def progress(
     if old is None:
         return fresh, []
     known = {**old.fingerprint, "batch_size": old.batch_size}
-    changes = check_resume(
-        f"{model_dir}, at step {newest},", known, fresh.fingerprint, allow_changes, ("batch_size",)
+    known, new = (
+        {n: v for n, v in one.items() if n != identity.SKIPPED}
+        for one in (known, fresh.fingerprint)
     )
+    where = f"{model_dir}, at step {newest},"
+    changes = check_resume(where, known, new, allow_changes, ("batch_size",))
     kept = {name: getattr(old, name) for name in ("step", "rows", "phase", "evaluated")}
-    return dataclasses.replace(fresh, **kept), [*changes, *gone]
+    return dataclasses.replace(fresh, **kept), [*changes, *told, *gone]
 
 
 def _begun(resolved: Resolved, old: Progress | None) -> tuple[str, list[str]]:

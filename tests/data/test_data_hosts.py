@@ -11,7 +11,7 @@ import sys
 
 import jax
 import numpy as np
-from toy_stores import Watched, numbered
+from toy_stores import Watched, evenly, numbered
 
 from polylm_jax.data.batches import batches
 from polylm_jax.data.mixture.schedule import Phase, Schedule
@@ -37,7 +37,9 @@ def collect(folder: str) -> dict[str, np.ndarray]:
     for number, config in enumerate(MESHES):
         mesh = partitioning.make_mesh(config)
         stores = {name: Watched(TokenStore.open(f"{folder}/{name}")) for name in SIZES}
-        train = batches(Rows(SCHEDULE, stores, LENGTH, 5), batch_sharding(mesh), BATCH, START, STOP)
+        train = batches(
+            Rows(SCHEDULE, stores, LENGTH, 5), batch_sharding(mesh), evenly(BATCH, START, STOP), 0
+        )
         rows = _held(train, str(number), found)
         reads = sum(len(store.read) for store in stores.values())
         found[f"{number}/reads"] = np.array([len(rows), reads])

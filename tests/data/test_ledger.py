@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.sharding import Mesh
-from toy_stores import build, numbered, schedules
+from toy_stores import build, evenly, numbered, schedules
 
 from polylm_jax.data.batches import batches
 from polylm_jax.data.mixture import ledger
@@ -74,7 +74,9 @@ def test_equals_a_recount_of_what_the_devices_got(stores, schedule, data):
     stop = start + (schedule.total_rows - start) // 8 * 8
     mesh = Mesh(np.array(jax.devices()).reshape(4, 2, 1), ("data", "fsdp", "tensor"))
     rows = Rows(schedule, stores, LENGTH, seed=1)
-    delivered = (batch.component for batch in batches(rows, batch_sharding(mesh), 8, start, stop))
+    delivered = (
+        batch.component for batch in batches(rows, batch_sharding(mesh), evenly(8, start, stop), 0)
+    )
     counts = ledger.recount(schedule, delivered)
     before = ledger.ledger(schedule, stores, LENGTH, start)
     after = ledger.ledger(schedule, stores, LENGTH, stop)

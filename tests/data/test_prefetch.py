@@ -6,7 +6,7 @@ import types
 
 import numpy as np
 import pytest
-from toy_stores import Watched, make_mesh, numbered
+from toy_stores import Watched, evenly, make_mesh, numbered
 
 from polylm_jax.data.batches import batches
 from polylm_jax.data.mixture.schedule import Phase, Schedule
@@ -40,7 +40,9 @@ def until(condition, seconds: float = 10) -> None:
 
 def test_each_row_is_read_once_and_only_so_far_ahead(stores):
     rows = one_store(stores)
-    iterator = batches(rows, batch_sharding(make_mesh(2, 2, 2)), 8, 0, 160, prefetch=3, workers=2)
+    iterator = batches(
+        rows, batch_sharding(make_mesh(2, 2, 2)), evenly(8, 0, 160), 0, prefetch=3, workers=2
+    )
     read = rows.stores["zh"].read
     until(lambda: len(read) == 24)
     next(iterator)
@@ -55,7 +57,7 @@ def test_each_row_is_read_once_and_only_so_far_ahead(stores):
 def test_an_error_surfaces_at_once(stores):
     row = one_store(stores).locate(8 * 5)[2]
     rows = one_store(stores, fails_at=row)
-    iterator = batches(rows, batch_sharding(make_mesh(1, 1, 1)), 8, 0, 160, prefetch=8)
+    iterator = batches(rows, batch_sharding(make_mesh(1, 1, 1)), evenly(8, 0, 160), 0, prefetch=8)
     until(lambda: row in rows.stores["zh"].read)
     with pytest.raises(OSError, match="the disk is gone"):
         for _ in range(3):  # not only at batch 5
@@ -67,7 +69,7 @@ def test_an_error_surfaces_at_once(stores):
 def test_an_error_interrupts_the_wait_for_an_earlier_batch(stores):
     hangs, fails = (one_store(stores).locate(row)[2] for row in (0, 9))
     rows = one_store(stores, hangs_at=hangs, fails_at=fails)
-    iterator = batches(rows, batch_sharding(make_mesh(1, 1, 1)), 8, 0, 160)
+    iterator = batches(rows, batch_sharding(make_mesh(1, 1, 1)), evenly(8, 0, 160), 0)
     with pytest.raises(OSError, match="the disk is gone"):
         next(iterator)
     assert rows.stores["zh"].hanging  # batch 0, still
@@ -95,7 +97,7 @@ def test_stores_far_away_are_read_at_the_same_time(stores):
 
 def test_close_stops_the_threads_and_the_iteration(stores):
     rows = one_store(stores)
-    iterator = batches(rows, batch_sharding(make_mesh(8, 1, 1)), 8, 0, 160, prefetch=4)
+    iterator = batches(rows, batch_sharding(make_mesh(8, 1, 1)), evenly(8, 0, 160), 0, prefetch=4)
     next(iterator)
     iterator.close()
     until(lambda: threads() == 0)

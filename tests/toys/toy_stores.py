@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from jax.sharding import Mesh
 
 from polylm_jax.data.mixture.schedule import Phase, Schedule
+from polylm_jax.data.mixture.steps import Steps
 from polylm_jax.data.stores.identity import FORMAT_VERSION, Identity, dtype_for
 from polylm_jax.data.stores.store import TokenStore
 from polylm_jax.data.stores.writer import StoreWriter
@@ -67,6 +68,11 @@ def numbered(folder: pathlib.Path, sizes: Mapping[str, int]) -> dict[str, TokenS
 def make_mesh(data: int, fsdp: int, tensor: int) -> Mesh:
     devices = np.array(jax.devices()[: data * fsdp * tensor]).reshape(data, fsdp, tensor)
     return Mesh(devices, ("data", "fsdp", "tensor"))
+
+
+def evenly(batch_size: int, start: int, stop: int) -> Steps:
+    """Steps of so many rows each, through the rows [start, stop)."""
+    return Steps((0, stop), (batch_size,), row=start)
 
 
 class Watched:

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from polylm_jax.data.mixture.row_ranges import NONE
 from polylm_jax.errors import InputError
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.optimizer import OptimizerConfig
@@ -87,8 +88,8 @@ def test_phases_are_rows_and_the_run_is_whole_steps():
     assert [phase.rows for phase in run.schedule.phases] == [80, 101]
     assert run.schedule.phases[1].ramp_rows == 10
     assert run.total_steps == 22  # of 181 rows, five are left out
-    assert run.steps_after(160) == 2
-    assert run.steps_after(1000) == 0
+    ahead = [run.going_on(20, row, NONE).total_steps - 20 for row in (160, 181, 1000)]
+    assert ahead == [2, 0, 0]
 
 
 def test_a_step_has_the_learning_rate_of_its_first_row():
@@ -113,8 +114,9 @@ def test_another_batch_size_goes_on_in_the_schedule_where_the_rows_are():
         return resolved(batch_size=batch_size, phases=[phase(steps=None, tokens=16 * 160)])
 
     before, after = of_batch(8), of_batch(16)
-    offset = 80 / 16 - 10  # ten steps of 8 rows are half the run, five of ten steps of 16
-    assert float(after.learning_rate(offset)(10)) == pytest.approx(float(after.learning_rate()(5)))
+    # Ten steps of 8 rows are half the run, five of ten steps of 16.
+    half, whole = after.going_on(10, 80, NONE).learning_rate(), after.learning_rate()
+    assert float(half(10)) == pytest.approx(float(whole(5)))
     assert fingerprint(before) | {"batch_size": 16} == fingerprint(after)
 
 

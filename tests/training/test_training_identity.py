@@ -34,6 +34,7 @@ DECIDES = {  # field -> another value of it, with which the steps have other num
     "sequence_length": 8,
     "batch_size": 16,
     "seed": 1,
+    "skip_rows": [(3, 10)],
     "repeat_as_tokens": 40 * 4 * 8 * toy_run.LENGTH,
     "z_loss": 0.1,
     "init_from": "other",
@@ -132,7 +133,8 @@ def given(one, name=""):
     """All that the steps of an experiment get; programs only where `name` may change them."""
     resolved = one.resolve(num_devices=one.planned_devices())
     steps = np.arange(resolved.total_steps)
-    inputs = resolved.rows.inputs(np.arange(len(steps) * one.batch_size))
+    numbers = np.concatenate([resolved.steps.rows(step) for step in steps])
+    inputs = resolved.rows.inputs(numbers)
     path, step = one.start_place()
     found = {
         "rows": [(values.shape, values.tobytes()) for values in inputs.values()],

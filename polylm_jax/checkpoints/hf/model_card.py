@@ -4,6 +4,8 @@ import pathlib
 
 from polylm_jax.checkpoints import layout
 from polylm_jax.checkpoints.progress import Progress
+from polylm_jax.data.mixture.ledger import left_out_rows
+from polylm_jax.data.mixture.row_ranges import RowRanges
 from polylm_jax.data.mixture.schedule import Phase, Schedule
 from polylm_jax.errors import InputError
 from polylm_jax.languages import registry
@@ -44,7 +46,9 @@ def tokens_by_label(progress: Progress) -> dict[str, int]:
     ]
     schedule = Schedule(phases)
     tokens: dict[str, int] = {}
-    counts = schedule.counts(min(progress.rows, schedule.total_rows))
+    row = min(progress.rows, schedule.total_rows)
+    skipped = RowRanges.of(found.get("skip_rows", ()))
+    counts = schedule.counts(row) - left_out_rows(schedule, skipped, row)
     for component, rows in zip(schedule.components, counts, strict=True):
         label = label_of(component)
         tokens[label] = tokens.get(label, 0) + int(rows) * found["sequence_length"]

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from polylm_jax.data.mixture.row_ranges import NONE, RowRanges
 from polylm_jax.data.mixture.schedule import Schedule
 from polylm_jax.data.stores.store import TokenStore
 
@@ -24,6 +25,7 @@ UNKNOWN = "und"  # the language of a component whose store isn't there
 class ComponentLine:
     """One component: tokens planned and realised; its store's tokens, rows, and times it is read.
 
+    skipped_tokens: of the planned ones, those of rows that are left out.
     read_rows: those that an epoch reads, all of the store unless the run repeats as a longer one.
     The last four are None without a store, `epochs` also for a store shorter than one row.
     """
@@ -32,6 +34,7 @@ class ComponentLine:
     language: str
     planned_tokens: float
     tokens: int
+    skipped_tokens: int
     stored_tokens: int | None
     stored_rows: int | None
     read_rows: int | None
@@ -66,6 +69,11 @@ class Ledger:
         """All realised tokens."""
         return sum(line.tokens for line in self.components)
 
+    @property
+    def skipped_tokens(self) -> int:
+        """All of rows that are left out."""
+        return sum(line.skipped_tokens for line in self.components)
+
     def as_dict(self) -> dict:
         """The same for JSON."""
         return dataclasses.asdict(self)
@@ -75,6 +83,10 @@ class Ledger:
 
         def by(field: str, lines: Sequence) -> dict[str, dict]:
             numbers = [dataclasses.asdict(line) for line in lines]
+            if not self.skipped_tokens:
+                numbers = [
+                    {n: v for n, v in line.items() if n != "skipped_tokens"} for line in numbers
+                ]
             return {line.pop(field): line for line in numbers}
 
         components, languages = by("component", self.components), by("language", self.languages)
@@ -88,17 +100,19 @@ def ledger(
     row: int,
     realised: Sequence[int] | None = None,
     epoch_rows: Mapping[str, int] = types.MappingProxyType({}),
+    skipped: RowRanges = NONE,
 ) -> Ledger:
     """The ledger at a row; for step s of batch size B that is row s * B.
 
     stores: those that are there; a component may lack one. realised [C]: rows of each component
     as counted from batches (`recount`); by default what the schedule says. epoch_rows: component ->
-    rows that an epoch reads; by default those of its store.
+    rows that an epoch reads; by default those of its store. skipped: rows that are left out.
     """
-    planned = schedule.planned(row)
-    counted = schedule.counts(row) if realised is None else realised
+    planned, left_out = schedule.planned(row), left_out_rows(schedule, skipped, row)
+    counted = schedule.counts(row) - left_out if realised is None else realised
     components = []
-    for name, planned_rows, rows in zip(schedule.components, planned, counted, strict=True):
+    numbers = zip(schedule.components, planned, counted, left_out, strict=True)
+    for name, planned_rows, rows, left in numbers:
         store = stores.get(name)
         stored_rows = store.num_rows(TRAIN, length) if store else None
         read_rows = epoch_rows.get(name, stored_rows)
@@ -108,6 +122,7 @@ def ledger(
                 language=store.language if store else UNKNOWN,
                 planned_tokens=float(planned_rows * length),
                 tokens=int(rows) * length,
+                skipped_tokens=int(left) * length,
                 stored_tokens=store.num_tokens(TRAIN) if store else None,
                 stored_rows=stored_rows,
                 read_rows=read_rows,
@@ -137,6 +152,14 @@ def _parts(language: str, store: TokenStore | None) -> dict[str, float]:
     counts = store.manifest.splits[TRAIN].tokens_by_language
     total = sum(counts.values())
     return {name or language: count / total for name, count in counts.items()}
+
+
+def left_out_rows(schedule: Schedule, skipped: RowRanges, row: int) -> np.ndarray:
+    """int64 [C]: of the first `row` rows of each component, those that are left out."""
+    counts = np.zeros(len(schedule.components), np.int64)
+    for first, stop in skipped.up_to(row).ranges:
+        counts += schedule.counts(stop) - schedule.counts(first)
+    return counts
 
 
 def recount(schedule: Schedule, components: Iterable[np.ndarray]) -> np.ndarray:

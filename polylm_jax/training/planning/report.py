@@ -29,7 +29,7 @@ def report(
     peak = metrics.peak_flops(devices[0].device_kind)
     run = functools.partial(
         money.at_utilisation,
-        tokens=resolved.total_steps * tokens_per_step,
+        tokens=resolved.total_tokens,
         flops_per_token=flops_per_token,
         chips=topology.num_chips,
         peak_flops=peak,
@@ -46,7 +46,7 @@ def report(
         "fits": compiled.fits and compiled.memory.total <= topology.chip.hbm_bytes,
         "refusal": compiled.refusal,
         "run": [run(mfu) for mfu in money.UTILISATIONS],
-        "run_tokens": resolved.total_steps * tokens_per_step,
+        "run_tokens": resolved.total_tokens,
         "price_per_chip_hour": price_per_chip_hour,
     }
     if compiled.hlo:

@@ -132,11 +132,12 @@ def register(experiment: Experiment, name: str = "curriculum") -> str:
     The phases' tasks are registered, and their stores made (`run.py cache`); small ones are made
     here. The same experiment may be registered again. InputError for what is wrong with it, or with a store.
     """
-    if experiment.repeat_as_tokens is not None:
-        raise InputError(
-            f"repeat_as_tokens = {experiment.repeat_as_tokens}: a SeqIO mixture draws from whole "
-            "stores; take the rows themselves, gin_configs/t5x/exact_rows.gin, or leave it out."
-        )
+    for field, unused in (("repeat_as_tokens", None), ("skip_rows", ())):
+        if (value := getattr(experiment, field)) not in (unused, []):
+            raise InputError(
+                f"{field} = {value}: a SeqIO mixture draws documents from whole stores; take the "
+                "rows themselves, gin_configs/t5x/exact_rows.gin, or leave it out."
+            )
     schedule = experiment.resolve(open_stores=False, num_devices=1).schedule
     stores = cache.ensure_stores(schedule.trained, experiment.cache_dir, experiment.vocabulary)
     draws = plan(schedule, experiment.sequence_length, tokens_per_document(stores))

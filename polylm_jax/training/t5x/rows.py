@@ -11,6 +11,7 @@ import os
 import numpy as np
 from clu.data import dataset_iterator
 
+from polylm_jax.data.mixture.steps import Steps
 from polylm_jax.data.rows import Rows
 from polylm_jax.errors import InputError
 from polylm_jax.runtime import storage
@@ -23,13 +24,13 @@ INPUTS, TARGETS, WEIGHTS = "decoder_input_tokens", "decoder_target_tokens", "dec
 class RowIterator(dataset_iterator.DatasetIterator):
     """Batches as t5x's decoder-only models take them, each [rows of this shard, L].
 
-    shard, num_shards: of the batch's rows this host has the shard-th part. The next batch is read
-    while one is in use.
+    steps: the run's, of one size. shard, num_shards: of a step's rows this host has the shard-th
+    part. The next batch is read while one is in use.
     """
 
-    def __init__(self, rows: Rows, batch_size: int, shard: int = 0, num_shards: int = 1):
-        self._rows, self._batch_size = rows, batch_size
-        part = batch_size // num_shards
+    def __init__(self, rows: Rows, steps: Steps, shard: int = 0, num_shards: int = 1):
+        self._rows, self._whole = rows, steps
+        part = steps.size(steps.first) // num_shards
         self._offsets = shard * part + np.arange(part)
         self._pool = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="t5x_rows")
         self.reset()
@@ -38,19 +39,21 @@ class RowIterator(dataset_iterator.DatasetIterator):
         self._seek(0)
 
     def _seek(self, row: int) -> None:
-        self._next_row, self._ahead = row, None
+        """Goes on at a row, at whatever step t5x then is."""
+        self._steps = self._whole.at(self._whole.since(row), row)
+        self._next, self._ahead = self._steps.since(row), None
 
     def __next__(self) -> dict[str, np.ndarray]:
-        if self._next_row + self._batch_size > self._rows.schedule.total_rows:
+        if self._next == self._steps.total:
             raise StopIteration
-        batch = self._ahead.result() if self._ahead else self._read(self._next_row)
-        self._next_row += self._batch_size
-        if self._next_row + self._batch_size <= self._rows.schedule.total_rows:
-            self._ahead = self._pool.submit(self._read, self._next_row)
+        batch = self._ahead.result() if self._ahead else self._read(self._next)
+        self._next += 1
+        if self._next < self._steps.total:
+            self._ahead = self._pool.submit(self._read, self._next)
         return batch
 
-    def _read(self, start: int) -> dict[str, np.ndarray]:
-        tokens_BL1, _ = self._rows.read(start + self._offsets)
+    def _read(self, step: int) -> dict[str, np.ndarray]:
+        tokens_BL1, _ = self._rows.read(self._steps.rows(step)[self._offsets])
         labels_BL = np.ascontiguousarray(tokens_BL1[:, 1:])
         inputs_BL = np.ascontiguousarray(tokens_BL1[:, :-1])
         return {INPUTS: inputs_BL, TARGETS: labels_BL, WEIGHTS: np.ones_like(labels_BL)}
@@ -63,7 +66,10 @@ class RowIterator(dataset_iterator.DatasetIterator):
     def save(self, filename) -> None:
         folder, _, name = os.fspath(filename).rpartition("/")
         text = json.dumps(
-            {"next_row": self._next_row, "schedule": self._rows.schedule.fingerprint()}
+            {
+                "next_row": self._steps.done(self._next),
+                "schedule": self._rows.schedule.fingerprint(),
+            }
         )
         storage.Folder(folder, "MODEL_DIR").write(name, text.encode("ascii"))
 
@@ -111,5 +117,5 @@ def rows_dataset(
             f"BATCH_SIZE = {cfg.batch_size} does not divide over {num_shards} hosts: make it a "
             "multiple."
         )
-    rows = experiment.resolve(num_devices=1).rows
-    return RowIterator(rows, cfg.batch_size, shard_id, num_shards)
+    resolved = experiment.resolve(num_devices=1)
+    return RowIterator(resolved.rows, resolved.steps, shard_id, num_shards)
