@@ -14,7 +14,7 @@ from typing import Literal
 from polylm_jax.ablation import evidence as records
 from polylm_jax.ablation import variants
 from polylm_jax.ablation.laws.conformal import LEAST
-from polylm_jax.ablation.mixing import answer, cost, designs, pool, proposed, proxies, report
+from polylm_jax.ablation.mixing import answer, cost, designs, pool, proposed, proxies
 from polylm_jax.ablation.mixing.answer import Answer
 from polylm_jax.ablation.mixing.designs import ANCHOR, HELD_OUT, PROXY, Design, MixSizes, Mixture
 from polylm_jax.ablation.mixing.pool import Earlier
@@ -72,6 +72,7 @@ def mix(
         proposed.write(one.place, one.design, found, gin_files or {})
     if stage == "check" and not one.train(HELD_OUT, PROPOSAL, found=found):
         return
+
     from polylm_jax.ablation.mixing import report  # brings matplotlib, which no other mode needs
 
     runs = one.runs(found)
