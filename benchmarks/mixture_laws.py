@@ -7,9 +7,17 @@ train_pile_loss_1m.csv, 512 mixtures of 17 components at 1M parameters with 13 l
 and test_pile_loss_* of 1m, 60m and 1B, which no fit sees. Laws are fitted to so many of the 512, drawn
 anew each time, and asked for the unseen mixtures.
 
-A JSON line per size that was asked for, number of runs and law: the mean over the 13 losses of
-Spearman's rank correlation, over the draws its mean and standard deviation, and how many of the 90 %
-intervals hold what was measured (at 1M alone: other sizes have other losses).
+A JSON line per number of runs and law, each value the mean over the draws, KEY_sd their standard
+deviation:
+
+  1m, 60m, 1B       the mean over the 13 losses of Spearman's rank correlation, unseen mixtures
+  inside, width     how many unseen values at 1M lie in their 90 % intervals; how wide those are, nats
+  error             the mean absolute error at 1M, nats; other sizes have other losses
+  pairs, near       how many differences between two unseen mixtures at 1M lie in their intervals:
+                    of pairs by chance, and of each mixture and its nearest
+  cpu_seconds       of one draw
+
+--by_loss prints the rank correlations of each loss instead.
 """
 
 import argparse
@@ -26,7 +34,8 @@ from scipy import stats
 REPO = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPO))
 
-from polylm_jax.ablation.laws import fitted, forms
+from polylm_jax.ablation.laws import differences, fitted, forms
+from polylm_jax.ablation.laws.objective import Objective
 from polylm_jax.ablation.laws.runs import Runs
 
 SIZES = {"1m": "1m", "60m": "1m", "1B": "1B"}  # size of the losses -> of the mixtures' file
@@ -62,27 +71,48 @@ def drawn(runs: Runs, number: int, seed: int) -> Runs:
     )  # fmt: skip
 
 
-def spearman(mean_QM: np.ndarray, measured_QM: np.ndarray) -> float:
-    """The mean over measures; a law that says the same of all mixtures has 0."""
-    found = [
-        stats.spearmanr(mine, theirs).statistic if np.ptp(mine) > 0 else 0.0
-        for mine, theirs in zip(mean_QM.T, measured_QM.T)
-    ]
-    return float(np.mean(found))
+def spearman(mean_QM: np.ndarray, measured_QM: np.ndarray) -> np.ndarray:
+    """Of each measure; a law that says the same of all mixtures has 0."""
+    return np.array(
+        [
+            stats.spearmanr(mine, theirs).statistic if np.ptp(mine) > 0 else 0.0
+            for mine, theirs in zip(mean_QM.T, measured_QM.T)
+        ]
+    )
 
 
-def held(law: fitted.Fitted, tests: dict[str, Runs]) -> dict[str, float]:
-    """size -> rank correlation, and how many values lie in their intervals at 1M, how wide."""
-    found = {
-        size: spearman(law.means(test.shares_RK), test.measured_RM) for size, test in tests.items()
-    }
-    asked = law.predict(tests["1m"].shares_RK)
-    measured_QM = tests["1m"].measured_RM
+def inside_pairs(law: fitted.Fitted, test: Runs, second_Q: np.ndarray) -> float:
+    """How many differences to the mixtures `second_Q` lie in their intervals, over the measures."""
+    other_QK, other_QM = test.shares_RK[second_Q], test.measured_RM[second_Q]
+    held = []
+    for number, name in enumerate(test.measures):
+        told = differences.difference(law, Objective(measures=(name,)), test.shares_RK, other_QK)
+        truth_Q = test.measured_RM[:, number] - other_QM[:, number]
+        held += [one.low <= truth <= one.high for one, truth in zip(told, truth_Q)]
+    return float(np.mean(held))
+
+
+def nearest(shares_QK: np.ndarray) -> np.ndarray:
+    """The nearest other mixture of each."""
+    apart_QQ = ((np.sqrt(shares_QK)[:, None] - np.sqrt(shares_QK)) ** 2).sum(axis=-1)
+    return np.argmin(apart_QQ + 1e3 * np.eye(len(shares_QK)), axis=1)
+
+
+def held(law: fitted.Fitted, tests: dict[str, Runs], by_loss: bool) -> dict[str, float]:
+    """One draw's numbers."""
+    ranks = {size: spearman(law.means(t.shares_RK), t.measured_RM) for size, t in tests.items()}
+    if by_loss:
+        names = tests["1m"].measures
+        return {f"{n} {s}": float(r) for s, by in ranks.items() for n, r in zip(names, by)}
+    test = tests["1m"]
+    asked, measured_QM = law.predict(test.shares_RK), test.measured_RM
     inside = (asked.low_QM <= measured_QM) & (measured_QM <= asked.high_QM)
-    return found | {
+    return {size: float(rank.mean()) for size, rank in ranks.items()} | {
         "inside": float(inside.mean()),
         "width": float((asked.high_QM - asked.low_QM).mean()),
         "error": float(np.abs(asked.mean_QM - measured_QM).mean()),
+        "pairs": inside_pairs(law, test, np.roll(np.arange(len(test.mixtures)), 1)),
+        "near": inside_pairs(law, test, nearest(test.shares_RK)),
     }
 
 
@@ -93,6 +123,7 @@ def main() -> None:
     parser.add_argument("--runs", default="17,34,51,512", help="how many of the 512, by commas")
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--laws", default=",".join((*forms.LAWS, fitted.CHOSEN)))
+    parser.add_argument("--by_loss", action="store_true")
     options = parser.parse_args()
     train = read(options.folder, "train", "1m", "1m")
     tests = {size: read(options.folder, "test", of, size) for size, of in SIZES.items()}
@@ -100,7 +131,8 @@ def main() -> None:
         for name in options.laws.split(","):
             began = time.process_time()
             draws = 1 if number == len(train.mixtures) else options.draws
-            rows = [held(fitted.fit(drawn(train, number, n), name), tests) for n in range(draws)]
+            fits = (fitted.fit(drawn(train, number, seed), name) for seed in range(draws))
+            rows = [held(law, tests, options.by_loss) for law in fits]
             told = {"runs": number, "law": name, "draws": draws}
             for key in rows[0]:
                 values = [row[key] for row in rows]
