@@ -13,6 +13,7 @@ mixing/      `run.py mix`: proxies, laws, a proposal and its check
 page         The report as one HTML page: no network, no scripts, readable on a phone
 page_tables  The tables of the page
 plans        What each run of an ablation will be
+power        Which difference so many seeds can see, and which of many are real
 records      What the logs of a run say, as far as it has come: curves, scores, tokens, cost
 report       The report of an ablation, from its logs as they are
 reuse        A run whose first steps another one has done goes on from there instead of doing them
