@@ -2,6 +2,8 @@
 
     MODEL_DIR/checkpoints/STEP/params      parameters, all that another run or an export needs
                               /optimizer   AdamW's moments and counts
+                              /average     the parameters averaged, where a run keeps that; beside
+                                           it `filling`, of a window under way
                               /progress    JSON: `Progress`, with the digests of all arrays
 
 Orbax writes every shard from the host that holds it (OCDBT), into a folder with a temporary name,
@@ -29,6 +31,7 @@ from polylm_jax.checkpoints.layout import FOLDER, located, split
 from polylm_jax.checkpoints.progress import Progress
 from polylm_jax.errors import InputError
 from polylm_jax.model import partitioning
+from polylm_jax.model.averaging import AVERAGE, FILLING, PLAIN, check_weights
 from polylm_jax.model.lora import Lora
 from polylm_jax.runtime import paths
 from polylm_jax.runtime.storage import Folder
@@ -42,6 +45,8 @@ def _handlers() -> dict[str, ocp.CheckpointHandler]:
     return {
         "params": ocp.StandardCheckpointHandler(),
         "optimizer": ocp.StandardCheckpointHandler(),
+        AVERAGE: ocp.StandardCheckpointHandler(),
+        FILLING: ocp.StandardCheckpointHandler(),
         "progress": ocp.JsonCheckpointHandler(),
     }
 
@@ -105,16 +110,20 @@ class Checkpoints:
     def save(self, state, progress: Progress) -> None:
         """Copies the state off the devices, then writes it in the background.
 
-        state: anything with `params` and `opt_state`, such as the trainer's.
+        state: anything with `params`, `opt_state` and `average` (item -> tree, or None), such as the
+        trainer's.
         Waits first for the save before it; an error of that one is raised here. InputError where the
         disk has no room for it.
         """
         self.wait()
-        self._bytes = space.size_of((state.params, state.opt_state))
+        kept = state.average or {}
+        self._bytes = space.size_of((state.params, state.opt_state, kept))
         space.check(self._manager.directory, self._bytes, f"step {progress.step} isn't saved")
         with self._lock:
             self._saving = progress.step
         taken = {PARAMS: digests.of(state.params), OPTIMIZER: digests.of(state.opt_state)}
+        taken |= {item: digests.of(tree) for item, tree in kept.items()}
+        beside = {n: ocp.args.StandardSave(tree, _in_chunks(tree)) for n, tree in kept.items()}
         progress = dataclasses.replace(progress, digests=taken)
         self._manager.save(
             progress.step,
@@ -122,6 +131,7 @@ class Checkpoints:
                 params=ocp.args.StandardSave(state.params, _in_chunks(state.params)),
                 optimizer=ocp.args.StandardSave(state.opt_state),
                 progress=ocp.args.JsonSave(progress.sealed()),
+                **beside,
             ),
             force=True,
         )
@@ -130,16 +140,23 @@ class Checkpoints:
         """The state of a step, placed as `abstract` says (any mesh).
 
         InputError for another model, DamagedCheckpoint where it isn't what was saved.
-        abstract: a state whose arrays are shapes with shardings; what it holds beside step, params
-        and opt_state is kept.
+        abstract: a state whose arrays are shapes with shardings; what it holds beside step, params,
+        opt_state and average is kept. An average that the checkpoint lacks begins with its parameters.
         """
         folder, progress = self._manager.directory / str(step), self.progress(step)
         params, opt_state = (
             items.restored(folder, item, progress.digests.get(item, {}), wanted)
             for item, wanted in ((PARAMS, abstract.params), (OPTIMIZER, abstract.opt_state))
         )
+        average = abstract.average and {
+            item: items.restored(folder, item, progress.digests[item], wanted)
+            if item in progress.digests
+            else items.like(params, wanted)
+            for item, wanted in abstract.average.items()
+        }
         mesh = abstract.step.sharding.mesh
         return abstract.replace(
+            average=average,
             step=jax.device_put(jax.numpy.int32(step), partitioning.replicated(mesh)),
             params=params,
             opt_state=opt_state,
@@ -172,7 +189,7 @@ class Checkpoints:
 
         InputError where not even the first one would have room.
         """
-        size = space.size_of((abstract.params, abstract.opt_state))
+        size = space.size_of((abstract.params, abstract.opt_state, abstract.average))
         space.check(self._manager.directory, size, "the run could save nothing")
         more = self._keep_last + 1 - len(self._manager.all_steps())
         return space.warning(self._manager.directory, size * max(more, 1))
@@ -218,17 +235,31 @@ def read_progress(path: str, step: int | None = None) -> Progress:
     return Progress.read(_folder(path, step))
 
 
-def restore_params(path: str, abstract_params, step: int | None = None):
+def restore_params(path: str, abstract_params, step: int | None = None, weights: str = PLAIN):
     """Parameters alone, placed and typed as `abstract_params` says; `path` as in `read_progress`.
 
-    Adapters are merged into their base's. InputError where there is no checkpoint, or one of
-    another model, DamagedCheckpoint where it isn't what was saved.
+    weights: 'plain', or 'average' for their average. Adapters are merged into their base's.
+    InputError where there is no checkpoint, none of these weights, or one of another model,
+    DamagedCheckpoint where it isn't what was saved.
     """
     folder = _folder(path, step)
     progress = Progress.read(folder)
+    item = item_of(path, progress, weights)
     if progress.base:
         return _merged(folder, progress, abstract_params)
-    return items.restored(folder, PARAMS, progress.digests.get(PARAMS, {}), abstract_params)
+    return items.restored(folder, item, progress.digests.get(item, {}), abstract_params)
+
+
+def item_of(path: str, progress: Progress, weights: str) -> str:
+    """Which item of a checkpoint holds the weights that are asked for; InputError for none."""
+    if check_weights(weights) == PLAIN:
+        return PARAMS
+    if AVERAGE not in progress.digests:
+        raise InputError(
+            f"WEIGHTS = {weights!r}, and {path}, step {progress.step}, keeps no average: say "
+            "WEIGHTS = 'plain', or make one of its checkpoints with `run.py average`."
+        )
+    return AVERAGE
 
 
 def adapters_of(progress: Progress) -> tuple[Lora, int]:

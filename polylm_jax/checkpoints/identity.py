@@ -7,12 +7,14 @@ parameters: the identity of their base goes into theirs.
 """
 
 import hashlib
+import pathlib
 from typing import NamedTuple
 
 from polylm_jax.checkpoints import checkpoint
 from polylm_jax.checkpoints.checkpoint import Progress
 from polylm_jax.checkpoints.param_store import folder_of
 from polylm_jax.errors import InputError
+from polylm_jax.model.averaging import PLAIN
 from polylm_jax.runtime.storage import Folder, to_json
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 
@@ -21,30 +23,44 @@ SHOWN = 12  # digits of an identity in a sentence or a file's name
 
 
 class Checkpoint(NamedTuple):
-    """Which parameters: MODEL_DIR, the step, and what tells them from any others (SHA-256)."""
+    """Which parameters: MODEL_DIR, the step, what tells them from any others (SHA-256), and whether
+    they are 'plain' or their 'average'."""
 
     path: str
     step: int
     identity: str
+    weights: str = PLAIN
 
     def __str__(self) -> str:
-        return f"{self.path}, step {self.step} ({self.identity[:SHOWN]})"
+        averaged = "" if self.weights == PLAIN else f", {self.weights}"
+        return f"{self.path}, step {self.step}{averaged} ({self.identity[:SHOWN]})"
+
+    @property
+    def title(self) -> str:
+        """What reports call it: its folder's name, and what of it was taken."""
+        name = pathlib.PurePosixPath(self.path.rstrip("/")).name
+        return name if self.weights == PLAIN else f"{name} ({self.weights})"
 
 
-def identify(path: str, step: int | None = None) -> tuple[Checkpoint, Progress]:
+def identify(
+    path: str, step: int | None = None, weights: str = PLAIN
+) -> tuple[Checkpoint, Progress]:
     """The checkpoint that `path` and `step` mean (the newest by default) and its progress.
 
     path: MODEL_DIR, MODEL_DIR/checkpoints or MODEL_DIR/checkpoints/STEP, local or gs://.
 
-    Raises InputError where there is none, or adapters' base is not the one that they were tuned on.
+    weights: 'plain', or 'average' for the average that the run keeps: other parameters, so another
+    identity.
+
+    Raises InputError where there is none, or none of these weights, or adapters' base is not the one that they were tuned on.
     """
     progress = checkpoint.read_progress(path, step)
-    digests = progress.digests.get(checkpoint.PARAMS)
+    digests = progress.digests.get(checkpoint.item_of(path, progress, weights))
     deciding = to_json(digests) if digests else _manifest(path, progress.step)
     identity = hashlib.sha256(deciding).hexdigest()
     if progress.base:
         identity = hashlib.sha256(f"{identity} {_base(path, progress)}".encode()).hexdigest()
-    return Checkpoint(path, progress.step, identity), progress
+    return Checkpoint(path, progress.step, identity, weights), progress
 
 
 def _manifest(path: str, step: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The arrays of one item of a checkpoint (`params`, `optimizer`), read onto the devices and compared.
+"""The arrays of one item of a checkpoint (`params`, `optimizer`, `average`), read onto the devices and compared.
 
 What comes out is what was saved, bit by bit, or DamagedCheckpoint says which array isn't. Digests are
 taken of what was read, so nothing is read twice; of a checkpoint without digests nothing is known.
@@ -49,6 +49,16 @@ def restored(folder: epath.Path, item: str, saved: Mapping[str, str], wanted):
     return jax.tree_util.tree_map_with_path(
         lambda path, _: one_by_one[digests.name_of(path)], wanted
     )
+
+
+def like(arrays, wanted):
+    """The same arrays, placed and typed as `wanted` says."""
+    shardings = jax.tree.map(lambda x: x.sharding, wanted)
+    cast = jax.jit(
+        lambda tree: jax.tree.map(lambda x, y: x.astype(y.dtype), tree, wanted),
+        out_shardings=shardings,
+    )
+    return cast(arrays)
 
 
 def shapes(tree) -> Shapes:

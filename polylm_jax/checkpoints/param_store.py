@@ -14,6 +14,7 @@ import tensorstore as ts
 from polylm_jax.checkpoints import checkpoint, damage, layout
 from polylm_jax.checkpoints.damage import DamagedCheckpoint
 from polylm_jax.checkpoints.digests import Running, shape_of
+from polylm_jax.model.averaging import PLAIN
 from polylm_jax.model.lora import Lora
 
 ARRAY = ".zarray"
@@ -86,15 +87,19 @@ class Reader:
     def dtypes(self) -> dict[str, np.dtype]:
         return {name: array.dtype.numpy_dtype for name, array in self._arrays.items()}
 
-    def blocks(self, name: str) -> Iterator[tuple[Shape, np.ndarray]]:
-        """All of a parameter, each chunk read once: (the index of the first element, values).
-
-        Chunks of short rows come joined, see `block_shape`. The next block is read while one is in
-        use.
-        """
+    def block(self, name: str) -> Shape:
+        """The shape of a parameter's blocks: its chunks, those of short rows joined."""
         array = self._arrays[name]
         stored = array.chunk_layout.read_chunk.shape or ()
-        chunk = block_shape(tuple(array.shape), tuple(size or 1 for size in stored))
+        return block_shape(tuple(array.shape), tuple(size or 1 for size in stored))
+
+    def blocks(self, name: str, block: Shape | None = None) -> Iterator[tuple[Shape, np.ndarray]]:
+        """All of a parameter, each chunk read once: (the index of the first element, values).
+
+        block: their shape, by default as its chunks lie. The next one is read while one is in use.
+        """
+        array = self._arrays[name]
+        chunk = self.block(name) if block is None else block
         starts = list(
             itertools.product(*(range(0, n, c) for n, c in zip(array.shape, chunk, strict=True)))
         )
@@ -155,10 +160,13 @@ class MergedReader:
 AnyReader = Reader | MergedReader
 
 
-def open_params(path: str, step: int) -> AnyReader:
-    """The parameters of a checkpoint, adapters merged into their base's; InputError without it."""
+def open_params(path: str, step: int, weights: str = PLAIN) -> AnyReader:
+    """The parameters of a checkpoint, adapters merged into their base's; InputError without it.
+
+    weights: 'plain', or 'average' for the average that the run keeps, in the dtype that it has.
+    """
     progress = checkpoint.read_progress(path, step)
-    reader = reader_of(path, progress, checkpoint.PARAMS)
+    reader = reader_of(path, progress, checkpoint.item_of(path, progress, weights))
     if not progress.base:
         return reader
     lora, base_step = checkpoint.adapters_of(progress)

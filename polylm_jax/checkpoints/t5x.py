@@ -34,6 +34,7 @@ from polylm_jax.checkpoints.param_store import (
 )
 from polylm_jax.checkpoints.params_writer import Writer, placeholders
 from polylm_jax.errors import InputError
+from polylm_jax.model.averaging import PLAIN
 from polylm_jax.runtime import output_folder
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 
@@ -93,23 +94,26 @@ def export_t5x(
     output: str,
     *,
     step: int | None = None,
+    weights: str = PLAIN,
     optimizer: bool = True,
     overwrite: bool = False,
 ) -> None:
     """Makes a t5x MODEL_DIR with one checkpoint from one of ours: t5x goes on from it.
 
-    checkpoint, step: MODEL_DIR of a run and which checkpoint (its newest one). output: the folder
+    checkpoint, step: MODEL_DIR of a run and which checkpoint (its newest one). weights: 'plain', or
+    'average' for the average that the run keeps, without moments. output: the folder
     to make. optimizer: AdamW's moments and counts too, where the checkpoint has them;
     adapters of low rank are merged into their base, without theirs. overwrite:
     replaces an output that exists. InputError for bad input, with nothing written.
     """
     output_folder.check(output, overwrite, checkpoint)
-    progress = identify(checkpoint, step)[1]
-    params = open_params(checkpoint, progress.step)
+    progress = identify(checkpoint, step, weights)[1]
+    params = open_params(checkpoint, progress.step, weights)
     config = param_table.config_of(params.shapes)
     sources: list[tuple[AnyReader, str]] = [(params, TARGET)]
     moments = f"{folder_of(checkpoint, progress.step).removesuffix('params')}optimizer"
     dtypes = {STEP: "<i4"}
+    optimizer = optimizer and weights == PLAIN
     if optimizer and not progress.base and located(moments).exists():  # a base: adapters' moments
         state = reader_of(checkpoint, progress, OPTIMIZER)
         sources.append((state, MOMENTS))

@@ -23,6 +23,7 @@ from polylm_jax.evaluation.result import TEXT
 from polylm_jax.evaluation.text_costs import Token, Totals, bits_per_byte
 from polylm_jax.evaluation.transformers_model import TransformersModel
 from polylm_jax.languages import labels
+from polylm_jax.model.averaging import PLAIN
 from polylm_jax.model.network import PolyLMConfig
 from polylm_jax.runtime.markdown import table
 from polylm_jax.runtime.paths import without_home
@@ -55,6 +56,7 @@ def gap(
     tasks: str | Sequence[str],
     *,
     step: int | None = None,
+    weights: str = PLAIN,
     model: PolyLMConfig | None = None,
     dtype: str = "",
     limit: int | None = 200,
@@ -63,7 +65,7 @@ def gap(
 ) -> None:
     """Compares a checkpoint with a transformers model on the same held-out text, byte by byte.
 
-    checkpoint, step, vocabulary: as for evaluate. theirs: a local folder with a causal language model
+    checkpoint, step, weights, vocabulary: as for evaluate. theirs: a local folder with a causal language model
     and its own tokenizer. output: the folder of the report. tasks: of plain text; their validation
     split is read. model: by default as the checkpoint has it. dtype: of our matrix products; theirs
     are in float32. limit: documents of each task at most. worst: passages shown of each language.
@@ -72,7 +74,7 @@ def gap(
     Raises InputError for bad input, before anything is computed.
     """
     names = mixtures.tasks_of(tasks)
-    found, progress = identity.identify(checkpoint, step)
+    found, progress = identity.identify(checkpoint, step, weights)
     lm = language_model.load(found, progress, vocabulary, model, dtype)
     asked = [runner.ask(task, lm, limit=limit) for task in names]
     for one in asked:
@@ -88,7 +90,7 @@ def gap(
         totals.add(text, language, paid)
         passages += _passages(text, language, *paid)
     if jax.process_index() == 0:
-        title = name or pathlib.PurePosixPath(checkpoint.rstrip("/")).name
+        title = name or found.title
         both = (title, pathlib.Path(without_home(theirs, "THEIRS")).resolve().name)
         _write(Folder(str(output).rstrip("/"), "OUTPUT"), both, totals, passages, worst)
         print(f"{str(output).rstrip('/')}/gap.md")

@@ -166,21 +166,25 @@ def load(
         if "stacked" not in held:
             held.clear()
             abstract = _abstract(config, grid)
-            held["stacked"] = checkpoint.restore_params(found.path, abstract, found.step)
+            held["stacked"] = _restored(found, abstract)
         return held["stacked"]
 
     def decoding() -> tuple[PolyLMConfig, dict]:
         if "apart" not in held:
             held.clear()
-            held["apart"] = weights.load(found.path, config, grid, found.step)
+            held["apart"] = weights.load(found, config, grid)
         return held["apart"]
 
     return LanguageModel(config, tokenizer, grid, params, decoding, batching)
 
 
+def _restored(found: Checkpoint, abstract):
+    return checkpoint.restore_params(found.path, abstract, found.step, found.weights)
+
+
 def _config(found: Checkpoint, progress: checkpoint.Progress) -> PolyLMConfig:
     """Sizes from the parameters' shapes, precision as the run had it."""
-    config = param_table.config_of(open_params(found.path, found.step).shapes)
+    config = param_table.config_of(open_params(found.path, found.step, found.weights).shapes)
     trained = progress.fingerprint.get("model", {})
     known = {name: trained[name] for name in ("dtype", "residual_dtype") if name in trained}
     return dataclasses.replace(config, **known)

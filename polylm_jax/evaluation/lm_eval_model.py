@@ -24,6 +24,7 @@ from polylm_jax.evaluation.language_model import Batching
 from polylm_jax.evaluation.requests import Ids, Request, encode_pairs, encode_texts, rolling
 from polylm_jax.inference.generation.beam_search import Beams
 from polylm_jax.inference.generation.sampling import Sampling
+from polylm_jax.model.averaging import PLAIN
 from polylm_jax.model.partitioning import MeshConfig
 
 LENGTHS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
@@ -46,6 +47,7 @@ class PolyLMEval(LM):
         checkpoint: str,
         vocabulary: str,
         step: int | None = None,
+        weights: str = PLAIN,
         dtype: str = "",
         tokens_per_part: int = 2048,
         label_chunk: int = 256,
@@ -56,7 +58,8 @@ class PolyLMEval(LM):
         max_gen_toks: int = 256,
         **harness: object,
     ):
-        """checkpoint, step: MODEL_DIR of a run and which checkpoint. vocabulary: its SentencePiece
+        """checkpoint, step: MODEL_DIR of a run and which checkpoint. weights: 'plain', or 'average'
+        for the average that the run keeps. vocabulary: its SentencePiece
         model. dtype: of the matrix products. tokens_per_part, label_chunk, rows: see `Batching`.
         data, fsdp, tensor: the mesh. harness: batch_size, max_batch_size and device of lm_eval,
         which the others stand for here.
@@ -68,7 +71,7 @@ class PolyLMEval(LM):
             if name not in ("batch_size", "max_batch_size", "device"):
                 known = inspect.signature(PolyLMEval).parameters
                 raise InputError(f"model_args: polylm takes no {name!r}.{nearest(name, known)}")
-        found, progress = identity.identify(checkpoint, step)
+        found, progress = identity.identify(checkpoint, step, weights)
         self._found, self._max_new_tokens = found, max_gen_toks
         self.model = language_model.load(
             found, progress, str(vocabulary), dtype=dtype,

@@ -39,6 +39,7 @@ from polylm_jax.evaluation.tables import Table
 from polylm_jax.evaluation.tables import tables as tables_of
 from polylm_jax.languages.labels import isolated
 from polylm_jax.model import devices
+from polylm_jax.model.averaging import PLAIN
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.partitioning import MeshConfig
 from polylm_jax.runtime.storage import Folder
@@ -55,6 +56,7 @@ def evaluate(
     tasks: str | Sequence[str],
     *,
     step: int | None = None,
+    weights: str = PLAIN,
     model: PolyLMConfig | None = None,
     dtype: str = "",
     mesh: MeshConfig | None = None,
@@ -71,6 +73,7 @@ def evaluate(
     """Evaluates a checkpoint on SeqIO tasks; what was computed before is read, not computed again.
 
     checkpoint, step: MODEL_DIR of a run, local or gs://, and which checkpoint (its newest one).
+    weights: 'plain', or 'average' for the average that the run keeps: another folder of results.
     output: the folder of results, local or gs://; each checkpoint has its own folder there.
     vocabulary: the SentencePiece model that it was trained with.
     tasks: names of tasks or mixtures, as registering them returned.
@@ -95,7 +98,7 @@ def evaluate(
     names = mixtures.tasks_of(tasks)
     if not names:
         raise InputError("tasks is empty: name one task at least.")
-    found, progress = identity.identify(checkpoint, step)
+    found, progress = identity.identify(checkpoint, step, weights)
     lm = language_model.load(found, progress, vocabulary, model, dtype, mesh, batching)
     folder = f"{str(output).rstrip('/')}/step_{found.step}_{found.identity[:SHOWN]}"
     # What is wrong with any task is said before the first one is computed.
@@ -103,7 +106,7 @@ def evaluate(
     # Scoring before generation, which lays the parameters out anew.
     asked.sort(key=lambda questions: questions.kind == GENERATE)
     subject = Subject(
-        name=name or pathlib.PurePosixPath(checkpoint.rstrip("/")).name,
+        name=name or found.title,
         path=checkpoint,
         step=found.step,
         identity=found.identity,

@@ -1,6 +1,7 @@
 """What the devices compute: network, loss, optimizer, how they lie on the mesh, what they cost.
 
 attention     Causal attention
+averaging     An average of the parameters, kept beside them while they are trained
 axes          Where an activation lies on the mesh
 config        Shapes and numerics of a model, checked before anything is made of them
 cost          What a model weighs: parameters per part and bytes per device of a training step
@@ -26,5 +27,6 @@ names.hand_on(
         "MeshConfig": "partitioning",
         "OptimizerConfig": "optimizer",
         "Lora": "lora",
+        "Average": "averaging",
     },
 )

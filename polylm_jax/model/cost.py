@@ -58,10 +58,12 @@ def per_device(
     microbatches: int,
     num_chunks: int,
     vocab_blocks: int = 1,
+    average: int = 0,
 ) -> dict[str, int]:
     """Bytes of a training step on each device of a data x fsdp x tensor mesh.
 
     'parameters', 'moments', 'gradients' are exact (float32), 'activations' and 'logits' estimates.
+    average: bytes per parameter of what is kept of them beside them; 'average' where there is one.
     """
     sizes = dict(zip(partitioning.AXES, mesh_shape, strict=True))
     held = sum(
@@ -82,6 +84,7 @@ def per_device(
     return {
         "parameters": FLOAT32 * held,
         "moments": 2 * FLOAT32 * held,
+        **({"average": average * held} if average else {}),
         "gradients": FLOAT32 * held * (2 if microbatches > 1 else 1),
         "activations": activations,
         "logits": 2 * FLOAT32 * logits // tensor,

@@ -21,6 +21,7 @@ MODES = {
     "export": "polylm_jax.checkpoints.export",
     "import_hf": "polylm_jax.checkpoints.import_hf",
     "verify": "polylm_jax.checkpoints.verify",
+    "average": "polylm_jax.checkpoints.average",
     "import_t5x": "polylm_jax.checkpoints.import_t5x",
     "export_t5x": "polylm_jax.checkpoints.export_t5x",
 }

@@ -22,7 +22,8 @@ from polylm_jax.data.mixture.steps import Steps
 from polylm_jax.data.rows import Rows
 from polylm_jax.data.stores.store import TokenStore, store_path
 from polylm_jax.errors import InputError
-from polylm_jax.model import cost, optimizer, partitioning
+from polylm_jax.model import averaging, cost, optimizer, partitioning
+from polylm_jax.model.averaging import PLAIN, Average
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.optimizer import OptimizerConfig, RatePhase
 from polylm_jax.model.partitioning import MeshConfig
@@ -53,6 +54,8 @@ class Experiment:
     skip_rows: (first, stop) of the run's rows, that are left out; those after them follow.
     skip_non_finite: an update whose loss or gradient is no number isn't made, and so many in a row end
     the run; 0: the first one does.
+    average: of the parameters, kept beside them; None keeps none. weights: 'plain', or 'average' where
+    one is kept: what validation and tasks on the way score.
     compiler_options: XLA's, over those of `programs` for the kind of chip; None takes one away.
     """
 
@@ -77,10 +80,10 @@ class Experiment:
     skip_rows: Sequence[tuple[int, int]] = ()
     skip_non_finite: int = 0
     compiler_options: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    average: Average | None = None
+    weights: str = PLAIN
 
-    max_bad: float = (
-        0.01  # the share of a task's lines that may be unreadable, as `data.cache` has it
-    )
+    max_bad: float = 0.01  # the share of a task's lines that may be bad, as `data.cache` has it
 
     rows: ClassVar[type[Rows]] = Rows  # what its stores are read as
 
@@ -119,21 +122,20 @@ class Experiment:
         path, step = self.start_place()
         if path is None:
             return SEED
-        from polylm_jax.checkpoints import (
-            identity,  # brings Orbax, which a look at a recipe needs not
-        )
+        from polylm_jax.checkpoints import identity  # brings Orbax: a look at a recipe needs none
 
         return identity.identify(path, step)[0].identity
 
     def settings(self) -> "Experiment":
         """All that decides a step but its rows, its learning rate and where the run starts."""
         free = {"tasks": None, "init_from": None, "init_step": None, "max_bad": 0.0}
-        free |= {"repeat_as_tokens": None, "skip_rows": ()}
+        free |= {"repeat_as_tokens": None, "skip_rows": (), "weights": PLAIN}
         return dataclasses.replace(self, phases=(), **free)
 
     def check_shapes(self, devices: int) -> None:
         self.model.check()
         self.optimizer.check()
+        averaging.check_choice(self.weights, self.average, adapted=self.adapters() is not None)
         for field in _COUNTS:
             if getattr(self, field) < 1:
                 raise InputError(f"{field} = {getattr(self, field)}: give a positive number.")
@@ -278,10 +280,6 @@ class Resolved:
     def learning_rate(self) -> Callable[[jax.Array], jax.Array]:
         """Updates made -> rate, at the place of the next one in the data: see `data.mixture.steps`."""
         return run_phases.paced(optimizer.learning_rate(self.rates), self.steps.offsets)
-
-    def curves(self) -> list[tuple[int, RatePhase]]:
-        """The learning rate's curves, each with the step at which it begins."""
-        return optimizer.curves(self.rates)
 
     def same_rates(self, other: "Resolved") -> float:
         """How many steps the learning rates of two runs are the same, bit by bit."""

@@ -7,8 +7,9 @@ import dataclasses
 from collections.abc import Mapping
 
 from polylm_jax.data.mixture.row_ranges import RowRanges
+from polylm_jax.model.averaging import PLAIN
 from polylm_jax.model.optimizer import RatePhase
-from polylm_jax.training.experiment import Resolved
+from polylm_jax.training.experiment import Experiment, Resolved
 
 # Fields of the model that change speed and memory, not what is computed.
 _FREE = ("remat", "attention")
@@ -42,6 +43,7 @@ def fingerprint(resolved: Resolved, start: str | None = None) -> dict:
         "learning_rate": [_rate(rate) for rate in resolved.rates],
         "rows_sha256": resolved.schedule.fingerprint(),
         **_rows(resolved),
+        **_average(experiment),
         **experiment.decides(),
     }
 
@@ -65,3 +67,9 @@ def _rows(resolved: Resolved) -> dict:
 def skipped(fingerprint: Mapping) -> RowRanges:
     """The rows that a run left out, or will, by its fingerprint."""
     return RowRanges.of(fingerprint.get(SKIPPED, ()))
+
+
+def _average(experiment: Experiment) -> dict:
+    """What is kept of the parameters beside them, and whether the log's scores are of it."""
+    found = {"average": dataclasses.asdict(experiment.average)} if experiment.average else {}
+    return found | ({} if experiment.weights == PLAIN else {"weights": experiment.weights})

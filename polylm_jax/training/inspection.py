@@ -12,7 +12,7 @@ from polylm_jax.data.stores.store import MANIFEST, TokenStore, store_path
 from polylm_jax.errors import InputError
 from polylm_jax.languages import labels, registry
 from polylm_jax.languages import shares as chosen_shares
-from polylm_jax.model import cost
+from polylm_jax.model import averaging, cost, optimizer
 from polylm_jax.runtime import paths
 from polylm_jax.runtime.storage import Folder
 from polylm_jax.training.experiment import Experiment, Resolved
@@ -150,7 +150,11 @@ def rate_report(resolved: Resolved) -> dict:
         warm = rate.warmup_steps if rate.policy.startswith("warmup") else 0
         keys |= {first, first + warm, first + (warm + rate.steps) // 2, first + rate.steps - 1}
         first += rate.steps
-    keys |= {begin + curve.steps - curve.down for begin, curve in resolved.curves() if curve.down}
+    keys |= {
+        begin + curve.steps - curve.down
+        for begin, curve in optimizer.curves(resolved.rates)
+        if curve.down
+    }
     # Keys are paces: of rows that are left out none is there, and the next one stands for it.
     paces = at.paces(np.arange(at.total)) if at.skipped else np.arange(at.total)
     steps = np.unique(np.searchsorted(paces, sorted(keys)))
@@ -174,13 +178,16 @@ def memory_report(experiment: Experiment, mesh_shape: Sequence[int]) -> dict:
         microbatches=experiment.microbatches,
         num_chunks=experiment.num_chunks,
         vocab_blocks=experiment.vocab_blocks,
+        average=averaging.bytes_per_parameter(experiment.average),
     )
 
 
 def checkpoint_report(experiment: Experiment, model_dir: str | None) -> dict:
-    """Bytes that a checkpoint of all parameters and their two moments takes, and the disk has free."""
+    """Bytes of a checkpoint (parameters, two moments, an average), and what the disk has free."""
     moments = np.dtype(getattr(experiment.optimizer, "moment_dtype", None) or np.float32).itemsize
-    size = experiment.model.num_params * (4 + 2 * moments)
+    size = experiment.model.num_params * (
+        4 + 2 * moments + averaging.bytes_per_parameter(experiment.average)
+    )
     return {
         "bytes": size,
         "free": space.free(paths.resolve(model_dir, "model_dir")) if model_dir else None,

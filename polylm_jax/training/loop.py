@@ -20,6 +20,7 @@ import jax
 from polylm_jax.checkpoints.checkpoint import Checkpoints, Progress
 from polylm_jax.data.batches import Batch
 from polylm_jax.errors import Diverged, InputError
+from polylm_jax.model.averaging import PLAIN
 from polylm_jax.runtime.terminal import Terminal
 from polylm_jax.training import evaluation, metrics, replicas
 from polylm_jax.training.experiment import Resolved
@@ -227,11 +228,13 @@ class Loop:
 
     def _validate(self, state: TrainState) -> bool:
         """False when told to leave meanwhile; nothing is reported then."""
-        scores = self.validation.run(state.whole, stop=self._told_to_leave)
+        weights = self.resolved.experiment.weights
+        scores = self.validation.run(state.chosen(weights), stop=self._told_to_leave)
         if scores is None:
             return False
         step = self.progress.step
-        self.log.validation(step, self.validation.report(scores, self.baseline))
+        of = {} if weights == PLAIN else {"weights": weights}
+        self.log.validation(step, self.validation.report(scores, self.baseline) | of)
         self.terminal.show(self.validation.table(step, scores, self.baseline, self._scores))
         self._scores = scores
         wrong = sorted(name for name, score in scores.items() if not math.isfinite(score.nats))

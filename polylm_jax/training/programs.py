@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from polylm_jax.checkpoints import checkpoint
 from polylm_jax.errors import InputError
 from polylm_jax.model import partitioning
+from polylm_jax.model.averaging import Average
 from polylm_jax.model.network import PolyLM
 from polylm_jax.model.optimizer import make_optimizer
 from polylm_jax.training import train_state
@@ -129,9 +130,14 @@ class Programs:
     def optimizer(self) -> optax.GradientTransformation:
         return make_optimizer(self.resolved.experiment.optimizer, self.learning_rate)
 
+    @property
+    def average(self) -> Average | None:
+        """What the state keeps of its parameters beside them."""
+        return self.resolved.experiment.average
+
     @functools.cached_property
     def abstract_state(self) -> TrainState:
-        return train_state.abstract(self.model, self.optimizer, self.mesh)
+        return train_state.abstract(self.model, self.optimizer, self.mesh, self.average)
 
     def lower_step(self) -> jax.stages.Lowered:
         """The train step, traced: (state, tokens [B, L+1], component [B], **packing) -> (state,
@@ -151,6 +157,8 @@ class Programs:
             z_loss=experiment.z_loss,
             skip_non_finite=experiment.skip_non_finite > 0,
             objective=self.objective,
+            average=self.average,
+            seed=experiment.seed,
         )
         state = self.abstract_state
         shardings = jax.tree.map(lambda x: x.sharding, state)
@@ -175,11 +183,11 @@ class Programs:
     def fresh_state(self) -> TrainState:
         """Before the first step, from the seed."""
         rng = jax.random.key(self.resolved.experiment.seed)
-        return train_state.create(self.model, self.optimizer, self.mesh, rng)
+        return train_state.create(self.model, self.optimizer, self.mesh, rng, self.average)
 
     def merged(self, state: TrainState) -> dict:
-        """The parameters of a plain model."""
-        return state.params
+        """The parameters of a plain model, or their average where the recipe chooses it."""
+        return state.chosen(self.resolved.experiment.weights)
 
     def completed(self, state: TrainState, path: str | None, step: int | None) -> TrainState:
         """A state of a checkpoint with what the checkpoint has not. path, step: of its base."""
@@ -190,7 +198,12 @@ class Programs:
         """Before the first step, with the parameters of another run; InputError for another model."""
         abstract = self.abstract_state
         params = checkpoint.restore_params(path, abstract.params, step)
-        shardings = jax.tree.map(lambda x: x.sharding, abstract.opt_state)
-        opt_state = jax.jit(self.optimizer.init, out_shardings=shardings)(params)
+
+        def beside(params):
+            return self.optimizer.init(params), self.average.begun(params) if self.average else None
+
+        wanted = (abstract.opt_state, abstract.average)
+        shardings = jax.tree.map(lambda x: x.sharding, wanted)
+        opt_state, kept = jax.jit(beside, out_shardings=shardings)(params)
         zero = jax.device_put(jnp.int32(0), abstract.step.sharding)
-        return TrainState(step=zero, params=params, opt_state=opt_state)
+        return TrainState(zero, params, opt_state, average=kept)

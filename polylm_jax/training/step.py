@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from polylm_jax.model.averaging import Average
 from polylm_jax.model.loss import cross_entropy
 from polylm_jax.training.train_state import TrainState, whole
 
@@ -77,6 +78,8 @@ def make_train_step(
     z_loss: float = 0.0,
     skip_non_finite: bool = False,
     objective: Likelihood | None = None,
+    average: Average | None = None,
+    seed: int = 0,
 ) -> Callable[..., tuple[TrainState, dict[str, jax.Array]]]:
     """step(state, tokens [B, L+1], component [B], weights=None, **packing) -> (state, metrics).
 
@@ -87,7 +90,7 @@ def make_train_step(
     'component_rows' [C], int32. With `skip_non_finite` an update whose loss or gradient is no number
     isn't made (parameters and optimizer stay, the step counts), and 'skipped' says so. Of another
     objective 'loss', 'component_nats' and 'component_weight' are in its own units, and its metrics
-    are there as means.
+    are there as means. average: what the state keeps of its parameters, drawn of the seed.
     """
     objective = objective or Likelihood()
     options = {"num_chunks": num_chunks, "vocab_blocks": vocab_blocks, "z_loss": z_loss}
@@ -139,7 +142,8 @@ def make_train_step(
             **told,
             **{name: value / total for name, value in sums["metrics"].items()},
         }
-        return TrainState(state.step + 1, params, opt_state, state.frozen), metrics
+        kept = average.updated(state.average, params, state.step, seed) if average else None
+        return TrainState(state.step + 1, params, opt_state, state.frozen, kept), metrics
 
     return step
 

@@ -8,6 +8,7 @@ import optax
 from jax.sharding import Mesh
 
 from polylm_jax.model import partitioning
+from polylm_jax.model.averaging import AVERAGE, PLAIN, Average, exact
 from polylm_jax.model.parameters import abstract_params, init_params
 
 
@@ -15,12 +16,18 @@ class TrainState(flax.struct.PyTreeNode):
     """A checkpoint's arrays. step: int32 scalar, the steps done.
 
     frozen: the base's parameters, where `params` are adapters to them; no checkpoint has them.
+    average: what an `Average` of the parameters keeps, tree by tree, where there is one.
     """
 
     step: jax.Array
     params: dict
     opt_state: optax.OptState
     frozen: dict | None = None
+    average: dict | None = None
+
+    def chosen(self, weights: str) -> dict:
+        """What the model is applied with: the parameters as they are trained, or their average."""
+        return self.whole if weights == PLAIN else exact(self.average[AVERAGE])
 
     @property
     def whole(self) -> dict:
@@ -33,14 +40,25 @@ def whole(params: dict, frozen: dict | None) -> dict:
     return params if frozen is None else {**frozen, "adapters": params}
 
 
-def init_fn(model: nn.Module, tx: optax.GradientTransformation, rng: jax.Array) -> TrainState:
+def init_fn(
+    model: nn.Module,
+    tx: optax.GradientTransformation,
+    rng: jax.Array,
+    average: Average | None = None,
+) -> TrainState:
     """The state before the first step."""
     params = nn.unbox(init_params(model, rng))
-    return TrainState(step=jnp.zeros((), jnp.int32), params=params, opt_state=tx.init(params))
+    kept = average.begun(params) if average else None
+    return TrainState(jnp.zeros((), jnp.int32), params, tx.init(params), average=kept)
 
 
-def shardings(model: nn.Module, tx: optax.GradientTransformation, mesh: Mesh) -> TrainState:
-    """The state's tree with a NamedSharding per array: moments lie as their parameters do."""
+def shardings(
+    model: nn.Module,
+    tx: optax.GradientTransformation,
+    mesh: Mesh,
+    average: Average | None = None,
+) -> TrainState:
+    """The state's tree with a NamedSharding per array: moments and averages lie as parameters do."""
     boxed = abstract_params(model)
     params = partitioning.param_shardings(boxed, mesh)
     replicated = partitioning.replicated(mesh)
@@ -51,23 +69,34 @@ def shardings(model: nn.Module, tx: optax.GradientTransformation, mesh: Mesh) ->
         params,
         transform_non_params=lambda _: replicated,
     )
-    return TrainState(step=replicated, params=params, opt_state=opt_state)
+    kept = dict.fromkeys(average.trees, params) if average else None
+    return TrainState(replicated, params, opt_state, average=kept)
 
 
-def abstract(model: nn.Module, tx: optax.GradientTransformation, mesh: Mesh) -> TrainState:
+def abstract(
+    model: nn.Module,
+    tx: optax.GradientTransformation,
+    mesh: Mesh,
+    average: Average | None = None,
+) -> TrainState:
     """The state's tree with shape, dtype and sharding per array; nothing is computed."""
-    state = jax.eval_shape(lambda: init_fn(model, tx, jax.random.key(0)))
+    state = jax.eval_shape(lambda: init_fn(model, tx, jax.random.key(0), average))
     return jax.tree.map(
         lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
         state,
-        shardings(model, tx, mesh),
+        shardings(model, tx, mesh, average),
     )
 
 
 def create(
-    model: nn.Module, tx: optax.GradientTransformation, mesh: Mesh, rng: jax.Array
+    model: nn.Module,
+    tx: optax.GradientTransformation,
+    mesh: Mesh,
+    rng: jax.Array,
+    average: Average | None = None,
 ) -> TrainState:
     """A fresh state on the mesh: each device makes its own shards, none holds the whole."""
-    make = jax.jit(lambda rng: init_fn(model, tx, rng), out_shardings=shardings(model, tx, mesh))
+    placed = shardings(model, tx, mesh, average)
+    make = jax.jit(lambda rng: init_fn(model, tx, rng, average), out_shardings=placed)
     with partitioning.activate(mesh):
         return make(rng)

@@ -15,6 +15,7 @@ import toy_run
 
 from polylm_jax.checkpoints.param_store import open_params
 from polylm_jax.model import parameters
+from polylm_jax.model.averaging import Average
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.network import PolyLM
 from polylm_jax.model.optimizer import OptimizerConfig
@@ -37,6 +38,7 @@ DECIDES = {  # field -> another value of it, with which the steps have other num
     "skip_rows": [(3, 10)],
     "repeat_as_tokens": 40 * 4 * 8 * toy_run.LENGTH,
     "z_loss": 0.1,
+    "average": Average(steps=3),
     "init_from": "other",
     "init_step": 4,
     "model.num_layers": 2,
@@ -86,6 +88,7 @@ NOTHING = {  # what no step sees
     "cache_dir": "the content of the stores counts, `stores`",
     "tasks": "its stores count",
     "max_epochs": "a warning",
+    "weights": "what validation scores; in the fingerprint, so that a log is of one kind",
     "max_bad": "how many bad lines a store may have; its content counts",
     "skip_non_finite": "an update that is finite is the same; without it a run ends at the first other",
     "mesh.num_slices": "where devices stand",
@@ -142,7 +145,7 @@ def given(one, name=""):
         "rates": [float(resolved.learning_rate()(step)) for step in steps],
         "start": open_params(path, step).whole("wte.embedding").tobytes(),
     }
-    if name.startswith(("model.", "optimizer.")) or name == "z_loss":
+    if name.startswith(("model.", "optimizer.")) or name in ("z_loss", "average"):
         programs = Programs(resolved, devices=jax.devices()[:1])
         found["step"] = programs.lower_step().as_text()
         model = PolyLM(one.model)

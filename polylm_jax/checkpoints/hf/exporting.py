@@ -24,6 +24,7 @@ from polylm_jax.checkpoints.hf import safetensors_stream as stream
 from polylm_jax.checkpoints.identity import identify, matching_tokenizer
 from polylm_jax.checkpoints.param_store import AnyReader, open_params
 from polylm_jax.errors import InputError, nearest
+from polylm_jax.model.averaging import PLAIN
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.runtime import output_folder
 
@@ -41,6 +42,7 @@ def export(
     vocabulary: str,
     *,
     step: int | None = None,
+    weights: str = PLAIN,
     dtype: str = "float32",
     max_shard_gb: float = 4.0,
     file_format: str = "safetensors",
@@ -52,6 +54,7 @@ def export(
     """Writes a checkpoint as a Hugging Face folder: GPT2LMHeadModel, tokenizer, model card.
 
     checkpoint, step: MODEL_DIR of a run, local or gs://, and which checkpoint (its newest one).
+    weights: 'plain', or 'average' for the average that the run keeps.
     output: the folder to make, local. vocabulary: the SentencePiece model that it was trained with.
     dtype: of the files, float32, bfloat16 or float16. max_shard_gb: of one file, in 1e9 bytes.
     file_format: safetensors, or pytorch for tools that want pytorch_model.bin. Adapters are merged
@@ -64,8 +67,8 @@ def export(
     """
     _check_names(dtype, file_format, max_shard_gb)
     output_folder.check(output, overwrite, checkpoint)
-    progress = identify(checkpoint, step)[1]
-    reader = open_params(checkpoint, progress.step)
+    found, progress = identify(checkpoint, step, weights)
+    reader = open_params(checkpoint, progress.step, weights)
     config = param_table.config_of(reader.shapes)
     tokenizer = matching_tokenizer(vocabulary, progress, config.vocab_size)
     tokenizer_files.check(tokenizer)
@@ -88,7 +91,7 @@ def export(
         config_files.write_config(folder, config, dtype, tokenizer.eos_id)
         tokenizer_files.write_tokenizer(tokenizer, folder, config.max_length, chat_template)
         model_card.write_card(
-            folder, pathlib.Path(output).name, config, progress, checkpoint, dtype=dtype,
+            folder, pathlib.Path(output).name, config, progress, found, dtype=dtype,
             pieces=tokenizer.vocab_size, eos=(tokenizer.processor.id_to_piece(tokenizer.eos_id),
             tokenizer.eos_id), ids=token_ids.compare(tokenizer, folder)[1],
         )  # fmt: skip
@@ -97,7 +100,8 @@ def export(
     if verify:
         from polylm_jax.checkpoints.hf import verifying
 
-        verifying.verify(checkpoint, output, vocabulary, step=progress.step, dtype=dtype)
+        step = progress.step
+        verifying.verify(checkpoint, output, vocabulary, step=step, weights=weights, dtype=dtype)
 
 
 def _check_names(dtype: str, file_format: str, max_shard_gb: float) -> None:

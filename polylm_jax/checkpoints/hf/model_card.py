@@ -3,6 +3,7 @@
 import pathlib
 
 from polylm_jax.checkpoints import layout
+from polylm_jax.checkpoints.identity import Checkpoint
 from polylm_jax.checkpoints.progress import Progress
 from polylm_jax.data.mixture.ledger import left_out_rows
 from polylm_jax.data.mixture.row_ranges import RowRanges
@@ -10,6 +11,7 @@ from polylm_jax.data.mixture.schedule import Phase, Schedule
 from polylm_jax.errors import InputError
 from polylm_jax.languages import registry
 from polylm_jax.languages.labels import label_of
+from polylm_jax.model.averaging import PLAIN
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.runtime import json_lines, markdown
 from polylm_jax.runtime.storage import Folder
@@ -55,14 +57,15 @@ def tokens_by_label(progress: Progress) -> dict[str, int]:
     return tokens
 
 
-def bits_per_byte(checkpoint: str, step: int) -> tuple[int, dict[str, float]]:
-    """The newest validation of the run up to `step`: (its step, label -> bits per byte).
+def bits_per_byte(found: Checkpoint) -> tuple[int, dict[str, float]]:
+    """The newest validation of the run up to a step: (its step, label -> bits per byte).
 
-    {} where it has another measure, as preferences do.
+    {} where it has another measure, as preferences do, or is of other weights.
     """
-    run = layout.split(checkpoint)[0].parent
+    run = layout.split(found.path)[0].parent
     lines = json_lines.objects(Folder(str(run), "CHECKPOINT").peek("validation.jsonl"))
-    lines = [line for line in lines if line["step"] <= step and "bits_per_byte" in line]
+    lines = [line for line in lines if line["step"] <= found.step and "bits_per_byte" in line]
+    lines = [line for line in lines if line.get("weights", PLAIN) == found.weights]
     return (lines[-1]["step"], lines[-1]["bits_per_byte"]) if lines else (0, {})
 
 
@@ -71,7 +74,7 @@ def write_card(
     name: str,
     config: PolyLMConfig,
     progress: Progress,
-    checkpoint: str,
+    found: Checkpoint,
     *,
     dtype: str,
     pieces: int,
@@ -97,9 +100,11 @@ def write_card(
         max_length=config.max_length,
     )
     text += f"\nToken ids: {ids}.\n"
+    if found.weights != PLAIN:
+        text += "\nThe weights are the average of the parameters that the run kept beside them.\n"
     if "imported" in progress.fingerprint:
         text += f"\nThe weights were imported from `{progress.fingerprint['imported']}`.\n"
-    validated, bits = bits_per_byte(checkpoint, progress.step)
+    validated, bits = bits_per_byte(found)
     if tokens or bits:
         text += _table(tokens, validated, bits)
     if progress.recipe:

@@ -15,10 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from polylm_jax.checkpoints.checkpoint import restore_params
-from polylm_jax.checkpoints.hf import config_files, param_table, token_ids, weights
-from polylm_jax.checkpoints.identity import identify
+from polylm_jax.checkpoints.hf import config_files, param_table, token_ids
+from polylm_jax.checkpoints.hf import weights as hf_weights
+from polylm_jax.checkpoints.identity import Checkpoint, identify
 from polylm_jax.checkpoints.param_store import open_params
 from polylm_jax.errors import InputError
+from polylm_jax.model.averaging import PLAIN
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.network import PolyLM
 from polylm_jax.runtime import paths
@@ -34,11 +36,13 @@ def verify(
     vocabulary: str,
     *,
     step: int | None = None,
+    weights: str = PLAIN,
     dtype: str = "float32",
 ) -> None:
     """Compares a checkpoint of ours with a Hugging Face folder, and says what it found.
 
-    checkpoint, step: MODEL_DIR of a run, and which checkpoint (its newest one). hf_dir: a local
+    checkpoint, step: MODEL_DIR of a run, and which checkpoint (its newest one). weights: 'plain', or
+    'average' for the average that the run keeps. hf_dir: a local
     folder. vocabulary: the SentencePiece model of the checkpoint.
     dtype: what the folder's files round the checkpoint's parameters to.
 
@@ -49,9 +53,8 @@ def verify(
     """
     tokenizer = Tokenizer.load(vocabulary)
     folder = paths.local(hf_dir, "HF_DIR")
-    found = identify(checkpoint, step)[0]
-    step = found.step
-    config = param_table.config_of(open_params(checkpoint, step).shapes)
+    found = identify(checkpoint, step, weights)[0]
+    config = param_table.config_of(open_params(checkpoint, found.step, weights).shapes)
     if config_files.read_config(folder, config.scan_layers) != config:
         raise InputError(
             f"{hf_dir}/config.json is of a model of other sizes than {checkpoint}: give the folder "
@@ -59,8 +62,8 @@ def verify(
         )
     print(f"{found} against {hf_dir}")
     good = _verify_ids(tokenizer, folder)
-    good &= _verify_weights(checkpoint, step, config, folder, dtype)
-    good &= _verify_logits(checkpoint, step, config, folder, sample_ids(tokenizer, config), dtype)
+    good &= _verify_weights(found, config, folder, dtype)
+    good &= _verify_logits(found, config, folder, sample_ids(tokenizer, config), dtype)
     if not good:
         print(f"{hf_dir} is not the same model: it was kept for a look.", file=sys.stderr)
         sys.exit(1)
@@ -76,18 +79,19 @@ def _verify_ids(tokenizer: Tokenizer, folder: pathlib.Path) -> bool:
 
 
 def _verify_weights(
-    checkpoint: str, step: int, config: PolyLMConfig, folder: pathlib.Path, dtype: str
+    found: Checkpoint, config: PolyLMConfig, folder: pathlib.Path, dtype: str
 ) -> bool:
     """Whether all bits of all tensors are the checkpoint's, rounded to `dtype`, as the file has them."""
-    _, theirs = weights.named_places(config, folder, quiet=True)
+    _, theirs = hf_weights.named_places(config, folder, quiet=True)
     differing: dict[str, Difference] = {}
-    for name, first, values in weights.pieces(open_params(checkpoint, step), config):
+    reader = open_params(found.path, found.step, found.weights)
+    for name, first, values in hf_weights.pieces(reader, config):
         with np.errstate(over="ignore"):
             ours = values.astype(dtype).astype(theirs[name].dtype).astype(np.float32)
-        found = theirs[name].read(first, ours.size).astype(np.float32)
-        if ours.tobytes() != found.tobytes():
+        read = theirs[name].read(first, ours.size).astype(np.float32)
+        if ours.tobytes() != read.tobytes():
             here = differing.setdefault(name, Difference(theirs[name].shape))
-            here.add(first, ours, found)
+            here.add(first, ours, read)
     print(
         f"weights: {len(theirs) - len(differing)} of {len(theirs)} tensors are the same, bit by bit"
     )
@@ -122,8 +126,7 @@ class Difference:
 
 
 def _verify_logits(
-    checkpoint: str,
-    step: int,
+    found: Checkpoint,
     config: PolyLMConfig,
     folder: pathlib.Path,
     ids: np.ndarray,
@@ -140,7 +143,7 @@ def _verify_logits(
     if needed > memory:
         print(f"logits: not verified, it takes {needed / 1e9:.0f} GB of memory")
         return True
-    ours = our_logits(checkpoint, step, config, ids, dtype)
+    ours = our_logits(found, config, ids, dtype)
     difference = float(np.max(np.abs(ours - their_logits(folder, torch.from_numpy(ids)))))
     print(f"logits: max |JAX - PyTorch| = {difference:.2e} over {ours.size:,} (<= {TOLERANCE:g})")
     return difference <= TOLERANCE  # not a number is not less
@@ -158,13 +161,12 @@ def sample_ids(tokenizer: Tokenizer, config: PolyLMConfig) -> np.ndarray:
     return any_ids.reshape(ROWS, length)
 
 
-def our_logits(
-    checkpoint: str, step: int, config: PolyLMConfig, ids: np.ndarray, dtype: str
-) -> np.ndarray:
+def our_logits(found: Checkpoint, config: PolyLMConfig, ids: np.ndarray, dtype: str) -> np.ndarray:
     """float32 [B, T, V] of the checkpoint, its parameters rounded to `dtype` as the files' are."""
     exact = dataclasses.replace(config, dtype="float32", remat="none", attention="reference")
     model, device = PolyLM(exact), jax.devices("cpu")[0]
-    params = restore_params(checkpoint, abstract_params(exact, device), step)
+    abstract = abstract_params(exact, device)
+    params = restore_params(found.path, abstract, found.step, found.weights)
     params = jax.tree.map(lambda x: x.astype(dtype).astype(jnp.float32), params)
 
     def logits(params, ids):

@@ -66,6 +66,7 @@ def pieces(reader: AnyReader, config: PolyLMConfig) -> Iterator[tuple[str, int, 
     theirs = {(tensor.ours, tensor.layer): tensor.theirs for tensor in param_table.tensors(config)}
     for ours, shape in reader.shapes.items():
         for start, values in reader.blocks(ours):
+            values = values.astype(np.float32, copy=False)  # an average may be bfloat16
             if (ours, None) in theirs:
                 layers = [(theirs[ours, None], start, values, shape)]
             else:

@@ -8,7 +8,7 @@ import jax
 from polylm_jax.checkpoints import identity
 from polylm_jax.errors import InputError
 from polylm_jax.inference.generation import prompts as prompt_files
-from polylm_jax.inference.generation import weights
+from polylm_jax.inference.generation import weights as loading
 from polylm_jax.inference.generation.chat import Chat, talk
 from polylm_jax.inference.generation.decode import Decoder
 from polylm_jax.inference.generation.progress import GenerationProgress
@@ -16,6 +16,7 @@ from polylm_jax.inference.generation.prompts import Item, Options
 from polylm_jax.inference.generation.results import Results
 from polylm_jax.inference.generation.text_generator import TextGenerator
 from polylm_jax.model import devices, partitioning
+from polylm_jax.model.averaging import PLAIN
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.partitioning import MeshConfig
 
@@ -31,6 +32,7 @@ def generate(
     options: Options = Options(),  # noqa: B008 (frozen)
     turn: str = prompt_files.TURN,
     step: int | None = None,
+    weights: str = PLAIN,
     mesh: MeshConfig = MeshConfig(),  # noqa: B008 (frozen)
     batch_size: int = 8,
     chunk: int = 32,
@@ -39,6 +41,7 @@ def generate(
     """Continues prompts with a checkpoint: a file of them, one, or a chat where neither is given.
 
     checkpoint, step: MODEL_DIR of a run, local or gs://, and which checkpoint (its newest one).
+    weights: 'plain', or 'average' for the average that the run keeps.
     prompts: a JSON-lines file (docs/generation.md). results: where the texts go, one JSON line each
     as they come, by default beside the prompts; a file that a kill cut off is continued.
     prompt: one text, whose continuation is shown as it comes. options: see `inference.Options`.
@@ -51,20 +54,20 @@ def generate(
     if prompts is not None and prompt is not None:
         raise InputError("PROMPTS and PROMPT are both given: leave one of them out.")
     devices.start(compilation_cache_dir)
-    found, progress = identity.identify(checkpoint, step)
+    found, progress = identity.identify(checkpoint, step, weights)
     tokenizer = identity.matching_tokenizer(vocabulary, progress, model.vocab_size)
     grid = partitioning.make_mesh(mesh)
     rows = batch_size if prompts else grid.shape["data"] * grid.shape["fsdp"] * (
         options.samples if prompt else 1
     )  # fmt: skip
     decoder = Decoder(
-        weights.generating(model), None, grid, eos=(tokenizer.eos_id,), pieces=tokenizer.vocab_size, batch_size=rows,
+        loading.generating(model), None, grid, eos=(tokenizer.eos_id,), pieces=tokenizer.vocab_size, batch_size=rows,
         chunk=chunk if prompts else min(chunk, 4),
     )  # fmt: skip
     generator = TextGenerator(decoder, tokenizer)
 
     def load() -> None:
-        decoder.params = weights.load(checkpoint, model, grid, found.step)[1]
+        decoder.params = loading.load(found, model, grid)[1]
 
     if prompts is not None:
         items = prompt_files.read(prompts, options, turn)

@@ -8,14 +8,15 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from polylm_jax.checkpoints import checkpoint
+from polylm_jax.checkpoints.identity import Checkpoint
 from polylm_jax.model import partitioning
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.network import PolyLM
 from polylm_jax.model.parameters import abstract_params
 
 
-def load(path: str, config: PolyLMConfig, mesh: Mesh, step: int | None = None):
-    """(config, params) for `decode.Decoder` from a run's checkpoint; path, step: as restored.
+def load(found: Checkpoint, config: PolyLMConfig, mesh: Mesh):
+    """(config, params) for `decode.Decoder` from a run's checkpoint.
 
     config: of the model as it was trained; what only training needs is left out of the result.
     InputError where there is no such checkpoint, or one of another model.
@@ -25,7 +26,9 @@ def load(path: str, config: PolyLMConfig, mesh: Mesh, step: int | None = None):
         nn.unbox(_boxed(config)),
         shardings(config, mesh),
     )
-    return laid_out(config, checkpoint.restore_params(path, abstract, step))
+    return laid_out(
+        config, checkpoint.restore_params(found.path, abstract, found.step, found.weights)
+    )
 
 
 def shardings(config: PolyLMConfig, mesh: Mesh):

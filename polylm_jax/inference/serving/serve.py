@@ -18,7 +18,7 @@ import uvicorn
 
 from polylm_jax.checkpoints import identity
 from polylm_jax.errors import InputError
-from polylm_jax.inference.generation import weights
+from polylm_jax.inference.generation import weights as loading
 from polylm_jax.inference.generation.decode import Decoder
 from polylm_jax.inference.serving import app
 from polylm_jax.inference.serving.chat_template import ChatFormat
@@ -27,6 +27,7 @@ from polylm_jax.inference.serving.requests import Asking, Limits
 from polylm_jax.inference.serving.slots import Lanes
 from polylm_jax.inference.serving.telemetry import Telemetry
 from polylm_jax.model import devices, partitioning
+from polylm_jax.model.averaging import PLAIN
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.partitioning import MeshConfig
 
@@ -45,6 +46,7 @@ def serve(
     chat_template: str = "",
     chat_stops: Sequence[str] = ("<|user|>",),
     step: int | None = None,
+    weights: str = PLAIN,
     mesh: MeshConfig = MeshConfig(),  # noqa: B008 (frozen)
     rows: int = 8,
     chunk: int = 8,
@@ -59,6 +61,7 @@ def serve(
     """Serves a checkpoint: OpenAI's protocol under /v1, and a page to talk in.
 
     checkpoint, step: MODEL_DIR of a run, local or gs://, and which checkpoint (its newest one).
+    weights: 'plain', or 'average' for the average that the run keeps.
     host, port: where it listens; anywhere but on a loopback address it needs a key, which is read
     from the environment (POLYLM_API_KEY). name: of the model, by default the checkpoint's folder's.
     chat_template: Jinja over `messages`, by default PolyLM's chat format; chat_stops: strings that
@@ -83,18 +86,18 @@ def serve(
     devices.start(compilation_cache_dir)
     if jax.process_count() > 1:
         raise InputError("serve has one process: give it the devices of one host.")
-    found, progress = identity.identify(checkpoint, step)
+    found, progress = identity.identify(checkpoint, step, weights)
     tokenizer = identity.matching_tokenizer(vocabulary, progress, model.vocab_size)
     grid = partitioning.make_mesh(mesh)
     decoder = Decoder(
-        weights.generating(model), None, grid, eos=(tokenizer.eos_id,), batch_size=rows,
+        loading.generating(model), None, grid, eos=(tokenizer.eos_id,), batch_size=rows,
         chunk=chunk, pieces=tokenizer.vocab_size,
     )  # fmt: skip
     chat_format = ChatFormat(chat_template, tokenizer)
     limit = min(max_new_tokens or model.max_length, model.max_length)
     limits = Limits(model.max_length, limit, max_waiting, tuple(chat_stops))
     bound = _bound(host, port)
-    decoder.params = weights.load(checkpoint, model, grid, found.step)[1]
+    decoder.params = loading.load(found, model, grid)[1]
     lanes, telemetry = Lanes(decoder), Telemetry()
     _warm(lanes)
     service = app.Service(

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from polylm_jax.errors import InputError
-from polylm_jax.model import cost
+from polylm_jax.model import averaging, cost
 from polylm_jax.model.config import POLICIES
 from polylm_jax.model.partitioning import MeshConfig
 from polylm_jax.training.experiment import Experiment
@@ -61,17 +61,21 @@ def settings(experiment: Experiment, topology: Topology) -> Iterator[Experiment]
 
 
 def held(experiment: Experiment, topology: Topology) -> float:
-    """Bytes of a chip, as `memory.per_device` counts them before anything is compiled."""
-    return sum(
-        cost.per_device(
-            experiment.model,
-            experiment.mesh.shape(topology.num_chips),
-            batch_size=experiment.batch_size,
-            length=experiment.sequence_length,
-            microbatches=experiment.microbatches,
-            num_chunks=experiment.num_chunks,
-            vocab_blocks=experiment.vocab_blocks,
-        ).values()
+    """Bytes of a chip, as `cost.per_device` counts them before anything is compiled."""
+    return sum(parts(experiment, topology).values())
+
+
+def parts(experiment: Experiment, topology: Topology) -> dict[str, int]:
+    """What they are of."""
+    return cost.per_device(
+        experiment.model,
+        experiment.mesh.shape(topology.num_chips),
+        batch_size=experiment.batch_size,
+        length=experiment.sequence_length,
+        microbatches=experiment.microbatches,
+        num_chunks=experiment.num_chunks,
+        vocab_blocks=experiment.vocab_blocks,
+        average=averaging.bytes_per_parameter(experiment.average),
     )
 
 

@@ -117,6 +117,8 @@ def _memory(plan: Mapping) -> rich.table.Table:
     for what in ("arguments", "temporaries", "outputs", "reused", "code"):
         if memory[what] is not None:
             table.add_row(what, f"{memory[what] / GIB:.2f}")
+        if what == "arguments" and memory.get("average"):
+            table.add_row("  of them the average", f"{memory['average'] / GIB:.2f}")
     table.add_row("[bold]needed", f"[bold]{_gib(memory['total'])}")
     if memory["peak"] is not None:
         table.add_row("alive at the peak", f"{memory['peak'] / GIB:.2f}")

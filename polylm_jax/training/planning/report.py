@@ -9,7 +9,7 @@ import numpy as np
 from polylm_jax.model import cost, partitioning
 from polylm_jax.training import metrics
 from polylm_jax.training.experiment import Resolved
-from polylm_jax.training.planning import collectives, cycles, hlo, money, roofline, work
+from polylm_jax.training.planning import candidates, collectives, cycles, hlo, money, roofline, work
 from polylm_jax.training.planning.chips import Topology
 from polylm_jax.training.planning.compilation import Compiled
 
@@ -41,7 +41,7 @@ def report(
         "chips": topology.num_chips,
         "setting": setting(resolved),
         "compile_seconds": compiled.seconds,
-        "memory": dataclasses.asdict(compiled.memory) | {"hbm": topology.chip.hbm_bytes},
+        "memory": dataclasses.asdict(compiled.memory) | _beside(resolved, topology),
         # libtpu also compiles steps whose sum is more than there is, where what is alive at once fits.
         "fits": compiled.fits and compiled.memory.total <= topology.chip.hbm_bytes,
         "refusal": compiled.refusal,
@@ -55,6 +55,12 @@ def report(
         if plan["expected"]:
             plan["expected"]["run"] = run(plan["expected"]["mfu"])
     return plan
+
+
+def _beside(resolved: Resolved, topology: Topology) -> dict:
+    """What memory is compared with, and of the arguments what an average takes, if one is kept."""
+    kept = candidates.parts(resolved.experiment, topology).get("average")
+    return {"hbm": topology.chip.hbm_bytes} | ({"average": kept} if kept else {})
 
 
 def setting(resolved: Resolved) -> dict:

@@ -23,7 +23,7 @@ from jax.interpreters import pxla
 from t5x import decoding, losses, metrics, models, optimizers
 
 from polylm_jax.errors import InputError, nearest
-from polylm_jax.model import partitioning
+from polylm_jax.model import averaging, partitioning
 from polylm_jax.model.loss import cross_entropy
 from polylm_jax.model.network import PolyLM, unstack
 from polylm_jax.model.optimizer import make_optimizer
@@ -261,6 +261,7 @@ def total_steps(experiment: Experiment) -> int:
 
 def resolved(experiment: Experiment):
     """The run as `Experiment.resolve` checks it; how devices are laid out is t5x's partitioner's."""
+    averaging.refuse_under_t5x(experiment.average)
     return experiment.resolve(open_stores=False, num_devices=1)
 
 
