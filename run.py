@@ -26,6 +26,7 @@ from polylm_jax.runtime.gin_statements import GinStatements
 from polylm_jax.runtime.home import home
 from polylm_jax.runtime.modes import ALONE, COMPUTING, MODES
 from polylm_jax.runtime.parameter_types import Later
+from polylm_jax.runtime.processes import WORKER
 from polylm_jax.runtime.stderr import imports_kept_quiet
 from polylm_jax.runtime.tensorflow_devices import leave_gpus
 
@@ -277,10 +278,20 @@ def main(argv: list[str]) -> int:
         return 130
 
 
+def again(argv: list[str]) -> int:
+    """`main` in a process that has run others before; what they were configured with is gone."""
+    import gin
+
+    gin.clear_config()
+    return main(argv)
+
+
 def command() -> int:
     """What `python run.py` and the console script do."""
-    if COMPUTING & {*sys.argv[1:2]}:
+    if {*COMPUTING, WORKER} & {*sys.argv[1:2]}:
         huge_pages.ask()
+    if sys.argv[1:2] == [WORKER]:
+        return names.find("polylm_jax.ablation.work")(again, *sys.argv[2:])
     return main(sys.argv[1:])
 
 

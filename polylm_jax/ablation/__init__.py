@@ -7,7 +7,7 @@ continued    Which checkpoints a finished run kept, and a run's folder made of o
 evidence     What a finished run says of its mixture, kept for laws of mixtures
 figures      The pictures of a report, narrow enough for a phone
 laws/        Laws of mixtures: from the shares that runs were trained on to what any would give
-launch       The runs of an ablation, each a `run.py train` or `finetune` of its own
+launch       Whose a run of an ablation is, and whether anything of it is left to be trained
 markdown     The report as Markdown
 mixing/      `run.py mix`: proxies, laws, a proposal and its check
 page         The report as one HTML page: no network, no scripts, readable on a phone
@@ -20,6 +20,7 @@ reuse        A run whose first steps another one has done goes on from there ins
 run          `run.py ablate`: named variants of one recipe, at one budget, over seeds, to one report
 variants     The variants of an ablation
 wording      What both forms of a report say in words
+workers/     Processes that train the runs, one after another each, on a core or a chip of its own
 """
 
 from polylm_jax.runtime import names
@@ -29,6 +30,7 @@ names.hand_on(
     {
         "ablate": "run",
         "Claim": "claims",
+        "work": "workers.worker",
         "mix": "mixing.run",
         "MixSizes": "mixing.designs",
         "MixProxy": "mixing.proxies",

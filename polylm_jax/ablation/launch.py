@@ -1,20 +1,15 @@
-"""The runs of an ablation, each a `run.py train` or `finetune` of its own, one process on each.
-
-A run is locked by the `ablate` that started it and, in its MODEL_DIR, by itself: who finds it locked
-leaves it to the other. What is done is told by the run's own log and never begun again.
-"""
+"""Whose a run of an ablation is, and whether anything of it is left to be trained."""
 
 import contextlib
 import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 
+from polylm_jax.ablation import records
+from polylm_jax.ablation.plans import Plan
+from polylm_jax.ablation.records import DONE
 from polylm_jax.ablation.variants import Run
 from polylm_jax.errors import InputError
 from polylm_jax.runtime import lock as run_lock
-from polylm_jax.runtime.home import home
 from polylm_jax.runtime.storage import Folder
 
 
@@ -37,19 +32,7 @@ def held(folder: str, run: Run) -> Iterator[None]:
         lock.close()
 
 
-def start(mode: str, recipe: str, *flags: str) -> int:
-    """`run.py MODE` of a gin file in a process of its own; its exit code.
-
-    A SIGTERM goes on to it: it saves and leaves with 143. Ctrl-C reaches it by itself.
-    """
-    process = subprocess.Popen(
-        [sys.executable, home() / "run.py", mode, f"--gin_file={recipe}", *flags]
-    )
-    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        process.wait()
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def is_done(place: Folder, plan: Plan) -> bool:
+    """Whether the log of a run says that it has reached its end."""
+    total, size = plan.resolved.total_steps, plan.tokens_per_step
+    return records.read(place, plan.run, total, size).state == DONE

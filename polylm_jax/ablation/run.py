@@ -3,20 +3,22 @@
 ABLATION_DIR/ablation.json                 the variants, their plans, the claims
             /VARIANT/seed_0/               MODEL_DIR of a run
             /recipes/VARIANT.seed_0.gin    the run alone: `run.py train --gin_file=...`, or `finetune`
+            /recipes/VARIANT.seed_0.txt    what it said, where several were under way
             /report.html, report.md, report.json, *.png
 """
 
+import functools
 import json
 import sys
 from collections.abc import Collection, Mapping, Sequence
 
-from polylm_jax.ablation import branches, continued, evidence, launch, plans, records, reuse
+from polylm_jax.ablation import branches, launch, plans, reuse
 from polylm_jax.ablation import variants as variant_lines
 from polylm_jax.ablation.claims import Claim
 from polylm_jax.ablation.plans import Ablation, Plan, Reconfigured
-from polylm_jax.ablation.records import DONE
 from polylm_jax.ablation.variants import Run
-from polylm_jax.errors import LEFT, LEFT_UNSAVED, InputError
+from polylm_jax.ablation.workers import places, sweep
+from polylm_jax.errors import InputError
 from polylm_jax.runtime.storage import Folder, to_json
 from polylm_jax.training.identity import fingerprint
 from polylm_jax.training.run_directory import check_resume
@@ -39,13 +41,14 @@ def ablate(
     share_beginnings: bool = True,
     trunk: str = "",
     leaves: Mapping[str, int] | None = None,
+    workers: int | None = None,
     reconfigured: Reconfigured | None = None,
 ) -> None:
     """Trains variants of a recipe at one budget over seeds, and reports which won where.
 
-    Runs are trained one after another, each by a `run.py train` (or `finetune`) of its own; a
-    killed one goes on, a finished one is never run again, one that another process has is left to
-    it. So the same command on several machines that share ABLATION_DIR divides the runs.
+    Each run is what `run.py train` (or `finetune`) of its recipe alone would be; several workers train
+    one each. A killed one goes on, a finished one is never run again, one that another process has is
+    left to it. So the same command on several machines that share ABLATION_DIR divides the runs.
 
     variants: ('NAME', 'GIN LINE', ...) each; the first is the base, or the one that `base` names.
     mode: what each run is, 'train' or 'finetune'.
@@ -60,6 +63,8 @@ def ablate(
     share_beginnings: a run goes on from a checkpoint of a finished one that began the same.
     trunk, leaves: the variant that others branch from, and the step at which each of them does; it
     is trained first and keeps a checkpoint there.
+    workers: processes that train a run each, on a chip or a core of its own; by default as many as the
+    machine has, where the model is small.
     reconfigured: what run.py gives: the recipe with further lines.
 
     Raises InputError for bad input, before anything is trained; SystemExit(143) when told to leave.
@@ -80,7 +85,7 @@ def ablate(
         print("\n".join(f"{place.path}/{run.recipe}" for run in made))
         return
     failed, elsewhere = train_all(
-        place, made, order, asked if share_beginnings else None, bool(variant)
+        place, made, order, asked if share_beginnings else None, bool(variant), workers=workers
     )
     print(_report(place))
     for run, holder in elsewhere.items():
@@ -126,61 +131,23 @@ def train_all(
     asked: Ablation | None = None,
     alone: bool = False,
     report: bool = True,
+    workers: int | None = None,
 ) -> tuple[dict[Run, int], dict[Run, str]]:
     """Trains what isn't done: (runs that failed -> exit code, runs that others have -> who).
 
     asked: says which runs wait for a trunk that another process has; None: beginnings aren't shared.
-    alone: a run that another process has is refused. report: written after each run.
+    alone: a run that another process has is refused. report: written now and then. workers: as for
+    `ablate`.
     """
-    failed: dict[Run, int] = {}
-    elsewhere: dict[Run, str] = {}
-    for number, run in enumerate(order, 1):
-        if is_done(place, made[run]):
-            print(f"[{number}/{len(order)}] {run.title}: done before", flush=True)
-            evidence.keep(place, made[run])
-            continue
-        if asked and (trunk := branches.trunk_of(asked, run)) in elsewhere:
-            elsewhere[run] = f"it leaves {trunk.title}, and {elsewhere[trunk]}"
-            continue
-        try:
-            with launch.held(place.path, run):
-                print(f"[{number}/{len(order)}] {run.title}", flush=True)
-                code = _train(place, made, run, asked is not None)
-        except InputError as error:
-            if alone:
-                raise
-            elsewhere[run] = str(error)
-            continue
-        if code in (LEFT, LEFT_UNSAVED, 130):
-            sys.exit(code)
-        if code:
-            failed[run] = code
-        else:
-            evidence.keep(place, made[run])
-        if report:
-            _report(place)
-    return failed, elsewhere
-
-
-def _train(place: Folder, made: Mapping[Run, Plan], run: Run, share: bool) -> int:
-    """Trains one run, held: from the longest beginning that another one has of it."""
-    plan = made[run]
-    if is_done(place, plan):  # by another process, just now
-        return 0
-    if share and not continued.has_begun(place, run):
-        others = [other for other in made.values() if other.run.seed == run.seed]
-        done = [other for other in others if is_done(place, other)]
-        if beginning := reuse.longest(plan, done, place.path):
-            continued.continue_from(beginning, run, place.path)
-            print(f"goes on from {beginning.run.title}, step {beginning.step}", flush=True)
-    flags = ["--allow_changes"] if continued.is_continued(place, run) else []
-    return launch.start(plan.mode, f"{place.path}/{run.recipe}", *flags)
-
-
-def is_done(place: Folder, plan: Plan) -> bool:
-    """Whether the log of a run says that it has reached its end."""
-    total, size = plan.resolved.total_steps, plan.tokens_per_step
-    return records.read(place, plan.run, total, size).state == DONE
+    left = sum(not launch.is_done(place, made[run]) for run in order)
+    needed = sweep.need(made)
+    here = places.chosen(places.machine(), needed, left, workers)
+    if left:
+        print(places.told(here, needed), flush=True)
+    reported = functools.partial(_report, place) if report else bool
+    under_way = sweep.Sweep(place, made, here, asked=asked, alone=alone, report=reported)
+    under_way.run(order)
+    return under_way.failed, under_way.elsewhere
 
 
 def _report(place: Folder) -> str:

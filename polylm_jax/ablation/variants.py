@@ -38,6 +38,11 @@ class Run(NamedTuple):
         """The gin file of it alone, below ABLATION_DIR."""
         return f"recipes/{self.variant}.seed_{self.seed}.gin"
 
+    @property
+    def said(self) -> str:
+        """The file of what it says while others are under way beside it."""
+        return f"recipes/{self.variant}.seed_{self.seed}.txt"
+
 
 def read(given: Sequence[Sequence[str]]) -> dict[str, Variant]:
     """('name', 'LINE', 'LINE' ...) of each variant -> name -> Variant, in their order.

@@ -18,6 +18,7 @@ from jax.experimental import mesh_utils
 from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 from polylm_jax.errors import InputError
+from polylm_jax.runtime.processes import ALONE
 
 AXES = ("data", "fsdp", "tensor")
 
@@ -191,8 +192,11 @@ def initialize_distributed(
 
     JAX_COORDINATOR_ADDRESS with JAX_NUM_PROCESSES and JAX_PROCESS_ID names them; else the cluster
     (TPU pod, GKE, Slurm, Open MPI) does; on a machine that is no cluster nothing happens.
-    heartbeat_timeout_seconds: after how long a silent process counts as dead.
+    heartbeat_timeout_seconds: after how long a silent process counts as dead. A process that has a
+    part of its host to itself (POLYLM_ALONE) joins nobody.
     """
+    if os.environ.get(ALONE):
+        return False
     initialize = functools.partial(
         jax.distributed.initialize,
         heartbeat_timeout_seconds=heartbeat_timeout_seconds,

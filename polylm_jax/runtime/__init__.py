@@ -18,6 +18,7 @@ old_names           Names of the version before the rooms
 output_folder       A folder that appears when it is complete: built beside its place, then renamed
 parameter_types     Values that a user gives
 paths               What a user's path means
+processes           What one of several processes on a machine is told by whoever started it
 seals               JSON files that say whether they are what was written
 stderr              Standard error without the lines that TensorFlow's C++ writes while it is
 storage             A folder on local disk or gs://

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Self
 
 import rich.console
@@ -11,6 +11,8 @@ import rich.progress
 import rich.table
 
 LINE_SECONDS = 30.0  # between lines, where no terminal shows a bar
+# Who else is told of each report of a run: its step, of how many, its numbers as text.
+heard_by: list[Callable[[int, int, str], None]] = []
 
 
 def count(number: float) -> str:
@@ -88,6 +90,8 @@ class Terminal:
         )
         if "mfu" in report:
             numbers += f"  MFU {report['mfu']:.1%}"
+        for hear in heard_by:
+            hear(step, self._total, numbers)
         if self._bar:
             self._bar.update(self._task, completed=step, numbers=numbers)
         else:

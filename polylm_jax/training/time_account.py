@@ -110,8 +110,13 @@ def _reported(reports: Sequence[Mapping]) -> dict[str, float]:
     return seconds | {"training": whole - sum(seconds.values())}
 
 
+began: list[float] = []  # by `time.monotonic`: when a process of several runs took up the last
+
+
 def process_seconds() -> float:
-    """Since this process began, by Linux's clock ticks; 0 elsewhere."""
+    """Since this process began, by Linux's clock ticks, or took up this run; 0 elsewhere."""
+    if began:
+        return time.monotonic() - began[-1]
     try:
         with open("/proc/self/stat", encoding="utf-8") as file:
             ticks = int(file.read().rpartition(")")[2].split()[19])

@@ -4,9 +4,6 @@ import dataclasses
 import json
 import os
 import re
-import signal
-import threading
-import time
 
 import gin
 import pytest
@@ -16,7 +13,6 @@ import toy_run
 import run
 from polylm_jax.ablation import launch
 from polylm_jax.ablation.variants import Run
-from polylm_jax.errors import LEFT
 from polylm_jax.runtime import lock
 from polylm_jax.runtime.storage import Folder
 
@@ -35,7 +31,8 @@ def clean():
 def trained(toy_folder, tmp_path_factory):
     """(the recipe's argument, ABLATION_DIR): its variants trained, each by a process."""
     folder = tmp_path_factory.mktemp("ablation")
-    recipe = toy_ablation.recipe(folder / "toy.gin", toy_folder, folder / "out")
+    lines = ["SEEDS = (3, 4)", "WORKERS = 2"]
+    recipe = toy_ablation.recipe(folder / "toy.gin", toy_folder, folder / "out", *lines)
     assert run.main(["ablate", recipe]) == 0
     return recipe, folder / "out"
 
@@ -51,15 +48,19 @@ def phases(*steps):
 
 
 @pytest.mark.parametrize(
-    ("variant", "steps", "begins"),
-    [("both", (8, 4), ("short", 8)), ("turned", (8, 2, 2), ("both", 10))],
+    ("variant", "seed", "steps", "begins"),
+    [
+        ("both", 3, (8, 4), ("short", 8)),
+        ("turned", 3, (8, 2, 2), ("both", 10)),
+        ("turned", 4, (8, 2, 2), ("both", 10)),
+    ],
 )
 def test_a_run_that_begins_as_another_goes_on_from_its_checkpoint_exactly(
-    trained, toy_folder, tmp_path, variant, steps, begins
+    trained, toy_folder, tmp_path, variant, seed, steps, begins
 ):
-    changes = {"phases": phases(*steps), "seed": 3, "mesh": toy_run.MeshConfig()}
+    changes = {"phases": phases(*steps), "seed": seed, "mesh": toy_run.MeshConfig()}
     toy_run.run(toy_folder, tmp_path / "whole", changes, eval_every_steps=4)
-    folder = trained[1] / variant / "seed_3"
+    folder = trained[1] / variant / f"seed_{seed}"
     toy_run.assert_bitwise_equal(
         toy_run.final_state(toy_folder, folder, **changes),
         toy_run.final_state(toy_folder, tmp_path / "whole", **changes),
@@ -68,14 +69,14 @@ def test_a_run_that_begins_as_another_goes_on_from_its_checkpoint_exactly(
     (start,) = toy_run.events(folder, "start")
     assert start["step"] == start["reached"] == begins[1]
     continued = json.loads((folder / "continued_from.json").read_text())
-    assert continued == {"run": f"{begins[0]}, seed 3", "step": begins[1]}
+    assert continued == {"run": f"{begins[0]}, seed {seed}", "step": begins[1]}
 
 
 def test_finished_runs_are_never_run_again_and_the_report_is_there(trained, capfd):
     before = {p: p.stat().st_mtime for p in trained[1].rglob("events.jsonl")}
     assert run.main(["ablate", trained[0]]) == 0
     out = capfd.readouterr().out
-    assert out.count("done before") == 3 and "report.html" in out
+    assert out.count("done before") == 6 and "report.html" in out
     assert {p: p.stat().st_mtime for p in trained[1].rglob("events.jsonl")} == before
     assert run.main(["ablate", trained[0], "--report_only"]) == 0
     assert "the second phase helps" in (trained[1] / "report.html").read_text()
@@ -123,22 +124,3 @@ def test_a_run_that_another_process_has_is_left_to_it_or_refused(toy_folder, tmp
         assert run.main(["ablate", recipe]) == 0
         assert "is left to another process" in capfd.readouterr().out
     lock.hold(Folder(str(tmp_path / "out/locks/both.seed_3"))).close()
-
-
-def test_a_sigterm_goes_on_to_the_run(tmp_path, monkeypatch):
-    program = tmp_path / "run.py"
-    program.write_text(
-        "import pathlib, signal, sys, time\n"
-        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\n"
-        f"pathlib.Path({str(tmp_path / 'ready')!r}).touch()\n"
-        "time.sleep(60)\n"
-    )
-    monkeypatch.setattr(launch, "home", lambda: program.parent)
-
-    def tell():
-        while not (tmp_path / "ready").exists():
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=tell).start()
-    assert launch.start("train", "a.gin") == LEFT

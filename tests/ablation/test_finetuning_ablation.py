@@ -5,11 +5,11 @@ import re
 
 import gin
 import pytest
+import toy_ablation
 import toy_finetune
 
 import run
-from polylm_jax.ablation import launch
-from polylm_jax.text import registrations
+from polylm_jax.ablation.workers import sweep
 
 pytest_plugins = ["toy_fixture"]
 
@@ -93,14 +93,8 @@ def recipe(folder, out, *further):
     return f"--gin_file={path}"
 
 
-def in_this_process(mode, path, *flags):
-    gin.clear_config()
-    with registrations.for_a_time():
-        return run.main([mode, f"--gin_file={path}", *flags])
-
-
 def test_runs_are_tuned_and_reported(folder, tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr(launch, "start", in_this_process)
+    monkeypatch.setattr(sweep, "Pool", toy_ablation.InThisProcess)
     argument = recipe(folder, tmp_path / "out")
     assert run.main(["ablate", argument]) == 0
     fingerprint = json.loads((tmp_path / "out/both/seed_3/fingerprint.json").read_text())
@@ -133,7 +127,7 @@ def test_runs_are_tuned_and_reported(folder, tmp_path, monkeypatch, capfd):
 def test_bad_input_is_refused_before_anything_runs(
     folder, tmp_path, monkeypatch, capfd, line, sentence
 ):
-    monkeypatch.setattr(launch, "start", None)
+    monkeypatch.setattr(sweep, "Pool", None)
     assert run.main(["ablate", recipe(folder, tmp_path / "out", line)]) == 2
     (said,) = [x for x in capfd.readouterr().err.splitlines() if re.search(sentence, x)]
     assert said

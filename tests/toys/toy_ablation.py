@@ -2,9 +2,13 @@
 
 import json
 
+import gin
 import toy_run
 
+import run
 from polylm_jax.ablation import records
+from polylm_jax.ablation.workers.pool import Heard
+from polylm_jax.text import registrations
 
 RECIPE = """
 from __gin__ import dynamic_registration
@@ -124,3 +128,25 @@ def plan(names, seeds=(0, 1, 2), claims=(), base=None, lines=()):
         "claims": list(claims),
         "variants": {name: about for name in names},
     }
+
+
+class InThisProcess:
+    """A `workers.pool.Pool` without processes: a run is done when it is given."""
+
+    def __init__(self, places, quiet):
+        self._codes = []
+
+    @property
+    def idle(self):
+        return [] if self._codes else [0]
+
+    def give(self, slot, argv, said=""):
+        gin.clear_config()
+        with registrations.for_a_time():
+            self._codes.append(run.main(argv))
+
+    def wait(self, seconds):
+        yield Heard(0, {"code": self._codes.pop()})
+
+    def close(self):
+        assert not self._codes

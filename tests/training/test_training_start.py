@@ -11,7 +11,7 @@ import toy_hf
 import toy_run
 
 import run
-from polylm_jax.ablation import launch
+from polylm_jax.ablation.workers import sweep
 from polylm_jax.checkpoints import identity
 from polylm_jax.errors import InputError
 from polylm_jax.training.experiment import SEED
@@ -101,13 +101,9 @@ def test_where_trains_parameter_was_the_experiments_is_the_same(toy_folder, plac
 
 @pytest.fixture
 def ablate(toy_folder, place, tmp_path, monkeypatch, capfd):
-    """Function of variants: trains them, each by a call of run.py, -> what was said."""
+    """Function of variants: trains them, each by a call of `run.main`, -> what was said."""
 
-    def in_this_process(mode, path, *flags):
-        gin.clear_config()
-        return run.main([mode, f"--gin_file={path}", *flags])
-
-    monkeypatch.setattr(launch, "start", in_this_process)
+    monkeypatch.setattr(sweep, "Pool", toy_ablation.InThisProcess)
 
     def of(*variants, code=0):
         gin.clear_config()

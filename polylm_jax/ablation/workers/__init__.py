@@ -1,0 +1,9 @@
+"""Processes that train the runs of an ablation, one after another each, on a core or a chip of its own.
+
+display  What is said of all of them: a bar each, or lines
+order    Which run a worker that has nothing to do takes next
+places   What this machine has, and where each worker computes
+pool     The processes: started, given runs, heard, told to leave
+sweep    The runs of an ablation, trained by workers
+worker   A process that trains runs as they come, each as if it were alone
+"""

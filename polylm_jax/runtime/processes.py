@@ -1,0 +1,9 @@
+"""What one of several processes on a machine is told by whoever started it."""
+
+# In the environment of a process that has a part of its host to itself: it joins no others, although
+# the host may be one of a cluster.
+ALONE = "POLYLM_ALONE"
+
+# The first word of run.py in place of a mode: a process that runs what it is given, see
+# `ablation.workers`.
+WORKER = "worker"

@@ -1,0 +1,258 @@
+"""Workers of an ablation: where each computes, which run it takes, how it is told to leave, what it leaves clean."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import types
+
+import pytest
+
+from polylm_jax.ablation.variants import Run
+from polylm_jax.ablation.workers import pool, worker
+from polylm_jax.ablation.workers.order import Order
+from polylm_jax.ablation.workers.places import (
+    GPU,
+    TPU,
+    Machine,
+    Need,
+    Place,
+    chosen,
+    environment,
+    machine,
+)
+from polylm_jax.ablation.workers.pool import Pool
+from polylm_jax.errors import LEFT, InputError
+from polylm_jax.model import partitioning
+from polylm_jax.runtime.processes import ALONE
+
+TINY, LARGE, SHARDED = Need(1_000_000), Need(125_000_000), Need(1_000_000, 4)
+LAPTOP, POD_HOST = Machine((0, 1)), Machine(tuple(range(96)), TPU, tuple("01234567"))
+
+
+def test_a_tpu_worker_finds_its_chip_and_asks_no_cluster():
+    base = {
+        "PATH": "/bin",
+        "TPU_PROCESS_ADDRESSES": "10.0.0.1:8476,10.0.0.2:8476",
+        "TPU_WORKER_HOSTNAMES": "a,b",
+        "TPU_WORKER_ID": "1",
+        "MEGASCALE_NUM_SLICES": "2",
+        "TPU_TOPOLOGY": "4x4",
+    }
+    found = environment(base, Place((), TPU, "3"))
+    assert found["TPU_VISIBLE_CHIPS"] == found["TPU_VISIBLE_DEVICES"] == "3"
+    bounds = ("CHIPS_PER_PROCESS", "PROCESS", "CHIPS_PER_HOST", "HOST")
+    assert {found[f"TPU_{name}_BOUNDS"] for name in bounds} == {"1,1,1"}
+    assert (found["TPU_WORKER_ID"], found["TPU_WORKER_HOSTNAMES"]) == ("0", "localhost")
+    assert found[ALONE] == "1" and found["PATH"] == "/bin"
+    gone = {"TPU_PROCESS_ADDRESSES", "MEGASCALE_NUM_SLICES", "TPU_TOPOLOGY"}
+    assert not gone & set(found) and gone <= set(base)
+    ports = {environment({}, Place((), TPU, str(n)))["TPU_PROCESS_PORT"] for n in range(8)}
+    assert len(ports) == 8
+
+
+def test_a_gpu_worker_has_its_gpu_and_one_on_a_core_what_its_parent_has():
+    base = {"CUDA_VISIBLE_DEVICES": "2,5"}
+    assert environment(base, Place((), GPU, "5")) == {"CUDA_VISIBLE_DEVICES": "5", ALONE: "1"}
+    assert environment(base, Place((1,))) == base
+    assert environment(base, Place()) == base
+
+
+def test_a_process_that_has_a_part_of_its_host_joins_nobody(monkeypatch):
+    monkeypatch.setenv(ALONE, "1")
+    monkeypatch.setenv("JAX_COORDINATOR_ADDRESS", "10.0.0.1:1")
+    assert not partitioning.initialize_distributed()
+
+
+@pytest.mark.parametrize(
+    ("here", "need", "runs", "workers", "places"),
+    [
+        (LAPTOP, TINY, 9, None, [Place((0,)), Place((1,))]),
+        (LAPTOP, TINY, 1, None, [Place((0,))]),  # the bits don't follow from the number of workers
+        (LAPTOP, TINY, 9, 1, [Place((0,))]),
+        (LAPTOP, TINY, 9, 3, [Place((0,)), Place((1,)), Place((0,))]),
+        (LAPTOP, LARGE, 9, None, [Place()]),
+        (LAPTOP, SHARDED, 9, None, [Place()]),
+        (Machine((0, 1, 2, 3)), LARGE, 9, 2, [Place((0, 1)), Place((2, 3))]),
+        (Machine((0, 1), memory=2e9), TINY, 9, None, [Place((0,))]),
+        (POD_HOST, TINY, 99, None, [Place((), TPU, str(n)) for n in range(8)]),
+        (POD_HOST, TINY, 99, 2, [Place((), TPU, "0"), Place((), TPU, "1")]),
+        (POD_HOST, LARGE, 99, None, [Place()]),
+        (POD_HOST, TINY, 99, 1, [Place()]),
+    ],
+)
+def test_there_is_a_worker_for_each_core_or_chip_where_a_run_needs_no_more(
+    here, need, runs, workers, places
+):
+    assert chosen(here, need, runs, workers) == places
+
+
+@pytest.mark.parametrize(
+    ("here", "need", "workers", "sentence"),
+    [
+        (LAPTOP, TINY, 0, "workers = 0: give 1 or more"),
+        (POD_HOST, TINY, 9, "this machine has 8 TPU chips, one for each worker: give 8 at most"),
+        (POD_HOST, SHARDED, 8, "the recipe's mesh names 4 devices"),
+    ],
+)
+def test_a_number_of_workers_that_there_is_no_room_for_is_refused(here, need, workers, sentence):
+    with pytest.raises(InputError, match=sentence):
+        chosen(here, need, 9, workers)
+
+
+def test_this_machine_has_the_cores_that_this_process_may_use():
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(before)})
+        assert machine({"JAX_PLATFORMS": "cpu"}).cores == (min(before),)
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+A, B, C, OTHER = Run("a", 0), Run("b", 0), Run("c", 0), Run("a", 1)
+
+
+def order(saved):
+    made = Order({})
+    made.saved = lambda one, run: saved.get((one, run), 0)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("saved", "pending", "under_way", "done", "taken"),
+    [
+        ({}, [A, B], {}, [], A),
+        ({(A, B): 90}, [B, OTHER], {A: 50}, [], OTHER),  # what gains by waiting comes last
+        ({(A, B): 90}, [B], {A: 50}, [], None),  # waits 50 steps to be spared 90
+        ({(A, B): 90}, [B], {A: 95}, [], B),  # sooner alone
+        ({(A, B): 90}, [B], {}, [A], B),
+        ({(A, B): 90, (C, B): 95}, [B], {C: 50}, [A], B),  # 5 more aren't worth it
+        ({(A, B): 90}, [A, B], {OTHER: 50}, [], A),
+        ({(A, C): 90, (B, A): 90}, [A, C], {B: 50}, [], None),  # c by way of a, a by way of b
+    ],
+)
+def test_a_run_waits_where_another_ones_beginning_saves_more_than_the_wait(
+    saved, pending, under_way, done, taken
+):
+    assert order(saved).next(pending, under_way, done, under_way.__getitem__) == taken
+
+
+def test_the_steps_that_a_beginning_saves_follow_from_what_its_run_keeps(monkeypatch):
+    def plan(text, total):
+        return types.SimpleNamespace(text=text, resolved=types.SimpleNamespace(total_steps=total))
+
+    texts = ["", "N = 30\ntraining.train.keep_every = %N\n", "training.train.keep_at = (44,)\n"]
+    monkeypatch.setattr("polylm_jax.ablation.reuse.shared_steps", lambda a, b: 50)
+    found = [
+        Order({A: plan(text, total), B: plan("", 200)}).saved(A, B)
+        for text, total in [(texts[0], 50), *((text, 100) for text in texts)]
+    ]
+    assert found == [50, 0, 30, 44]
+    assert Order({A: plan("", 50), B: plan("", 200)}, share=False).saved(A, B) == 0
+    assert Order({A: plan("", 50), OTHER: plan("", 200)}).saved(A, OTHER) == 0  # another seed
+
+
+PROGRAM = """
+import os, signal, sys, time
+sys.path.insert(0, {repo!r})
+from polylm_jax.ablation.workers.worker import work
+
+def call(argv):
+    if argv[0] == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if argv[0] == "wait":
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        open(argv[1], "w").close()
+        time.sleep(60)
+    if argv[0] == "say":
+        os.environ["SAID"] = "yes"
+        print("said", flush=True)
+    if argv[0] == "raise":
+        raise ValueError("no")
+    return 0 if "SAID" not in os.environ or argv[0] == "say" else 9
+
+sys.exit(work(call, *sys.argv[2:]))
+"""
+
+
+@pytest.fixture
+def workers(tmp_path, monkeypatch):
+    """A pool of two whose runs are what PROGRAM makes of their arguments."""
+    repo = os.path.dirname(os.path.abspath(partitioning.__file__ + "/../.."))
+    (tmp_path / "run.py").write_text(PROGRAM.format(repo=repo))
+    monkeypatch.setattr(pool, "home", lambda: tmp_path)
+    made = Pool([Place((min(os.sched_getaffinity(0)),)), Place()], quiet=True)
+    yield made
+    made.close()
+
+
+def codes(workers, count):
+    """Slot -> exit code, of the next so many runs that end."""
+    found = {}
+    end = time.monotonic() + 60
+    while len(found) < count and time.monotonic() < end:
+        found |= {one.slot: one.message["code"] for one in workers.wait(1.0)}
+    return found
+
+
+def until(path):
+    while not path.exists():
+        time.sleep(0.01)
+
+
+def test_a_worker_has_one_run_after_another_and_its_environment_is_clean(workers, tmp_path):
+    for _ in range(2):
+        workers.give(0, ["say"], str(tmp_path / "said.txt"))
+        assert codes(workers, 1) == {0: 0}
+    workers.give(0, ["is it clean?"])
+    assert codes(workers, 1) == {0: 0}
+    assert (tmp_path / "said.txt").read_text() == "said\nsaid\n"
+    workers.give(0, ["raise"], str(tmp_path / "said.txt"))
+    assert codes(workers, 1) == {0: 1}
+    assert "ValueError: no" in (tmp_path / "said.txt").read_text()
+
+
+def test_a_worker_that_is_killed_costs_its_run_and_is_replaced(workers):
+    workers.give(0, ["die"])
+    workers.give(1, ["live"])
+    assert codes(workers, 2) == {0: -signal.SIGKILL, 1: 0}
+    workers.give(0, ["live"])
+    assert codes(workers, 1) == {0: 0}
+
+
+def test_a_sigterm_goes_on_to_the_runs(workers, tmp_path):
+    for slot in range(2):
+        workers.give(slot, ["wait", str(tmp_path / f"ready{slot}")])
+        until(tmp_path / f"ready{slot}")
+    workers.leave()
+    assert codes(workers, 2) == {0: LEFT, 1: LEFT}
+
+
+def test_a_run_leaves_when_whoever_started_its_worker_is_gone(workers, tmp_path):
+    ready, read, write = tmp_path / "ready", *os.pipe()
+    command = [sys.executable, str(tmp_path / "run.py"), "worker", str(write)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[write])
+    job = {"argv": ["wait", str(ready)], "said": ""}
+    process.stdin.write(json.dumps(job).encode() + b"\n")
+    process.stdin.flush()
+    until(ready)
+    os.close(read)  # as a death closes it
+    process.stdin.close()
+    assert process.wait(timeout=30) == LEFT
+    os.close(write)
+
+
+def test_what_a_run_changes_of_its_process_is_put_back(tmp_path, monkeypatch):
+    monkeypatch.setenv("KEPT", "1")
+    random.seed(5)
+    before = dict(os.environ), os.getcwd(), list(sys.path), random.getstate()
+    with worker._as_before():
+        os.environ.pop("KEPT")
+        os.environ["NEW"] = "2"
+        os.chdir(tmp_path)
+        sys.path.append("/nowhere")
+        random.random()
+    assert (dict(os.environ), os.getcwd(), list(sys.path), random.getstate()) == before
