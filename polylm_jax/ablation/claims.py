@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from polylm_jax.ablation import power
 from polylm_jax.errors import InputError
 
 SEEN, NOT_SEEN, REVERSED, OPEN = "seen", "not seen", "reversed", "open"
@@ -57,12 +58,16 @@ class Claim:
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """A mean difference and the ends of its 95 % interval; no ends where there is one pair only."""
+    """A mean difference and the ends of its 95 % interval; no ends where there is one pair only.
+
+    p_value: of the t test whose interval it is; None of one pair, and of a bootstrap.
+    """
 
     mean: float
     low: float | None
     high: float | None
     pairs: int
+    p_value: float | None = None
 
     @property
     def beyond_noise(self) -> bool:
@@ -79,7 +84,7 @@ def paired(differences: Sequence[float]) -> Interval:
     from scipy import stats  # 0.7 s, which a help text needn't wait for
 
     reach = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * stats.sem(values))
-    return Interval(mean, mean - reach, mean + reach, len(values))
+    return Interval(mean, mean - reach, mean + reach, len(values), power.p_value(values))
 
 
 def bootstrapped(differences_SU: np.ndarray, seed: int = 0) -> Interval:

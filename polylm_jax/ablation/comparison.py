@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from polylm_jax.ablation import claims
+from polylm_jax.ablation import claims, power
 from polylm_jax.ablation.claims import Claim, Interval
 from polylm_jax.ablation.records import DONE, NOT_BEGUN, Record
 
@@ -18,6 +18,7 @@ Records = Mapping[str, Mapping[int, Record]]  # variant -> seed -> record
 # How much held-out bytes may differ: another vocabulary ends the last row elsewhere.
 SAME_TEXT = 0.05
 UNIT = "unit_"  # begins the name of a metric of one unit of a task, such as an entity
+MEANS = ("bits_per_byte/average", "bits_per_byte/not_english")
 SMALLER_IS_BETTER = ("bits_per", "nats", "loss", "perplexity")
 
 
@@ -25,13 +26,15 @@ def compare(plan: Mapping, records: Records) -> dict:
     """The whole report as plain values. plan: ablation.json."""
     asked = [Claim(**claim) for claim in plan["claims"]]
     base = plan["base"]
+    variants = {
+        name: _variant(about, records[name], records[base], plan["variants"][base])
+        for name, about in plan["variants"].items()
+    }
+    control_discoveries([about["differences"] for about in variants.values()])
     return {
         **{key: plan[key] for key in ("title", "base", "seeds")},
         "level": claims.LEVEL,
-        "variants": {
-            name: _variant(about, records[name], records[base], plan["variants"][base])
-            for name, about in plan["variants"].items()
-        },
+        "variants": variants,
         "claims": [judge(claim, records) for claim in asked],
         "notes": list(_notes(base, records)),
         "slopes": slopes(plan, records),
@@ -56,7 +59,24 @@ def slopes(plan: Mapping, records: Records) -> dict[str, dict]:
                 if measure.startswith("bits_per_byte/") and all(map(math.isfinite, values)):
                     slope = float(np.polyfit([*ends], values, 1)[0])
                     found.setdefault(measure, []).append(slope)
-    return {measure: _interval(claims.paired(values)) for measure, values in found.items()}
+    told = {measure: _interval(claims.paired(values)) for measure, values in found.items()}
+    control_discoveries([told])
+    return told
+
+
+def control_discoveries(tables: Sequence[dict[str, dict]]) -> None:
+    """Writes a q-value into each difference, and by it whether it is beyond noise.
+
+    Over the languages and tasks of all tables, Benjamini and Hochberg's; the means over languages
+    are few, and no search among many: they are a family of their own.
+    """
+    for means in (True, False):
+        family = [
+            one for table in tables for measure, one in table.items() if (measure in MEANS) == means
+        ]
+        for one, q_value in zip(family, power.q_values([one["p_value"] for one in family])):
+            one["q_value"] = q_value
+            one["beyond_noise"] = q_value is not None and q_value <= power.RATE
 
 
 def _notes(base: str, records: Records) -> Iterator[str]:

@@ -108,7 +108,7 @@ def measure_of(measure: str) -> Callable:
 
 
 def differences(found: Mapping, measure: str = AVERAGE) -> Figure | None:
-    """Each variant's difference to the base with its interval; filled where zero is outside."""
+    """Each variant's difference to the base with its interval; filled where it is beyond noise."""
     rows = [
         (name, about["differences"][measure])
         for name, about in found["variants"].items() if measure in about["differences"]

@@ -19,7 +19,7 @@ def report(found: Mapping, pictures: Sequence[str]) -> str:
         ]
         parts += ["## Claims", table(("verdict", "claim", "measured", "difference"), rows)]
     parts += ["## Who won where", _winners(found, [*bits, *scores])]
-    parts += [wording.by_chance(found, [*bits, *scores])]
+    parts += [wording.discoveries(found, [*bits, *scores])]
     parts += ["## Bits per byte of held-out text", _numbers(found, bits)]
     parts += [f"## Differences to {found['base']}", _differences(found, bits)]
     if scores:

@@ -24,8 +24,8 @@ figure { margin: 0; border: 1px solid var(--line); border-radius: .5rem; padding
 figcaption { overflow-wrap: anywhere; font-size: .85rem; padding: .2rem .4rem } .own { white-space: nowrap }
 """
 LEGEND = (
-    "<p class=dim>Coloured cells are beyond noise: zero lies outside the 95 % interval over paired "
-    "seeds. Green ▲ is better than the base, red ▼ worse, grey can't be told from it.</p>"
+    "<p class=dim>In small the 95 % interval over paired seeds. Coloured cells are beyond noise also "
+    "when so many are looked at (q ≤ 0.05). Green ▲ is better than the base, red ▼ worse, grey can't be told from it.</p>"
 )
 
 
@@ -39,7 +39,7 @@ def report(found: Mapping, pictures: Mapping[str, tuple[str, str]]) -> str:
         _claims(found["claims"]),
         "<h2>Who won where</h2>",
         page_tables.winners(found, [*bits, *scores]),
-        f"<p class=dim>{text(wording.by_chance(found, [*bits, *scores]))}</p>",
+        f"<p class=dim>{text(wording.discoveries(found, [*bits, *scores]))}</p>",
         f"<h2>Differences to {text(found['base'])}, bits per byte</h2>{LEGEND}",
         page_tables.differences(found, bits),
         *_scores(found, scores),

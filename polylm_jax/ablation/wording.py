@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from polylm_jax.ablation.comparison import larger_is_better
+from polylm_jax.ablation.power import RATE
 from polylm_jax.ablation.records import DONE, NOT_BEGUN
 from polylm_jax.runtime.terminal import count
 
@@ -126,17 +127,21 @@ def _worth(measure: str, is_base: bool, one: Mapping | None) -> str:
     return f"{told}, {'beyond noise' if one['beyond_noise'] else 'within noise'}"
 
 
-def by_chance(found: Mapping, measures: list[str]) -> str:
-    """How many of the differences would look real if none were."""
-    tests = sum(
-        about["differences"].get(measure, {}).get("low") is not None
-        for about in found["variants"].values() for measure in measures
-    )  # fmt: skip
-    if not tests:
+def discoveries(found: Mapping, measures: list[str]) -> str:
+    """How many of the differences are called real, and how many of those are expected not to be."""
+    tested = [
+        one
+        for about in found["variants"].values()
+        for measure in measures
+        if (one := about["differences"].get(measure)) and one["q_value"] is not None
+    ]
+    if not tested:
         return "With one seed nothing can be told from noise."
+    real = sum(one["beyond_noise"] for one in tested)
     return (
-        f"{tests} differences are tested at 95 %: if no variant differed from the base, "
-        f"{tests * 0.05:.1f} of them would still look beyond noise."
+        f"{len(tested)} differences are tested, and {real} called beyond noise, of which at most one "
+        f"in {1 / RATE:.0f} is expected to be chance (q ≤ {RATE:g}, Benjamini and Hochberg over all "
+        "languages and benchmarks; the means over languages for themselves)."
     )
 
 

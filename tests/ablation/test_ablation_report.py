@@ -8,7 +8,7 @@ import pytest
 import toy_ablation
 from tables import unpadded
 
-from polylm_jax.ablation import report
+from polylm_jax.ablation import comparison, report
 from polylm_jax.errors import InputError
 from polylm_jax.runtime.storage import Folder
 
@@ -54,6 +54,31 @@ def test_differences_are_paired_and_more_than_noise_or_not(whole):
     assert not found["variants"]["base"]["differences"]
     spread = found["variants"]["base"]["numbers"]["bits_per_byte/en"]
     assert (spread["low"], spread["high"]) == pytest.approx((1.98, 2.03))
+
+
+def test_one_of_many_that_looks_real_alone_is_not_called_so():
+    """Twenty languages of which one has p = 0.03: as many as chance gives; alone it would count."""
+
+    def told(p_value):
+        return {"p_value": p_value}
+
+    codes = [f"bits_per_byte/l{n}" for n in range(20)]
+    many = {code: told(0.03 if code == codes[0] else 0.5) for code in codes}
+    many["bits_per_byte/average"] = told(0.03)
+    real = {code: told(1e-4) for code in codes[:3]} | {codes[4]: told(None)}
+    comparison.control_discoveries([many, real])
+    assert not any(many[code]["beyond_noise"] for code in codes)
+    assert many["bits_per_byte/average"]["beyond_noise"]  # the mean is no search among twenty
+    assert all(real[code]["beyond_noise"] for code in codes[:3])
+    assert real[codes[0]]["q_value"] == pytest.approx(1e-4 * 23 / 3)
+    assert real[codes[4]] == {"p_value": None, "q_value": None, "beyond_noise": False}
+
+
+def test_how_many_are_called_real_is_said(whole):
+    text = (whole[0] / "report.md").read_text(encoding="utf-8")
+    tested = [d for d in whole[1]["variants"]["pairs"]["differences"].values()]
+    real = sum(one["beyond_noise"] for one in tested)
+    assert f"{len(tested)} differences are tested, and {real} called beyond noise" in text
 
 
 def test_a_claim_has_its_verdict_by_units(whole):
