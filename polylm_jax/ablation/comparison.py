@@ -167,12 +167,12 @@ def _at_common(records: Iterable[Record]) -> tuple[dict[int, dict[str, float]], 
     done = [record for record in begun if record.state == DONE]
     if done:
         return {record.run.seed: record.numbers() for record in done}, done[0].tokens
-    places = [{step * record.tokens_per_step for step in record.steps()} for record in begun]
+    places = [{record.tokens_at(step) for step in record.steps()} for record in begun]
     common = set.intersection(*places) if places else set()
     if not common:
         return {}, None
     tokens = max(common)
-    at = {r.run.seed: r.numbers(tokens // r.tokens_per_step) for r in begun}
+    at = {r.run.seed: r.numbers(r.step_at(tokens)) for r in begun}
     return at, tokens
 
 
@@ -189,14 +189,12 @@ def paired_numbers(
         numbers = {s: (a.numbers(), b.numbers()) for s, (a, b) in done.items()}
         return numbers, next(iter(done.values()))[0].tokens
     begun = {s: p for s, p in both.items() if all(r.state != NOT_BEGUN for r in p)}
-    places = [{n * r.tokens_per_step for n in r.steps()} for pair in begun.values() for r in pair]
+    places = [{r.tokens_at(n) for n in r.steps()} for pair in begun.values() for r in pair]
     common = (set.intersection(*places) if places else set()) - {0}  # before training all are alike
     if not common:
         return {}, None
     tokens = max(common)
-    at = {
-        s: tuple(r.numbers(tokens // r.tokens_per_step) for r in pair) for s, pair in begun.items()
-    }
+    at = {s: tuple(r.numbers(r.step_at(tokens)) for r in pair) for s, pair in begun.items()}
     return at, tokens
 
 

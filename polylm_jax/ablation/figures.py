@@ -102,7 +102,7 @@ def measure_of(measure: str) -> Callable:
     def of(record) -> tuple[list[int], list[float]]:
         steps = [s for s in record.steps() if measure in record.numbers(s)]
         values = [record.numbers(step)[measure] for step in steps]
-        return [step * record.tokens_per_step for step in steps], values
+        return [record.tokens_at(step) for step in steps], values
 
     return of
 
@@ -180,7 +180,7 @@ def tokens(about: Mapping, record) -> Figure | None:
 
 
 def _at(line: Mapping, record) -> int:
-    return line["step"] * record.tokens_per_step
+    return record.tokens_at(line["step"])
 
 
 def _of(line: Mapping) -> dict[str, float]:

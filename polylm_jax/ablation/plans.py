@@ -13,6 +13,7 @@ import numpy as np
 
 from polylm_jax.ablation import variants
 from polylm_jax.ablation.claims import Claim
+from polylm_jax.ablation.records import TokensPerStep
 from polylm_jax.ablation.variants import Run, Variant
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.text import registrations
@@ -38,9 +39,12 @@ class Plan(NamedTuple):
     text: str
 
     @property
-    def tokens_per_step(self) -> int:
-        experiment = self.resolved.experiment
-        return experiment.batch_size * experiment.sequence_length
+    def tokens_per_step(self) -> TokensPerStep:
+        """Of all steps, or of those from each one on."""
+        length, steps = self.resolved.experiment.sequence_length, self.resolved.steps
+        if len(set(steps.sizes)) == 1:
+            return steps.sizes[0] * length
+        return [[p.step, p.place * length, p.size * length] for p in steps.pieces]
 
     @property
     def tokens(self) -> int:
@@ -131,7 +135,8 @@ def _said_of(run: Run) -> Iterator[None]:
 def check_budgets(plans: Mapping[Run, Plan], asked: Ablation) -> None:
     """InputError for a variant whose tokens aren't the base's, unless another budget is meant."""
     first = {run.variant: plan for run, plan in reversed(plans.items())}
-    step = max(plan.tokens_per_step for plan in first.values())
+    resolved = [plan.resolved for plan in first.values()]
+    step = max(max(one.steps.sizes) * one.experiment.sequence_length for one in resolved)
     tokens = {name: first[name].tokens for name in asked.variants}
     variants.check_budgets(tokens, asked.base, step, asked.other_budgets)
 

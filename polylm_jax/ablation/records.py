@@ -6,7 +6,7 @@ Reads what `run_log` wrote, also while it is being written: a line half there is
 import dataclasses
 import json
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from polylm_jax.ablation.variants import Run
 from polylm_jax.languages.registry import LANGUAGES
@@ -17,6 +17,7 @@ from polylm_jax.training.log import flat
 DONE, UNDER_WAY, NOT_BEGUN = "done", "under way", "not begun"
 CONTINUED = "continued_from.json"
 LOGS = ("metrics", "validation", "evaluation", "ledger")
+TokensPerStep = int | Sequence[Sequence[int]]
 # Of an evaluation line, what is no score.
 COUNTS = ("items", "items_too_long", "bytes", "characters", "tokens")
 
@@ -25,14 +26,15 @@ COUNTS = ("items", "items_too_long", "bytes", "characters", "tokens")
 class Record:
     """One run's logs. Lines are as they were written; `numbers` flattens them.
 
-    total_steps, tokens_per_step: as planned. continued: where it began in another run's place:
+    total_steps, tokens_per_step: as planned; where steps differ in size, [first step, tokens before
+    it, tokens of each] of each stretch. continued: where it began in another run's place:
     {"run": its title, "step": n}, else nothing. averaged: the languages that a mean is taken over,
     by default its own; the same for all runs that are compared.
     """
 
     run: Run
     total_steps: int
-    tokens_per_step: int
+    tokens_per_step: TokensPerStep
     metrics: list[dict]
     validation: list[dict]
     evaluation: list[dict]
@@ -68,7 +70,21 @@ class Record:
     @property
     def tokens(self) -> int:
         """Tokens trained on so far, those of a run that it continues included."""
-        return self.step * self.tokens_per_step
+        return self.tokens_at(self.step)
+
+    def tokens_at(self, step: int) -> int:
+        """Tokens of the first `step` steps."""
+        if isinstance(self.tokens_per_step, int):
+            return step * self.tokens_per_step
+        first, before, each = max(one for one in self.tokens_per_step if one[0] <= step)
+        return before + (step - first) * each
+
+    def step_at(self, tokens: int) -> int:
+        """The step that so many tokens are up to."""
+        if isinstance(self.tokens_per_step, int):
+            return tokens // self.tokens_per_step
+        first, before, each = max(one for one in self.tokens_per_step if one[1] <= tokens)
+        return first + (tokens - before) // each
 
     @property
     def seconds(self) -> float:
@@ -78,7 +94,7 @@ class Record:
     @property
     def trained_tokens(self) -> int:
         """Tokens that this run itself trained on."""
-        return max(self.step - self.continued.get("step", 0), 0) * self.tokens_per_step
+        return max(self.tokens - self.tokens_at(self.continued.get("step", 0)), 0)
 
     @property
     def _own_metrics(self) -> list[dict]:
@@ -112,7 +128,7 @@ def _measures(kind: str, line: Mapping, averaged: frozenset[str]) -> dict[str, f
     return {k: v for k, v in numbers.items() if k.rpartition("/")[2] not in COUNTS}
 
 
-def read(folder: Folder, run: Run, total_steps: int, tokens_per_step: int) -> Record:
+def read(folder: Folder, run: Run, total_steps: int, tokens_per_step: TokensPerStep) -> Record:
     """The record of a run below ABLATION_DIR, empty where it hasn't begun."""
     keys = [f"{run.path}/{name}.jsonl" for name in (*LOGS, "events")]
     *logs, events, continued = folder.read_all([*keys, f"{run.path}/{CONTINUED}"])

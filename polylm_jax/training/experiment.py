@@ -43,7 +43,8 @@ class Experiment:
     vocabulary: path of the SentencePiece model. cache_dir: folder of the token stores.
     tasks: what registering the recipe's tasks returned; gin evaluates it before `resolve` runs.
     None, with phases that name their components, needs no more than their stores.
-    sequence_length, batch_size: tokens a row predicts, and rows of a step over all devices.
+    sequence_length, batch_size: tokens a row predicts, and rows of a step over all devices, in the
+    phases that have no batch_size of their own.
     init_from, init_step: MODEL_DIR of another run whose parameters are the start, and which
     checkpoint (its newest one); None starts from the seed.
     max_epochs: a component that is read more often than this is told of.
@@ -102,13 +103,18 @@ class Experiment:
         devices = jax.device_count() if num_devices is None else num_devices
         self.check_shapes(devices)
         schedule = run_phases.schedule(self.phases, self.sequence_length, self.batch_size)
-        steps = self._steps(schedule)
+        steps = run_phases.steps(schedule, self.batch_sizes, self.skip_rows)
         rates = run_phases.rates(self.phases, steps)
         optimizer.learning_rate(rates)  # refuses a warm-up longer than its phase
         self.repetition(schedule)
         tokenizer = self._tokenizer() if open_stores else None
         rows = self._rows(schedule, tokenizer) if open_stores else None
         return Resolved(self, schedule, steps, rates, self.mesh.shape(devices), tokenizer, rows)
+
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        """Rows of a step of each phase."""
+        return run_phases.sizes(self.phases, self.batch_size)
 
     def start_place(self) -> tuple[str | None, int | None]:
         """MODEL_DIR and step of the parameters that it starts from; (None, None) for the seed."""
@@ -150,29 +156,22 @@ class Experiment:
             raise InputError(
                 f"init_step = {self.init_step} without init_from: name the run whose step it is."
             )
+        self._check_mesh(devices, self.batch_size)
+        run_phases.check_batches(self.phases, lambda size: self._check_mesh(devices, size))
+
+    def _check_mesh(self, devices: int, batch_size: int) -> None:
+        model = self.model
         partitioning.check_mesh(
             self.mesh,
             devices,
-            embed_dim=self.model.embed_dim,
-            num_heads=self.model.num_heads,
-            mlp_dim=self.model.mlp_dim,
-            vocab_size=self.model.vocab_size,
+            embed_dim=model.embed_dim,
+            num_heads=model.num_heads,
+            mlp_dim=model.mlp_dim,
+            vocab_size=model.vocab_size,
             length=self.sequence_length,
-            batch_size=self.batch_size,
+            batch_size=batch_size,
             microbatches=self.microbatches,
         )
-
-    def _steps(self, schedule: Schedule) -> Steps:
-        skipped = RowRanges.given(self.skip_rows, schedule.total_rows)
-        sizes = (self.batch_size,) * len(self.phases)
-        steps = Steps(schedule.boundaries, sizes, skipped)
-        if not steps.total:
-            left = steps.trained(schedule.total_rows)
-            raise InputError(
-                f"the run has {left} rows and batch_size = {self.batch_size}: lengthen its phases, "
-                "make the batch smaller or skip fewer rows."
-            )
-        return steps
 
     def _tokenizer(self) -> Tokenizer:
         tokenizer = Tokenizer.load(self.vocabulary)

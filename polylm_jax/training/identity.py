@@ -59,6 +59,8 @@ def _rows(resolved: Resolved) -> dict:
     found: dict = {}
     if (tokens := resolved.experiment.repeat_as_tokens) is not None:
         found["repeat_as_tokens"] = tokens
+    if any(size != resolved.experiment.batch_size for size in resolved.steps.sizes):
+        found["batch_sizes"] = list(resolved.steps.sizes)
     if skipped := resolved.steps.skipped:
         found[SKIPPED] = [list(one) for one in skipped.ranges]
     return found

@@ -107,6 +107,7 @@ def run_report(resolved: Resolved, devices: int) -> dict:
     return {
         "steps": resolved.total_steps,
         "batch_size": experiment.batch_size,
+        "batch_sizes": resolved.steps.sizes,
         "microbatches": experiment.microbatches,
         "sequence_length": experiment.sequence_length,
         "tokens": tokens,
@@ -131,6 +132,7 @@ def phase_report(resolved: Resolved, stores: Mapping[str, TokenStore], number: i
         "name": phase.name,
         "first_step": resolved.steps.since(schedule.boundaries[number]),
         "steps": sum(p.length for p in resolved.steps.pieces if p.phase == number),
+        "batch_size": resolved.steps.sizes[number],
         "tokens": phase.rows * experiment.sequence_length,
         "ramp_tokens": phase.ramp_rows * experiment.sequence_length,
         "learning_rate": rate.policy,
@@ -173,7 +175,7 @@ def memory_report(experiment: Experiment, mesh_shape: Sequence[int]) -> dict:
     return cost.per_device(
         experiment.model,
         mesh_shape,
-        batch_size=experiment.batch_size,
+        batch_size=max(experiment.batch_sizes),
         length=experiment.sequence_length,
         microbatches=experiment.microbatches,
         num_chunks=experiment.num_chunks,

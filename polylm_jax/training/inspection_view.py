@@ -50,7 +50,7 @@ def _summary(report: Mapping) -> rich.table.Table:
         "model": f"{model['num_layers']} layers, width {model['embed_dim']}, "
         f"{model['num_heads']} heads, MLP {model['mlp_dim']}, vocabulary {model['vocab_size']:,}, "
         f"{model['max_length']:,} positions",
-        "batch": f"{run['batch_size']:,} rows of {run['sequence_length']:,} tokens, "
+        "batch": f"{' then '.join(f'{n:,}' for n in dict.fromkeys(run['batch_sizes']))} rows of {run['sequence_length']:,} tokens, "
         f"in {run['microbatches']} part(s)",
         "run": f"{run['steps']:,} steps, {run['tokens']:,} tokens, "
         f"{run['model_flops']:.3g} model FLOPs",
@@ -95,13 +95,15 @@ def _memory(memory: Mapping[str, int]) -> rich.table.Table:
 
 
 def _phases(report: Mapping) -> rich.table.Table:
-    columns = ("first step", "steps", "tokens", "ramp", "not English", "learning rate")
+    varies = ["batch"] if len(set(report["run"]["batch_sizes"])) > 1 else []
+    columns = ("first step", "steps", *varies, "tokens", "ramp", "not English", "learning rate")
     table = _table("Phases", "phase", *columns)
     for phase in report["phases"]:
         table.add_row(
             phase["name"],
             f"{phase['first_step']:,}",
             f"{phase['steps']:,}",
+            *(f"{phase['batch_size']:,}" for _ in varies),
             count(phase["tokens"]),
             count(phase["ramp_tokens"]) if phase["ramp_tokens"] else "none",
             f"{phase['non_english_share']:.1%}",

@@ -67,6 +67,11 @@ class Watch:
     grace: Grace = dataclasses.field(default_factory=lambda: Grace(math.inf, lambda why: None))
     pace: Pace = dataclasses.field(default_factory=Pace)
 
+    def another_size(self) -> None:
+        """Steps of another size begin: how long those before took says nothing of them."""
+        self.watchdog.forget("step")
+        self.pace = Pace()
+
     @classmethod
     def of(
         cls, settings, step: int, leaving: Preemption, terminal: Terminal, log: RunLog
@@ -91,14 +96,14 @@ class Watch:
 class Loop:
     """A run under way: `progress` is where it stands, `total` the step at which it ends.
 
-    merged: the parameters of a plain model from a state, for tasks.
+    train_steps: rows of a batch -> the step of it. merged: the parameters of a plain model from a state, for tasks.
     """
 
     resolved: Resolved
     progress: Progress
     total: int
     cadence: Cadence
-    train_step: Callable[..., tuple[TrainState, dict[str, jax.Array]]]
+    train_steps: Mapping[int, Callable[..., tuple[TrainState, dict[str, jax.Array]]]]
     validation: Validation | None
     baseline: Mapping[str, Score]
     tasks: evaluation.Scores | None
@@ -178,11 +183,13 @@ class Loop:
     def _dispatch(self, state: TrainState, batch: Batch) -> TrainState:
         """Hands a step to the devices, then waits for the one before it."""
         with jax.transfer_guard("disallow"):
-            state, device_metrics = self.train_step(
+            state, device_metrics = self.train_steps[len(batch.component)](
                 state, batch.tokens, batch.component, **batch.packing
             )
         self._collect()
         steps, step = self.resolved.steps, self.progress.step
+        if step > steps.first and steps.size(step) != steps.size(step - 1):
+            self.watch.another_size()
         self.progress = dataclasses.replace(
             self.progress,
             step=step + 1,

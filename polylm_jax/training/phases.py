@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from polylm_jax.data.mixture.row_ranges import RowRanges
 from polylm_jax.data.mixture.schedule import Phase, Schedule
 from polylm_jax.data.mixture.steps import Steps
 from polylm_jax.errors import InputError
@@ -23,7 +24,8 @@ class PhaseConfig:
     mixture: the name of a SeqIO mixture or task; or component -> share of tokens, where components
     are tasks (their stores, once cached, are all that is read).
     ramp_tokens or ramp_steps: how much of the phase's beginning goes linearly from the shares
-    before it to its own. rate, decay_steps, decay_shape: see `optimizer.RatePhase`.
+    before it to its own. batch_size: rows of a step of this phase, the experiment's by default; the
+    phase's steps and its learning rate's count steps of this size. rate, decay_steps, decay_shape: see `optimizer.RatePhase`.
     """
 
     mixture: str | Mapping[str, float]
@@ -32,6 +34,7 @@ class PhaseConfig:
     ramp_tokens: int | None = None
     ramp_steps: int | None = None
     name: str = ""
+    batch_size: int | None = None
     rate: str = "warmup_cosine"
     peak_learning_rate: float = 1e-4
     start_learning_rate: float = 1e-7
@@ -97,25 +100,60 @@ def with_shares(
     ]
 
 
+def sizes(phases: Sequence[PhaseConfig], batch_size: int) -> tuple[int, ...]:
+    """Rows of a step of each phase; `batch_size` of those that don't say it."""
+    return tuple(
+        batch_size if config.batch_size is None else config.batch_size for config in phases
+    )
+
+
 def schedule(phases: Sequence[PhaseConfig], length: int, batch_size: int) -> Schedule:
     """Which component each row of a run comes from; InputError for phases that can't be.
 
-    length: tokens of a row. batch_size: rows of a step.
+    length: tokens of a row. batch_size: rows of a step, of phases that don't say it.
     """
     if not phases:
         raise InputError("phases is empty: give one phase at least.")
     made = []
-    for number, config in enumerate(phases):
+    for number, (config, size) in enumerate(zip(phases, sizes(phases, batch_size), strict=True)):
         title = config.title(number)
-        rows, ramp_rows = config.rows(title, length, batch_size)
+        rows, ramp_rows = config.rows(title, length, size)
         made.append(Phase(title, _shares(config.mixture), rows, ramp_rows))
     return Schedule(made)
 
 
-def rates(phases: Sequence[PhaseConfig], steps: Steps) -> tuple[RatePhase, ...]:
+def check_batches(phases: Sequence[PhaseConfig], check: Callable[[int], None]) -> None:
+    """InputError for a phase's own batch that can't be; `check` refuses what the devices can't share."""
+    for number, config in enumerate(phases):
+        if (size := config.batch_size) is None:
+            continue
+        title = f"phase {config.title(number)!r}"
+        if size < 1:
+            raise InputError(f"{title}: batch_size = {size}: give 1 or more.")
+        try:
+            check(size)
+        except InputError as error:
+            raise InputError(f"{title}: {error}") from error
+
+
+def steps(
+    schedule: Schedule, batch_sizes: tuple[int, ...], skip_rows: Sequence[tuple[int, int]]
+) -> Steps:
+    """Which rows each step takes; InputError where there is no whole one."""
+    skipped = RowRanges.given(skip_rows, schedule.total_rows)
+    made = Steps(schedule.boundaries, batch_sizes, skipped)
+    if not made.total:
+        raise InputError(
+            f"the run has {made.trained(schedule.total_rows)} rows and batch_size = "
+            f"{batch_sizes[0]}: lengthen its phases, make the batch smaller or skip fewer rows."
+        )
+    return made
+
+
+def rates(phases: Sequence[PhaseConfig], made: Steps) -> tuple[RatePhase, ...]:
     """The phases in whole steps; a step belongs to the phase of its first row."""
     return tuple(
-        config.rate_phase(count) for config, count in zip(phases, steps.of_phases, strict=True)
+        config.rate_phase(count) for config, count in zip(phases, made.of_phases, strict=True)
     )
 
 

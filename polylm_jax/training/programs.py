@@ -139,11 +139,12 @@ class Programs:
     def abstract_state(self) -> TrainState:
         return train_state.abstract(self.model, self.optimizer, self.mesh, self.average)
 
-    def lower_step(self) -> jax.stages.Lowered:
+    def lower_step(self, batch_size: int | None = None) -> jax.stages.Lowered:
         """The train step, traced: (state, tokens [B, L+1], component [B], **packing) -> (state,
         metrics).
 
-        The state is donated; metrics come back whole to every process.
+        The state is donated; metrics come back whole to every process. batch_size: B, by default of
+        the run's largest steps.
         """
         experiment = self.resolved.experiment
         step = make_train_step(
@@ -163,7 +164,7 @@ class Programs:
         state = self.abstract_state
         shardings = jax.tree.map(lambda x: x.sharding, state)
         by_row = partitioning.batch_sharding(self.mesh)
-        B, L = experiment.batch_size, experiment.sequence_length
+        B, L = batch_size or max(self.resolved.steps.sizes), experiment.sequence_length
 
         def by_rows(shape, dtype):
             return jax.ShapeDtypeStruct((B, *shape), dtype, sharding=by_row)
@@ -176,9 +177,13 @@ class Programs:
                 out_shardings=(shardings, partitioning.replicated(self.mesh)),
             ).lower(state, by_rows((L + 1,), jnp.int32), by_rows((), jnp.int32), **packing)
 
-    def compile_step(self) -> jax.stages.Compiled:
+    def compile_step(self, batch_size: int | None = None) -> jax.stages.Compiled:
         """The train step, ready to run."""
-        return compiled(self.lower_step(), self.options)
+        return compiled(self.lower_step(batch_size), self.options)
+
+    def compile_steps(self, step: int) -> dict[int, jax.stages.Compiled]:
+        """Rows of a step -> the train step of such a batch, for all steps from one on."""
+        return {size: self.compile_step(size) for size in self.resolved.steps.sizes_from(step)}
 
     def fresh_state(self) -> TrainState:
         """Before the first step, from the seed."""

@@ -237,7 +237,7 @@ def _run(
     stack.callback(batches.close)
     begun = time.time()
     with terminal.timed("compiling the train step"):
-        train_step = programs.compile_step()
+        train_steps = programs.compile_steps(start.step)
     held_out, baseline = None, {}
     if cadence.evaluate:
         with terminal.timed("compiling validation"):
@@ -250,7 +250,7 @@ def _run(
         progress=start,
         total=total,
         cadence=cadence,
-        train_step=train_step,
+        train_steps=train_steps,
         validation=held_out,
         baseline=baseline,
         tasks=tasks,

@@ -75,12 +75,15 @@ def check_resume(
         f"{name}: an earlier version didn't record it, taken to be {shown(value)}"
         for name, value in added.items()
     ]
-    kept = {name: new[name] for name in free}
-    changes = differences({**old, **added, **kept}, new)
+    kept = {name: new[name] for name in free if name in new}
+    fixed = {name: value for name, value in old.items() if name not in free}
+    changes = differences({**fixed, **added, **kept}, new)
     if changes and not allow_changes:
         more = f" and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
         raise InputError(
             f"{where} was trained with another recipe, {'; '.join(changes[:_SHOWN])}{more}: give it "
             "the old values, another MODEL_DIR, or --allow_changes where the change is meant."
         )
-    return [*changes, *differences({n: old[n] for n in free if n in old}, kept), *told]
+    freed = {name: old[name] for name in free if name in old}
+    kept = {name: value for name, value in kept.items() if name not in added}
+    return [*changes, *differences(freed, kept), *told]

@@ -24,9 +24,10 @@ def lines(resolved: Resolved, start: Progress, total: int, changes: list[str]) -
         f"{count(experiment.model.num_params)} parameters on {jax.device_count()} {device} devices "
         f"as data x fsdp x tensor = {shape}"
     )
+    sizes = " then ".join(map(str, steps.sizes_from(start.step) or steps.sizes[-1:]))
     yield (
-        f"step {start.step} to {total}, {experiment.batch_size} rows of "
-        f"{experiment.sequence_length} tokens each: {count(tokens)} tokens"
+        f"step {start.step} to {total}, {sizes} rows of {experiment.sequence_length} tokens each: "
+        f"{count(tokens)} tokens"
     )
     if start.step == 0 and start.fingerprint["start"] != SEED:
         path = experiment.start_place()[0]

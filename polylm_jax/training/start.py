@@ -84,7 +84,7 @@ def progress(
         for one in (known, fresh.fingerprint)
     )
     where = f"{model_dir}, at step {newest},"
-    changes = check_resume(where, known, new, allow_changes, ("batch_size",))
+    changes = check_resume(where, known, new, allow_changes, ("batch_size", "batch_sizes"))
     kept = {name: getattr(old, name) for name in ("step", "rows", "phase", "evaluated")}
     return dataclasses.replace(fresh, **kept), [*changes, *told, *gone]
 

@@ -59,6 +59,10 @@ class Watchdog:
             self._longest[self._kind] = max(self._longest.get(self._kind, 0.0), took)
         self.begin(self._kind)
 
+    def forget(self, kind: str) -> None:
+        """Pieces of this kind take another time from now on."""
+        self._longest.pop(kind, None)
+
     def limit(self, kind: str) -> float:
         """Seconds after which a piece of this kind hangs."""
         longest = self._longest.get(kind)

@@ -53,7 +53,9 @@ def test_one_fetch_between_two_dispatches_and_it_waits_for_the_step_before(
             order.append("read")
         return real_value.fget(x)
 
-    monkeypatch.setattr(programs.Programs, "lower_step", lambda p: Compiled(real_lower(p)))
+    monkeypatch.setattr(
+        programs.Programs, "lower_step", lambda p, size=None: Compiled(real_lower(p, size))
+    )
     monkeypatch.setattr(metrics, "fetch", lambda m: order.append("fetch") or real_fetch(m))
     monkeypatch.setattr(jax, "device_get", get)
     monkeypatch.setattr(array, "_value", property(value))

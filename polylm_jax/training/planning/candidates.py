@@ -70,7 +70,7 @@ def parts(experiment: Experiment, topology: Topology) -> dict[str, int]:
     return cost.per_device(
         experiment.model,
         experiment.mesh.shape(topology.num_chips),
-        batch_size=experiment.batch_size,
+        batch_size=max(experiment.batch_sizes),
         length=experiment.sequence_length,
         microbatches=experiment.microbatches,
         num_chunks=experiment.num_chunks,
@@ -82,7 +82,7 @@ def parts(experiment: Experiment, topology: Topology) -> dict[str, int]:
 def thumb(experiment: Experiment, topology: Topology, peak_flops: float) -> float:
     """Seconds of a step by the rule of thumb."""
     model, chip, mesh = experiment.model, topology.chip, experiment.mesh
-    tokens = experiment.batch_size * experiment.sequence_length / topology.num_chips
+    tokens = max(experiment.batch_sizes) * experiment.sequence_length / topology.num_chips
     flops = cost.flops_per_token(model, experiment.sequence_length) * tokens
     # Per microbatch and device: two gathers in 2 bytes and one sum in 4 bytes of what tensor leaves.
     gathered = 8 * model.num_params / mesh.tensor * experiment.microbatches if mesh.fsdp > 1 else 0

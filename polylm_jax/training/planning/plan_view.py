@@ -103,7 +103,9 @@ def _mesh(mesh: Mapping) -> str:
 
 
 def _rows(setting: Mapping) -> str:
-    return f"{setting['batch_size']:,} rows of {setting['sequence_length']:,}"
+    sizes = dict.fromkeys(setting["batch_sizes"])
+    of = f", the largest of its batches ({', '.join(map(str, sizes))})" if len(sizes) > 1 else ""
+    return f"{setting['batch_size']:,} rows of {setting['sequence_length']:,}{of}"
 
 
 def _loss(setting: Mapping) -> str:

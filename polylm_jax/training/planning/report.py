@@ -24,7 +24,7 @@ def report(
     """What `plan` prints and saves; 'work', 'collectives', 'roofline' and 'expected' only where the
     step compiled."""
     experiment = resolved.experiment
-    tokens_per_step = experiment.batch_size * experiment.sequence_length
+    tokens_per_step = max(resolved.steps.sizes) * experiment.sequence_length
     flops_per_token = cost.flops_per_token(experiment.model, experiment.sequence_length)
     peak = metrics.peak_flops(devices[0].device_kind)
     run = functools.partial(
@@ -65,14 +65,15 @@ def _beside(resolved: Resolved, topology: Topology) -> dict:
 
 def setting(resolved: Resolved) -> dict:
     """What a search changes, and the batch that it is about."""
-    experiment = resolved.experiment
+    experiment, batch_size = resolved.experiment, max(resolved.steps.sizes)
     data, fsdp, _ = resolved.mesh_shape
     return {
         "mesh": dict(zip(partitioning.AXES, resolved.mesh_shape, strict=True)),
-        "batch_size": experiment.batch_size,
+        "batch_size": batch_size,
+        "batch_sizes": resolved.steps.sizes,
         "sequence_length": experiment.sequence_length,
         "microbatches": experiment.microbatches,
-        "rows_at_once": experiment.batch_size / (data * fsdp * experiment.microbatches),
+        "rows_at_once": batch_size / (data * fsdp * experiment.microbatches),
         "remat": experiment.model.remat,
         "num_chunks": experiment.num_chunks,
         "vocab_blocks": experiment.vocab_blocks,

@@ -28,6 +28,7 @@ from polylm_jax.model.loss import cross_entropy
 from polylm_jax.model.network import PolyLM, unstack
 from polylm_jax.model.optimizer import make_optimizer
 from polylm_jax.training.experiment import Experiment
+from polylm_jax.training.t5x.rows import one_batch_size
 
 MESH_AXES = {"data": "data", "fsdp": "data", "tensor": "model"}  # ours -> t5x's
 
@@ -262,7 +263,7 @@ def total_steps(experiment: Experiment) -> int:
 def resolved(experiment: Experiment):
     """The run as `Experiment.resolve` checks it; how devices are laid out is t5x's partitioner's."""
     averaging.refuse_under_t5x(experiment.average)
-    return experiment.resolve(open_stores=False, num_devices=1)
+    return one_batch_size(experiment).resolve(open_stores=False, num_devices=1)
 
 
 def axis_rules(shard_parameters: bool = True) -> list[tuple[str, str | tuple[str, ...] | None]]:

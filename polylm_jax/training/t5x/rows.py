@@ -90,6 +90,16 @@ class RowIterator(dataset_iterator.DatasetIterator):
         self._seek(saved["next_row"])
 
 
+def one_batch_size(experiment: Experiment) -> Experiment:
+    """Itself, or InputError where its phases have batches of their own: t5x has one size."""
+    if any(size != experiment.batch_size for size in experiment.batch_sizes):
+        raise InputError(
+            f"PhaseConfig.batch_size: phases have steps of {experiment.batch_sizes} rows, and t5x has "
+            f"one BATCH_SIZE, {experiment.batch_size}: leave the phases' out, or train with run.py."
+        )
+    return experiment
+
+
 def rows_dataset(
     cfg,
     shard_id: int,
@@ -117,5 +127,5 @@ def rows_dataset(
             f"BATCH_SIZE = {cfg.batch_size} does not divide over {num_shards} hosts: make it a "
             "multiple."
         )
-    resolved = experiment.resolve(num_devices=1)
+    resolved = one_batch_size(experiment).resolve(num_devices=1)
     return RowIterator(resolved.rows, resolved.steps, shard_id, num_shards)
