@@ -79,6 +79,10 @@ class Constraints:
         return self
 
 
+class Nothing(Exception):
+    """No shares keep these rows."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Space:
     """The shares that keep every linear constraint: rows . shares <= most, stages sum to 1.
@@ -149,8 +153,8 @@ def _rows(
 
 def linear_program(
     where: Space, cost_V: np.ndarray, kept: Sequence[int] | None = None, eased: bool = False
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """(variables_V, ease_N) of the smallest cost, or None where nothing keeps the rows.
+) -> tuple[np.ndarray, np.ndarray]:
+    """(variables_V, ease_N) of the smallest cost; Nothing where nothing keeps the rows.
 
     Args:
       kept: the rows that count; all by default.
@@ -178,22 +182,29 @@ def linear_program(
         method="highs",
     )
     if not found.success:
-        return None
+        raise Nothing(found.message)
     return found.x[:width], -ease_NN @ found.x[width:] if eased else np.zeros(len(rows))
+
+
+def _fits(where: Space, kept: Sequence[int] | None = None) -> bool:
+    try:
+        linear_program(where, np.zeros(where.row_NV.shape[1]), kept)
+    except Nothing:
+        return False
+    return True
 
 
 def refuse_contradictions(where: Space) -> None:
     """Raises InputError that names constraints which contradict one another, and what would fit."""
-    cost_V = np.zeros(where.row_NV.shape[1])
-    if linear_program(where, cost_V) is not None:
+    if _fits(where):
         return
     kept = list(range(len(where.names)))
     for row in range(len(where.names)):  # what is left when none can be spared contradicts
         rest = [one for one in kept if one != row]
-        if where.names[row] and linear_program(where, cost_V, rest) is None:
+        if where.names[row] and not _fits(where, rest):
             kept = rest
     named = [row for row in kept if where.names[row]]
-    _, ease_N = linear_program(where, cost_V, eased=True)
+    _, ease_N = linear_program(where, np.zeros(where.row_NV.shape[1]), eased=True)
     fits = [
         f"{where.names[row]!r} eased by {ease:.4g}"
         for row, ease in enumerate(ease_N) if ease > TOLERANCE

@@ -45,10 +45,10 @@ def fit(
     found: dict[str, Law] = {}
     asked = set(laws)
     if asked & {OWN_SHARE, OWN_SHARE_GP, BOTH}:
-        found[OWN_SHARE] = own_share.fit(shares_RK, measured_R, weight_R, own)
-    if asked & {OWN_SHARE_GP, BOTH}:
-        found[OWN_SHARE_GP] = smooth.fit(shares_RK, measured_R, found[OWN_SHARE])
-        found[BOTH] = dataclasses.replace(found[OWN_SHARE_GP], part=0.5)
+        found[OWN_SHARE] = curve = own_share.fit(shares_RK, measured_R, weight_R, own)
+        if asked & {OWN_SHARE_GP, BOTH}:
+            found[OWN_SHARE_GP] = process = smooth.fit(shares_RK, measured_R, curve)
+            found[BOTH] = dataclasses.replace(process, part=0.5)
     for name, maker in _PEERS.items():
         if name in asked:
             found[name] = maker(shares_RK, measured_R, weight_R)

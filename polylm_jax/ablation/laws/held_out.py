@@ -82,11 +82,11 @@ def choose(
       weights: for each measure, weight_R.
       laws: the names, of equals the first wins.
     """
-    over_all = {
-        law: sum(np.log(one[law].root_mean_square(w) + 1e-12) for one, w in zip(found, weights))
-        for law in laws
-    }
-    usual = min(laws, key=over_all.get)
+
+    def over_all(law: str) -> float:
+        return sum(np.log(one[law].root_mean_square(w) + 1e-12) for one, w in zip(found, weights))
+
+    usual = min(laws, key=over_all)
     return [_departure(one, w, usual, laws) for one, w in zip(found, weights)]
 
 

@@ -74,7 +74,7 @@ class OwnShare:
         return np.clip(shares_QK[:, list(self.own)], 0, None) @ np.array(self.counts)
 
 
-def curve(share_Q: np.ndarray, ease: np.ndarray, power: np.ndarray) -> np.ndarray:
+def curve(share_Q: np.ndarray, ease: np.ndarray | float, power: np.ndarray | float) -> np.ndarray:
     """1 at a share of 1, larger the smaller the share."""
     return ((share_Q + ease) / (1 + ease)) ** -power
 
@@ -83,7 +83,7 @@ def fit(
     shares_RK: np.ndarray, measured_R: np.ndarray, weight_R: np.ndarray, own: Sequence[int]
 ) -> OwnShare:
     """The curve with the smallest weighted Huber loss; without own columns, a flat one."""
-    own_RJ = np.clip(shares_RK[:, list(own)], 0, None)
+    own_RJ: np.ndarray = np.clip(shares_RK[:, list(own)], 0, None)
     count_J = np.ones(len(own))
     robust_R = weight_R
     for _ in range(ROUNDS):
@@ -122,7 +122,8 @@ def _scale(share_R, left_R, weight_R, ease: float) -> Scale:
 def _search(share_R, measured_R, weight_R) -> tuple[tuple[float, float], float, float]:
     """((e, b), c, a) of least squares."""
     lows, highs = np.log(EASE), np.log(POWER)
-    eases, powers = np.linspace(*lows, GRID), np.linspace(*highs, GRID)
+    eases = np.linspace(lows[0], lows[1], GRID)
+    powers = np.linspace(highs[0], highs[1], GRID)
     for _ in range(REFINED):
         ease_G, power_G = (one.ravel() for one in np.meshgrid(eases, powers))
         curve_GR = curve(share_R, np.exp(ease_G)[:, None], np.exp(power_G)[:, None])

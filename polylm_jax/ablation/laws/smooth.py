@@ -9,10 +9,14 @@ own standard deviation is the scale of its intervals. Square roots, because a sh
 
 import dataclasses
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from polylm_jax.ablation.laws.own_share import OwnShare
+
+if TYPE_CHECKING:
+    from sklearn.gaussian_process import GaussianProcessRegressor
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -26,7 +30,7 @@ class Smooth:
     """
 
     own: OwnShare
-    process: object
+    process: "GaussianProcessRegressor"
     part: float = 1.0
 
     def predict(self, shares_QK: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
