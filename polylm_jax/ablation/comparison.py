@@ -6,13 +6,13 @@ one of them was measured, and the report says so.
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from polylm_jax.ablation import claims, power
 from polylm_jax.ablation.claims import Claim, Interval
-from polylm_jax.ablation.records import DONE, NOT_BEGUN, Record
+from polylm_jax.ablation.records import DONE, NOT_BEGUN, Record, task_of
 
 Records = Mapping[str, Mapping[int, Record]]  # variant -> seed -> record
 # How much held-out bytes may differ: another vocabulary ends the last row elsewhere.
@@ -30,9 +30,11 @@ def compare(plan: Mapping, records: Records) -> dict:
         name: _variant(about, records[name], records[base], plan["variants"][base])
         for name, about in plan["variants"].items()
     }
-    control_discoveries([about["differences"] for about in variants.values()])
+    silent = frozenset(plan.get("silent", ()))  # which earlier versions did not write
+    control_discoveries([about["differences"] for about in variants.values()], silent)
     return {
         **{key: plan[key] for key in ("title", "base", "seeds")},
+        "silent": sorted(silent),
         "level": claims.LEVEL,
         "variants": variants,
         "claims": [judge(claim, records) for claim in asked],
@@ -64,19 +66,25 @@ def slopes(plan: Mapping, records: Records) -> dict[str, dict]:
     return told
 
 
-def control_discoveries(tables: Sequence[dict[str, dict]]) -> None:
+def control_discoveries(
+    tables: Sequence[dict[str, dict]], silent: Collection[str] = frozenset()
+) -> None:
     """Writes a q-value into each difference, and by it whether it is beyond noise.
 
     Over the languages and tasks of all tables, Benjamini and Hochberg's; the means over languages
-    are few, and no search among many: they are a family of their own.
+    are few, and no search among many: they are a family of their own. silent: tasks that say nothing
+    at this size: their differences aren't tested, and are never beyond noise.
     """
-    for means in (True, False):
-        family = [
-            one for table in tables for measure, one in table.items() if (measure in MEANS) == means
-        ]
-        for one, q_value in zip(family, power.q_values([one["p_value"] for one in family])):
-            one["q_value"] = q_value
-            one["beyond_noise"] = q_value is not None and q_value <= power.RATE
+    families: dict[str, list[dict]] = {"means": [], "others": [], "silent": []}
+    for table in tables:
+        for measure, one in table.items():
+            kind = "silent" if task_of(measure) in silent else "others"
+            families["means" if measure in MEANS else kind].append(one)
+    for kind, family in families.items():
+        found = power.q_values([one["p_value"] for one in family])
+        for one, q_value in zip(family, found, strict=True):
+            one["q_value"] = None if kind == "silent" else q_value
+            one["beyond_noise"] = one["q_value"] is not None and q_value <= power.RATE
 
 
 def _notes(base: str, records: Records) -> Iterator[str]:

@@ -9,7 +9,7 @@ from polylm_jax.runtime.markdown import table
 
 def report(found: Mapping, pictures: Sequence[str]) -> str:
     """The whole text; pictures lie beside it as NAME.png."""
-    bits, scores = measures_of(found)
+    bits, scores, silent = measures_of(found)
     parts = [f"# {found['title'] or 'Ablation'}", wording.half_way(found)]
     parts += found["notes"]
     if found["claims"]:
@@ -24,6 +24,8 @@ def report(found: Mapping, pictures: Sequence[str]) -> str:
     parts += [f"## Differences to {found['base']}", _differences(found, bits)]
     if scores:
         parts += ["## Benchmarks", _numbers(found, scores), _differences(found, scores)]
+    if silent:
+        parts += [f"## {wording.SILENT}", _numbers(found, silent)]
     if found["slopes"]:
         rows = [(wording.name_of(m), wording.difference(one)) for m, one in found["slopes"].items()]
         parts += [f"## {wording.SLOPES}", table(("", "slope"), rows)]

@@ -31,7 +31,7 @@ LEGEND = (
 
 def report(found: Mapping, pictures: Mapping[str, tuple[str, str]]) -> str:
     """The whole page. pictures: name -> (SVG, what it shows)."""
-    bits, scores = page_tables.measures_of(found)
+    bits, scores, silent = page_tables.measures_of(found)
     half_way = wording.half_way(found)
     parts = [
         f"<p class=note>{half_way}</p>" if half_way else "",
@@ -43,6 +43,7 @@ def report(found: Mapping, pictures: Mapping[str, tuple[str, str]]) -> str:
         f"<h2>Differences to {text(found['base'])}, bits per byte</h2>{LEGEND}",
         page_tables.differences(found, bits),
         *_scores(found, scores),
+        *_silent(found, silent),
         *_slopes(found),
         "<h2>Curves</h2>",
         figures(pictures),
@@ -86,6 +87,15 @@ def _scores(found: Mapping, scores: list[str]) -> list[str]:
         page_tables.differences(found, scores),
         "<h2>Benchmarks</h2>",
         page_tables.numbers(found, scores),
+    ]
+
+
+def _silent(found: Mapping, silent: list[str]) -> list[str]:
+    if not silent:
+        return []
+    return [
+        f"<h2>{wording.SILENT}</h2>",
+        f"<div class=dim>{page_tables.numbers(found, silent)}</div>",
     ]
 
 

@@ -2,8 +2,10 @@
 
 import html
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from polylm_jax.ablation import wording
+from polylm_jax.ablation.records import task_of
 from polylm_jax.languages.labels import in_order
 from polylm_jax.languages.registry import LANGUAGES
 
@@ -41,14 +43,23 @@ def _markup(value: object) -> str:
     return value if isinstance(value, Cell) else text(value)
 
 
-def measures_of(found: Mapping) -> tuple[list[str], list[str]]:
-    """(bits per byte, the average first and then as the languages' table has them; other scores)."""
+class Measures(NamedTuple):
+    """Of a report: bits per byte, the average first and then as the languages' table has them; other
+    scores; those of them that say nothing at this size."""
+
+    bits: list[str]
+    scores: list[str]
+    silent: list[str]
+
+
+def measures_of(found: Mapping) -> Measures:
     numbers = (about["numbers"] for about in found["variants"].values())
     names = list(dict.fromkeys(measure for one in numbers for measure in one))
 
-    found = [name.removeprefix(BITS) for name in names if name.startswith(BITS)]
-    bits = [BITS + label for label in in_order(found, first=("average", "not_english"))]
-    return bits, [m for m in names if not m.startswith(BITS)]
+    labels = [name.removeprefix(BITS) for name in names if name.startswith(BITS)]
+    bits = [BITS + label for label in in_order(labels, first=("average", "not_english"))]
+    silent = [m for m in names if task_of(m) in found["silent"]]
+    return Measures(bits, [m for m in names if m not in {*bits, *silent}], silent)
 
 
 def named(measure: str) -> Cell:

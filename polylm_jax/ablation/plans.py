@@ -64,6 +64,7 @@ class Ablation:
     title: str = ""
     trunk: str = ""
     leaves: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    silent: Sequence[str] = ()  # evaluation tasks that say nothing at this size
 
     def check(self) -> "Ablation":
         """Itself, with a base, or InputError for a name that there isn't."""
@@ -149,6 +150,7 @@ def described(plans: Mapping[Run, Plan], asked: Ablation) -> dict:
         "base": asked.base,
         "seeds": list(asked.seeds),
         "claims": [dataclasses.asdict(claim) for claim in asked.claims],
+        "silent": sorted(asked.silent),
         "variants": {name: _described(first[name], one) for name, one in asked.variants.items()},
     }
 

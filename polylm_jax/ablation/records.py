@@ -114,6 +114,12 @@ class Record:
         return sorted({line["step"] for line in (*self.validation, *self.evaluation)})
 
 
+def task_of(measure: str) -> str:
+    """'evaluation/xcopa.th/accuracy_sum' -> 'xcopa.th'; '' for bits per byte of held-out text."""
+    head, _, rest = measure.partition("/")
+    return rest.rpartition("/")[0] if head == "evaluation" else ""
+
+
 def _measures(kind: str, line: Mapping, averaged: frozenset[str]) -> dict[str, float]:
     """{'bits_per_byte/th': 1.2, 'bits_per_byte/average': ...}, {'evaluation/TASK/METRIC': ...}."""
     if kind == "validation":

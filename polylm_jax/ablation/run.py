@@ -19,6 +19,7 @@ from polylm_jax.ablation.plans import Ablation, Plan, Reconfigured
 from polylm_jax.ablation.variants import Run
 from polylm_jax.ablation.workers import places, sweep
 from polylm_jax.errors import InputError
+from polylm_jax.evaluation import signal_report
 from polylm_jax.runtime.storage import Folder, to_json
 from polylm_jax.training.identity import fingerprint
 from polylm_jax.training.run_directory import check_resume
@@ -42,6 +43,7 @@ def ablate(
     trunk: str = "",
     leaves: Mapping[str, int] | None = None,
     workers: int | None = None,
+    signal: str = "",
     reconfigured: Reconfigured | None = None,
 ) -> None:
     """Trains variants of a recipe at one budget over seeds, and reports which won where.
@@ -65,6 +67,8 @@ def ablate(
     is trained first and keeps a checkpoint there.
     workers: processes that train a run each, on a chip or a core of its own; by default as many as the
     machine has, where the model is small.
+    signal: a folder that `run.py signal` wrote: the tasks that say nothing there are grey in the report,
+    and no difference in them is tested.
     reconfigured: what run.py gives: the recipe with further lines.
 
     Raises InputError for bad input, before anything is trained; SystemExit(143) when told to leave.
@@ -78,7 +82,8 @@ def ablate(
     read = variant_lines.read(variants), variant_lines.check_seeds(seeds)
     left = branches.read(trunk, leaves or {}, read[0])
     budgets = tuple(other_budgets)
-    asked = Ablation(*read, base, mode, budgets, tuple(claims), title, trunk, left).check()
+    silent = sorted(signal_report.silent(signal)) if signal else ()
+    asked = Ablation(*read, base, mode, budgets, tuple(claims), title, trunk, left, silent).check()
     order = asked.chosen(variant, seed)
     made = planned(place, asked, reconfigured)
     if not start:

@@ -189,5 +189,6 @@ def cost(about: Mapping) -> list[str]:
     ]
 
 
+SILENT = "Benchmarks that say nothing at this size: no difference in them is tested"
 SLOPES = "Bits per byte for each doubling of the parameters"
 COST_HEADS = ("tokens trained", "time", "tokens/s", "model FLOPs", "starts")

@@ -8,7 +8,7 @@ import pytest
 import toy_ablation
 from tables import unpadded
 
-from polylm_jax.ablation import comparison, report
+from polylm_jax.ablation import comparison, report, wording
 from polylm_jax.errors import InputError
 from polylm_jax.runtime.storage import Folder
 
@@ -79,6 +79,26 @@ def test_how_many_are_called_real_is_said(whole):
     tested = [d for d in whole[1]["variants"]["pairs"]["differences"].values()]
     real = sum(one["beyond_noise"] for one in tested)
     assert f"{len(tested)} differences are tested, and {real} called beyond noise" in text
+
+
+def test_what_says_nothing_at_this_size_is_tested_by_nobody_and_stands_apart(tmp_path):
+    """The same logs with and without it: a task that is called silent is beyond noise no more."""
+    for name, score in (("base", 40.0), ("pairs", 70.0)):
+        for seed in range(3):
+            scores = {t: {"accuracy_sum": score + seed / 10, "items": 9} for t in ("a.en", "b.en")}
+            toy_ablation.write_logs(
+                tmp_path / f"{name}/seed_{seed}", {"en": 2.0 + seed / 100}, scores=scores
+            )
+    plan = toy_ablation.plan(["base", "pairs"])
+    differences = write(tmp_path, plan)["variants"]["pairs"]["differences"]
+    assert differences["evaluation/a.en/accuracy_sum"]["beyond_noise"]
+    found = write(tmp_path, plan | {"silent": ["a.en"]})["variants"]["pairs"]["differences"]
+    assert not found["evaluation/a.en/accuracy_sum"]["beyond_noise"]
+    assert found["evaluation/b.en/accuracy_sum"]["beyond_noise"]
+    for name in ("report.md", "report.html"):
+        before, heading, after = (tmp_path / name).read_text("utf-8").partition(wording.SILENT)
+        assert heading and "a.en accuracy_sum" in after and "a.en accuracy_sum" not in before
+        assert "b.en accuracy_sum" in before
 
 
 def test_a_claim_has_its_verdict_by_units(whole):
