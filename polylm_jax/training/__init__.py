@@ -27,6 +27,7 @@ run               The training run, straight down
 run_directory     MODEL_DIR: what a run leaves there, and whether it may go on
 run_summary       What a run tells before its first step
 save_clock        A checkpoint after so many minutes
+shared_keys       JAX's store of keys and values that all processes of a run see
 skipped           Updates that a step left out because its loss or gradients were no numbers
 start             Where a run begins
 step              The pure train step: loss and gradients over the whole batch, then AdamW

@@ -1,6 +1,7 @@
 """What the devices execute where only adapters are trained: the base is frozen and never saved."""
 
 import functools
+from typing import Protocol, runtime_checkable
 
 import flax.linen as nn
 import jax
@@ -9,11 +10,18 @@ import optax
 
 from polylm_jax.checkpoints import checkpoint
 from polylm_jax.model import partitioning
-from polylm_jax.model.lora import AdaptedModel
+from polylm_jax.model.lora import AdaptedModel, Lora
 from polylm_jax.model.network import PolyLM
 from polylm_jax.model.parameters import abstract_params
 from polylm_jax.training.programs import Programs
 from polylm_jax.training.train_state import TrainState
+
+
+@runtime_checkable
+class _Adapting(Protocol):
+    """An experiment that trains adapters: `FinetuningExperiment`."""
+
+    lora: Lora | None
 
 
 class AdaptedPrograms(Programs):
@@ -25,7 +33,9 @@ class AdaptedPrograms(Programs):
 
     @functools.cached_property
     def model(self) -> AdaptedModel:
-        return AdaptedModel(self._plain, self.resolved.experiment.lora)
+        experiment = self.resolved.experiment
+        assert isinstance(experiment, _Adapting) and experiment.lora is not None
+        return AdaptedModel(self._plain, experiment.lora)
 
     @functools.cached_property
     def _plain(self) -> PolyLM:
@@ -88,6 +98,7 @@ class AdaptedPrograms(Programs):
 
     def completed(self, state: TrainState, path: str | None, step: int | None) -> TrainState:
         """The state with the base's parameters; InputError for another model."""
+        assert path is not None  # adapters have a base
         return state.replace(
             frozen=checkpoint.restore_params(path, self.abstract_state.frozen, step)
         )

@@ -16,13 +16,13 @@ import pathlib
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
-from jax._src import distributed  # the one door to the store
 
 from polylm_jax.errors import InputError
 from polylm_jax.runtime import fingerprint
-from polylm_jax.training import identity
+from polylm_jax.training import identity, shared_keys
 from polylm_jax.training.experiment import Resolved
 
 WAIT_SECONDS = 600.0  # the slowest host may read its stores' descriptions from a bucket
@@ -68,9 +68,9 @@ def decides(resolved: Resolved, settings: object) -> dict:
     }
 
 
-def _plain(record: object, but: Sequence[str] = ()) -> dict:
+def _plain(record: Any, but: Sequence[str] = ()) -> dict:
     """The fields of a dataclass that are plain values, or dataclasses of such."""
-    found = {}
+    found: dict[str, Any] = {}
     for field in dataclasses.fields(record):
         value = getattr(record, field.name)
         if dataclasses.is_dataclass(value):
@@ -102,7 +102,7 @@ def agree(stage: str, decides: Callable[[], Mapping]) -> None:
     leaves = fingerprint.flat(decides())
     text = json.dumps({name: repr(value) for name, value in leaves.items()})
     digest = hashlib.sha256(text.encode()).hexdigest()
-    client, me = distributed.global_state.client, jax.process_index()
+    client, me = shared_keys.client(), jax.process_index()
     client.key_value_set(f"{_FOLDER}/{stage}/text/{me}", text)
     client.key_value_set(f"{_FOLDER}/{stage}/digest/{me}", digest)
     digests = _gathered(stage)
@@ -114,7 +114,7 @@ def refuse(error: InputError) -> None:
     """Tells the others, which may be waiting in `agree`, why this process leaves."""
     if jax.process_count() > 1 and not str(error).startswith("process "):
         key = f"{_REFUSALS}/{jax.process_index()}"
-        distributed.global_state.client.key_value_set(key, str(error), allow_overwrite=True)
+        shared_keys.client().key_value_set(key, str(error), allow_overwrite=True)
 
 
 def _gathered(stage: str) -> dict[int, str]:
@@ -137,7 +137,7 @@ def _gathered(stage: str) -> dict[int, str]:
 
 
 def _folder(name: str) -> dict[int, str]:
-    found = distributed.global_state.client.key_value_dir_get(f"{name}/")
+    found = shared_keys.client().key_value_dir_get(f"{name}/")
     return {int(key.rpartition("/")[2]): text for key, text in found}
 
 
@@ -147,7 +147,7 @@ def _disagreement(stage: str, digests: Mapping[int, str]) -> str:
     usual = max(counts, key=lambda digest: (counts[digest], digest == digests[0]))
     odd = sorted(number for number, digest in digests.items() if digest != usual)
     like = min(number for number, digest in digests.items() if digest == usual)
-    client = distributed.global_state.client
+    client = shared_keys.client()
     theirs, others = (
         json.loads(client.blocking_key_value_get(f"{_FOLDER}/{stage}/text/{number}", 60_000))
         for number in (like, odd[0])

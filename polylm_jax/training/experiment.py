@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import jax
 import numpy as np
@@ -108,7 +108,7 @@ class Experiment:
         optimizer.learning_rate(rates)  # refuses a warm-up longer than its phase
         self.repetition(schedule)
         tokenizer = self._tokenizer() if open_stores else None
-        rows = self._rows(schedule, tokenizer) if open_stores else None
+        rows = self._rows(schedule, tokenizer) if tokenizer else None
         return Resolved(self, schedule, steps, rates, self.mesh.shape(devices), tokenizer, rows)
 
     @property
@@ -132,9 +132,9 @@ class Experiment:
 
         return identity.identify(path, step)[0].identity
 
-    def settings(self) -> "Experiment":
+    def settings(self) -> Self:
         """All that decides a step but its rows, its learning rate and where the run starts."""
-        free = {"tasks": None, "init_from": None, "init_step": None, "max_bad": 0.0}
+        free: dict[str, Any] = {"tasks": None, "init_from": None, "init_step": None, "max_bad": 0.0}
         free |= {"repeat_as_tokens": None, "skip_rows": (), "weights": PLAIN}
         return dataclasses.replace(self, phases=(), **free)
 
@@ -272,7 +272,7 @@ class Resolved:
     def ledger(self, row: int, realised: Sequence[int] | None = None) -> ledger.Ledger:
         """Tokens planned and realised in the first `row` rows; `realised` [C] as counted."""
         length = self.experiment.sequence_length
-        read = {name: self.rows.num_rows(name) for name in self.stores}
+        read = {name: self.rows.num_rows(name) for name in self.stores} if self.rows else {}
         skipped = self.steps.skipped
         return ledger.ledger(self.schedule, self.stores, length, row, realised, read, skipped)
 

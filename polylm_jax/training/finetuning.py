@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 from collections.abc import Iterator, Sequence
+from typing import Self
 
 from polylm_jax.checkpoints.checkpoint import read_progress
 from polylm_jax.checkpoints.layout import located
@@ -50,7 +51,7 @@ class FinetuningExperiment(Experiment):
         self.check_base()
         return self.base, self.base_step
 
-    def settings(self) -> "FinetuningExperiment":
+    def settings(self) -> Self:
         return dataclasses.replace(super().settings(), base="", base_step=None)
 
     def check_base(self) -> None:

@@ -13,10 +13,9 @@ from collections.abc import Callable
 from typing import Self
 
 import jax
-from jax._src import distributed  # the one door to the store
 
 from polylm_jax.errors import InputError
-from polylm_jax.training import preemption
+from polylm_jax.training import preemption, shared_keys
 
 SILENT_SECONDS = 30  # no compile, garbage collection or swapped page takes that long
 LEAST_SECONDS = 5  # a few counts must have been missed
@@ -73,14 +72,15 @@ class Peers:
         preemption.at_leave.append(self._dismiss_witness)
 
     def _dismiss_witness(self) -> None:
-        if not self._witness.stdin.closed:
-            self._witness.stdin.write("done")
-            self._witness.stdin.close()
+        stdin = self._witness.stdin
+        assert stdin is not None  # a pipe
+        if not stdin.closed:
+            stdin.write("done")
+            stdin.close()
             self._witness.wait()
 
     def _say(self, text: str) -> None:
-        client = distributed.global_state.client
-        client.key_value_set(f"{_FOLDER}/{self._me}", text, allow_overwrite=True)
+        shared_keys.client().key_value_set(f"{_FOLDER}/{self._me}", text, allow_overwrite=True)
 
     def _count(self) -> None:
         beat = 0
@@ -91,7 +91,7 @@ class Peers:
                     if self._closed.is_set():
                         return
                     self._say(str(beat))
-                said = distributed.global_state.client.key_value_dir_get(_FOLDER)
+                said = shared_keys.client().key_value_dir_get(_FOLDER)
             except jax.errors.JaxRuntimeError:
                 continue  # process 0 doesn't answer: its time runs
             self._hear({int(key.rpartition("/")[2]): text for key, text in said})

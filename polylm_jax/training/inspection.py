@@ -162,8 +162,8 @@ def rate_report(resolved: Resolved) -> dict:
     steps = np.unique(np.searchsorted(paces, sorted(keys)))
     steps = steps[steps < at.total]
     even = np.linspace(0, resolved.total_steps - 1, CURVE_POINTS).astype(int)
-    rate = resolved.learning_rate()
-    values = np.asarray(rate(jnp.asarray(np.concatenate([steps, even]))), float).tolist()
+    curve = resolved.learning_rate()
+    values = np.asarray(curve(jnp.asarray(np.concatenate([steps, even]))), float).tolist()
     return {
         "steps": dict(zip(steps.tolist(), values[: len(steps)], strict=True)),
         "curve": values[len(steps) :],

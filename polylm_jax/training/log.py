@@ -82,7 +82,7 @@ class JsonLines:
 
 def flat(line: Mapping, prefix: str = "") -> dict[str, float]:
     """{'loss': 1, 'language': {'th': 2}} -> {'loss': 1, 'language/th': 2}: numbers only."""
-    numbers = {}
+    numbers: dict[str, float] = {}
     for name, value in line.items():
         if isinstance(value, Mapping):
             numbers |= flat(value, f"{prefix}{name}/")
@@ -179,7 +179,7 @@ class RunLog:
     def _write(self, name: str, step: int, line: Mapping, **besides) -> None:
         if not self._files or step <= self._files[name].last:
             return
-        self._files[name].write({"step": step} | line | besides)
+        self._files[name].write({"step": step, **line, **besides})
         numbers = flat(line, f"{name}/")
         if self._board:
             self._board.write_scalars(step, numbers)
@@ -193,7 +193,7 @@ def _tensorboard(folder: Folder, step: int):
     TensorBoard would show the steps that are done again twice, so their old points go first.
     """
     for name in folder.list("tensorboard/events.out.tfevents"):
-        content = folder.read(name)
+        content = folder.read(name) or b""
         kept = _up_to(content, step)
         if kept < len(content) and folder.local:
             os.truncate(folder.local / name, kept)
@@ -239,8 +239,9 @@ def _wandb(folder: Folder, project: str):
     import wandb
 
     folder.claim("wandb_id", uuid.uuid4().hex[:12].encode())
-    name = folder.read("wandb_id").decode()
-    run = wandb.init(project=project, id=name, resume="allow", dir=folder.local)
+    name = folder.read("wandb_id")
+    assert name is not None  # claimed, by this start or one before
+    run = wandb.init(project=project, id=name.decode(), resume="allow", dir=folder.local)
     # Redone steps come again: W&B's own counter never goes back, so ours is the axis.
     run.define_metric("step")
     run.define_metric("*", step_metric="step")

@@ -235,14 +235,15 @@ class Loop:
 
     def _validate(self, state: TrainState) -> bool:
         """False when told to leave meanwhile; nothing is reported then."""
-        weights = self.resolved.experiment.weights
-        scores = self.validation.run(state.chosen(weights), stop=self._told_to_leave)
+        validation, weights = self.validation, self.resolved.experiment.weights
+        assert validation is not None  # else none is on time
+        scores = validation.run(state.chosen(weights), stop=self._told_to_leave)
         if scores is None:
             return False
         step = self.progress.step
         of = {} if weights == PLAIN else {"weights": weights}
-        self.log.validation(step, self.validation.report(scores, self.baseline) | of)
-        self.terminal.show(self.validation.table(step, scores, self.baseline, self._scores))
+        self.log.validation(step, validation.report(scores, self.baseline) | of)
+        self.terminal.show(validation.table(step, scores, self.baseline, self._scores))
         self._scores = scores
         wrong = sorted(name for name, score in scores.items() if not math.isfinite(score.nats))
         if wrong:
@@ -255,6 +256,7 @@ class Loop:
     def _score_tasks(self, state: TrainState) -> bool:
         """False when told to leave meanwhile; nothing is reported then."""
         self.watch.watchdog.begin("evaluation")
+        assert self.tasks is not None  # else none is on time
         scores = self.tasks.run(self.merged(state), stop=self._told_to_leave)
         if scores is None:
             return False

@@ -26,13 +26,13 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import jax
-from jax._src import distributed  # the one door to the store that JAX's own notice lies in
 from jax.experimental import multihost_utils
 
 from polylm_jax.errors import LEFT, LEFT_UNSAVED, InputError, exit_code
+from polylm_jax.training import shared_keys
 
 T = TypeVar("T")
 
@@ -83,7 +83,7 @@ def tell_all(key: str, text: str, seconds: float = _TELL_SECONDS) -> str:
     """Process 0's `text`, on every process; each key once. seconds: how long the others wait."""
     if jax.process_count() == 1:
         return text
-    client = distributed.global_state.client
+    client = shared_keys.client()
     if jax.process_index() == 0:
         client.key_value_set(f"polylm_{key}", text)
     return client.blocking_key_value_get(f"polylm_{key}", int(seconds * 1000))
@@ -108,7 +108,7 @@ def by_the_first(key: str, work: Callable[[], T]) -> T | None:
 def _told(key: str) -> bool:
     """Whether some process has set a key."""
     try:
-        distributed.global_state.client.key_value_try_get(key)
+        shared_keys.client().key_value_try_get(key)
     except jax.errors.JaxRuntimeError:  # NOT_FOUND
         return False
     return True
@@ -131,10 +131,10 @@ class Preemption:
         self._in_loop = False
         self._polls = 0
         self._reached = False
-        self._signal = signal.SIGTERM
+        self._signal: int = signal.SIGTERM
 
     def __enter__(self) -> Self:
-        self._handled: dict[int, object] = {}
+        self._handled: dict[int, Any] = {}
         if self._several:
             threading.Thread(target=self._watch_notice, daemon=True).start()
         if threading.current_thread() is threading.main_thread():
@@ -207,7 +207,7 @@ class Preemption:
         with self._leaving:
             if not self._in_loop:
                 if self._several:
-                    distributed.global_state.client.key_value_set(_LEFT, "", allow_overwrite=True)
+                    shared_keys.client().key_value_set(_LEFT, "", allow_overwrite=True)
                 self._leave(self.exit_code, "nothing to save yet")
         name = signal.Signals(self._signal).name
         print(f"{name}: saves after this step, then leaves", file=sys.stderr, flush=True)

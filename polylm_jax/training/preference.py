@@ -26,9 +26,10 @@ def apply(model: nn.Module, params, tokens_BL1, packing: Mapping, options: Mappi
     """`preference_loss` of the rows of a batch."""
     plain = {name: value for name, value in packing.items() if name not in PAIRING}
     x_BTD = model.apply({"params": params}, tokens_BL1[:, :-1], **plain)
+    assert not isinstance(x_BTD, tuple)  # nothing of the model's is mutable
     return preference.preference_loss(
         x_BTD, params["wte"]["embedding"], tokens_BL1[:, 1:], sign_BL,
-        *(packing[name] for name in PAIRING), **options, **dpo,
+        packing["pair_BL"], packing["reference_BL"], **options, **dpo,
     )  # fmt: skip
 
 

@@ -63,6 +63,7 @@ class PreferenceExperiment(FinetuningExperiment):
 
     def _rows(self, schedule: Schedule, tokenizer: Tokenizer) -> PreferenceRows:
         rows = super()._rows(schedule, tokenizer)
+        assert isinstance(rows, PreferenceRows)
         return dataclasses.replace(rows, references=self.reference.margins(rows.validated))
 
     def decides(self) -> dict:
@@ -118,6 +119,7 @@ def score_reference(experiment: PreferenceExperiment, load: Callable = Scorer.lo
     """Has the base score the pairs that it hasn't scored yet; how many splits there were."""
     resolved = experiment.resolve()
     rows, wanted = resolved.rows, experiment.reference
+    assert isinstance(rows, PreferenceRows)
     left = reference.missing(wanted, rows.validated)
     if not left:
         return 0

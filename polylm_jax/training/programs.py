@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -86,7 +87,8 @@ def _checked(options: Mapping) -> Mapping:
 def compiled(lowered: jax.stages.Lowered, options: Mapping[str, object]) -> jax.stages.Compiled:
     """A program, compiled; InputError for an option that the compiler doesn't know or can't take."""
     try:
-        return lowered.compile(**{"compiler_options": dict(options)} if options else {})
+        given: dict[str, Any] = dict(options)
+        return lowered.compile(compiler_options=given) if given else lowered.compile()
     except jax.errors.JaxRuntimeError as error:
         if not (said := _REFUSED.search(str(error))):
             raise
@@ -114,7 +116,8 @@ class Programs:
         return compiler_options(self.mesh.devices.flat[0], own)
 
     @functools.cached_property
-    def model(self) -> PolyLM:
+    def model(self) -> Any:
+        """What is applied: a `PolyLM`, or a `lora.AdaptedModel` of one."""
         return PolyLM(self.resolved.experiment.model)
 
     @property

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import io
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -59,7 +60,8 @@ class Reference:
     def write(self, store: TokenStore, split: str, found: Mapping[str, np.ndarray]) -> None:
         """Kept for the next run; what they are of first."""
         raw = io.BytesIO()
-        np.savez(raw, **found)
+        arrays: dict[str, Any] = dict(found)
+        np.savez(raw, **arrays)
         key = self.key(store, split)
         _folder(store).write(f"{key}.json", to_json(self.identity(store)))
         _folder(store).write(f"{key}.npz", raw.getvalue())

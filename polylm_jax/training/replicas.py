@@ -47,8 +47,12 @@ def _copies(array: jax.Array, devices: np.ndarray) -> list[list[int]]:
 
 def _sums(mesh: Mesh, arrays: Sequence[jax.Array]) -> jax.Array:
     """uint32 [devices, arrays, 2], the same on every process: the digest of each device's shard."""
-    specs = tuple(array.sharding.spec for array in arrays)
-    return _program(mesh, specs)(*arrays)
+    return _program(mesh, tuple(map(_spec, arrays)))(*arrays)
+
+
+def _spec(array: jax.Array) -> PartitionSpec:
+    assert isinstance(array.sharding, NamedSharding)  # as all of a state's are
+    return array.sharding.spec
 
 
 @functools.cache

@@ -29,8 +29,14 @@ def to(directory: RunDirectory | None, step: int | None, recipe: str) -> None:
 
     Nothing where this was done before. InputError where there is no such checkpoint.
     """
-    if step is not None:
-        preemption.by_the_first("rewind", lambda: _rewind(directory.folder, step, recipe))
+    if step is None:
+        return
+
+    def rewind() -> None:
+        assert directory is not None  # process 0 has it
+        _rewind(directory.folder, step, recipe)
+
+    preemption.by_the_first("rewind", rewind)
 
 
 def _rewind(folder: Folder, step: int, recipe: str) -> None:
@@ -49,9 +55,9 @@ def _rewind(folder: Folder, step: int, recipe: str) -> None:
         aside.mkdir(parents=True, exist_ok=True)
         (place / FOLDER / str(number)).rename(_free(aside, number))
     if newer:
-        steps = ", ".join(map(str, newer))
+        told = ", ".join(map(str, newer))
         print(
-            f"resume_step = {step}: checkpoints {steps} are set aside in {place / _ASIDE}",
+            f"resume_step = {step}: checkpoints {told} are set aside in {place / _ASIDE}",
             file=sys.stderr,
         )
     # Last: a start that was cut short in the middle is done again whole.

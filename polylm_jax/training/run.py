@@ -8,6 +8,7 @@ import dataclasses
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 
@@ -68,7 +69,7 @@ class Settings:
     verify_stores: bool
 
     @classmethod
-    def of(cls, arguments: Mapping[str, object]) -> "Settings":
+    def of(cls, arguments: Mapping[str, Any]) -> "Settings":
         """From a mode's arguments by their names, `locals()` at its head; the others are left."""
         return cls(**{field.name: arguments[field.name] for field in dataclasses.fields(cls)})
 
@@ -140,8 +141,8 @@ def train(
 
 def _begun(experiment: Experiment, init_from: str | None, init_step: int | None) -> Experiment:
     """The experiment with the start that `train` was given, as earlier versions had it."""
-    given = {"init_from": init_from, "init_step": init_step}
-    given = {name: value for name, value in given.items() if value is not None}
+    both = {"init_from": init_from, "init_step": init_step}
+    given: dict[str, Any] = {name: value for name, value in both.items() if value is not None}
     for name, value in given.items():
         if (own := getattr(experiment, name)) not in (None, value):
             raise InputError(
@@ -212,12 +213,18 @@ def _run(
     terminal = Terminal(total, start.step, enabled=directory is not None)
     watch = Watch.of(settings, start.step, leaving, terminal, log)
     stack.enter_context(watch.watchdog)
-    checkpoints.on_commit = lambda step: (watch.grace.committed(), log.event("commit", step))
+
+    def committed(step: int) -> None:
+        watch.grace.committed()
+        log.event("commit", step)
+
+    checkpoints.on_commit = committed
     if directory:
         directory.write_fingerprint(start.fingerprint)
         recipe = directory.write_recipe(settings.recipe)
         log.event("start", start.step, **_place(start, total, log, recipe, changes))
     run_summary.show(terminal, resolved, start, total, changes)
+    assert resolved.rows is not None and resolved.tokenizer is not None
     tasks = None
     if settings.evaluation:
         with terminal.timed("reading evaluation tasks"):
@@ -238,7 +245,8 @@ def _run(
     begun = time.time()
     with terminal.timed("compiling the train step"):
         train_steps = programs.compile_steps(start.step)
-    held_out, baseline = None, {}
+    held_out: validation.Validation | None = None
+    baseline: dict[str, validation.Score] = {}
     if cadence.evaluate:
         with terminal.timed("compiling validation"):
             held_out, baseline = validation.compiled(programs, settings.eval_rows)

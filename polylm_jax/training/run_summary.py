@@ -34,6 +34,7 @@ def lines(resolved: Resolved, start: Progress, total: int, changes: list[str]) -
         yield f"starts with the parameters of {path} ({shown(start.fingerprint['start'])})"
     if ahead := steps.skipped.since(start.rows):
         yield f"SKIP_ROWS: {ahead.told()} are left out, {ahead.count} of the run's {steps.boundaries[-1]}"
+    assert resolved.rows is not None  # a run has its stores
     yield from resolved.rows.told()
     yield from experiment.told()
     for change in changes:

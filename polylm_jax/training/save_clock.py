@@ -35,17 +35,17 @@ class SaveClock:
         """Whether to save after this step; every process asks after each step."""
         if self._seconds is None or step < self._next:
             return False
-        verdict = self._look(step) if jax.process_index() == 0 else ""
+        verdict = self._look(step, self._seconds) if jax.process_index() == 0 else ""
         verdict = preemption.tell_all(f"save_clock_{step}", verdict, _TELL_SECONDS)
         if verdict != _SAVE:
             self._next = int(verdict)
         return verdict == _SAVE
 
-    def _look(self, step: int) -> str:
+    def _look(self, step: int, seconds: float) -> str:
         """'save', or the step at which to look again."""
         elapsed = time.monotonic() - self._since
-        if elapsed >= self._seconds:
+        if elapsed >= seconds:
             return _SAVE
         done = step - self._step
-        left = (self._seconds - elapsed) / max(elapsed / (done - 1), 1e-6)
+        left = (seconds - elapsed) / max(elapsed / (done - 1), 1e-6)
         return str(step + max(1, min(int(left / 2), done)))

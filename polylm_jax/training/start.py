@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import sys
+from collections.abc import Callable
 
 from etils import epath
 
@@ -32,7 +33,7 @@ def begin(
             start, changes = progress(
                 checkpoints, model_dir, resolved, settings.recipe, settings.allow_changes
             )
-            place = functools.partial(dict, step=start.step, rows=start.rows)
+            place: Callable[[], dict] = functools.partial(dict, step=start.step, rows=start.rows)
             agreement.agree(f"start {len(passed_over)}", place)
             skipped = identity.skipped(start.fingerprint)
             made = programs(resolved.going_on(start.step, start.rows, skipped))

@@ -33,6 +33,7 @@ def row_loss(
     packing: positions_BT and segment_ids_BT of packed rows, [B, L].
     """
     x_BTD = model.apply({"params": params}, tokens_BL1[:, :-1], **packing)
+    assert not isinstance(x_BTD, tuple)  # nothing of the model's is mutable
     return cross_entropy(
         x_BTD, params["wte"]["embedding"], tokens_BL1[:, 1:], weights_BL,
         num_chunks=num_chunks, vocab_blocks=vocab_blocks, z_loss=z_loss,
@@ -52,7 +53,11 @@ class Likelihood:
     """What a step makes small: -log p of the labels that count. Its weight is labels."""
 
     metrics: ClassVar[tuple[str, ...]] = ()  # reported beside the loss
-    validation: Callable | None = None  # what scores held-out rows, where it isn't their likelihood
+
+    @property
+    def validation(self) -> Callable | None:
+        """What scores held-out rows, where it isn't their likelihood."""
+        return None
 
     def weight(self, batch: Mapping) -> jax.Array:
         """float32 [B]: what each row counts."""

@@ -1,5 +1,7 @@
 """What training changes: step, parameters, optimizer state; born sharded."""
 
+from typing import Any
+
 import flax.linen as nn
 import flax.struct
 import jax
@@ -19,7 +21,7 @@ class TrainState(flax.struct.PyTreeNode):
     average: what an `Average` of the parameters keeps, tree by tree, where there is one.
     """
 
-    step: jax.Array
+    step: Any  # in a tree of shapes or shardings, its own
     params: dict
     opt_state: optax.OptState
     frozen: dict | None = None

@@ -12,7 +12,7 @@ import dataclasses
 import math
 import types
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -223,20 +223,18 @@ class Validation:
         )
         return jnp.sum(nll_BL * weights_BL, axis=1)
 
-    def scores(self, values: np.ndarray) -> dict[str, Score]:
+    def scores(self, values: np.ndarray) -> dict[str, Any]:
         """Scores per language of the values of all rows [R, ...]."""
         return self.rows.scores(values, self._pieces)
 
-    def run(self, params, stop: Callable[[], bool] = lambda: False) -> dict[str, Score] | None:
+    def run(self, params, stop: Callable[[], bool] = lambda: False) -> dict[str, Any] | None:
         """Scores per language; None if `stop()`, asked after every batch, ended it early."""
         values: list[np.ndarray] = []
         pending = None
         for start in range(0, len(self.rows.tokens), self._batch_size):
             here = slice(start, start + self._batch_size)
-            tokens, counted = (
-                self._place(self.rows.tokens[here]),
-                self._place(self.rows.counted[here]),
-            )
+            tokens = self._place(self.rows.tokens[here])
+            counted = self._place(self.rows.counted[here])
             packing = {name: self._place(rows[here]) for name, rows in self.rows.packing.items()}
             dispatched = self._values(params, tokens, counted, **packing)
             if pending is not None:
@@ -247,7 +245,7 @@ class Validation:
         values.append(jax.device_get(pending))
         return self.scores(np.concatenate(values)[: len(self.rows.tokens)].astype(np.float64))
 
-    def report(self, scores: Mapping[str, Score], baseline: Mapping[str, Score]) -> dict:
+    def report(self, scores: Mapping[str, Any], baseline: Mapping[str, Score]) -> dict:
         """The line of validation.jsonl."""
         return report(scores, baseline)
 
@@ -287,6 +285,7 @@ def table(
 def compiled(programs: Programs, max_rows: int) -> tuple[Validation | None, dict[str, Score]]:
     """The compiled validation and the unigram's scores; nothing where no text is held out."""
     resolved = programs.resolved
+    assert resolved.rows is not None and resolved.tokenizer is not None
     experiment, stores = resolved.experiment, resolved.rows.validated
     languages = {name: store.language for name, store in stores.items()}
     rows = held_out(resolved.rows, languages, max_rows)

@@ -5,6 +5,7 @@ import importlib.util
 import os
 import re
 import time
+from typing import Any
 
 import jax
 
@@ -69,7 +70,9 @@ def devices(topology: Topology) -> list[jax.Device]:
     jax.config.update("jax_platforms", "cpu")  # a TPU that is here stays free
     from jax.experimental import topologies
 
-    options = {"chip_config_name": "megacore"} if topology.chip.name == "v4" else {}
+    options: dict[str, Any] = {}
+    if topology.chip.name == "v4":
+        options["chip_config_name"] = "megacore"
     if topology.slices > 1:
         options["num_slices"] = topology.slices
     try:
@@ -91,7 +94,7 @@ def compile_step(resolved: Resolved, devices: list[jax.Device]) -> Compiled:
             raise
         said = " ".join(str(error).split())
         return Compiled(Memory(needed(said)), False, "", time.perf_counter() - start, said[:300])
-    return Compiled(_memory(compiled), True, compiled.as_text(), time.perf_counter() - start)
+    return Compiled(_memory(compiled), True, compiled.as_text() or "", time.perf_counter() - start)
 
 
 def needed(message: str) -> float | None:
@@ -102,6 +105,7 @@ def needed(message: str) -> float | None:
 
 def _memory(compiled: jax.stages.Compiled) -> Memory:
     stats = compiled.memory_analysis()
+    assert stats is not None  # TPUs tell it
     arguments, outputs = stats.argument_size_in_bytes, stats.output_size_in_bytes
     temporaries, reused = stats.temp_size_in_bytes, stats.alias_size_in_bytes
     code = stats.generated_code_size_in_bytes

@@ -60,6 +60,12 @@ class Instruction:
                 ]
         return found
 
+    def required(self, name: str) -> str:
+        """The text of 'name=...'; ValueError where there is none."""
+        if (found := self.attribute(name)) is None:
+            raise ValueError(f"{self.opcode} {self.name} has no {name!r}")
+        return found
+
     def attribute(self, name: str) -> str | None:
         """The text of 'name=...': a {group} without its braces, or a word."""
         match = re.search(rf"\b{name}=", self.attributes)
@@ -90,7 +96,8 @@ class Module:
 
 def parse(text: str) -> Module:
     """The module of `compiled.as_text()`; ValueError for a loop whose length can't be read."""
-    computations, entry, body = {}, "", None
+    computations: dict[str, dict[str, Instruction]] = {}
+    entry, body = "", None
     for line in text.splitlines():
         line = re.sub(r"/\*.*?\*/", "", line)
         head = _HEAD.match(line)
@@ -141,7 +148,7 @@ def _group(text: str) -> str:
     raise ValueError(f"unbalanced {opening!r} in HLO: {text[:80]!r}")
 
 
-def _runs(computations: Mapping[str, Mapping[str, Instruction]], entry: str) -> dict[str, int]:
+def _runs(computations: dict[str, dict[str, Instruction]], entry: str) -> dict[str, int]:
     """Callers come after what they call in HLO's text, so one walk backwards is enough."""
     runs = dict.fromkeys(computations, 0)
     runs[entry] = 1
@@ -168,15 +175,15 @@ def trip_count(
     known = re.search(r'"known_trip_count":\{"n":"(\d+)"', loop.attributes)
     if known:
         return int(known[1])
-    condition = computations[loop.attribute("condition").removeprefix("%")]
+    condition = computations[loop.required("condition").removeprefix("%")]
     limits = {number for i in condition.values() if (number := _constant(i)) is not None}
     if len(limits) != 1:
         raise ValueError(f"the loop {loop.name} has no length that can be read: {sorted(limits)}")
     start, stride = 0, 1
     counters = [i for i in condition.values() if i.opcode == "get-tuple-element"]
     if len(counters) == 1:
-        place = int(counters[0].attribute("index"))
-        body = computations[loop.attribute("body").removeprefix("%")]
+        place = int(counters[0].required("index"))
+        body = computations[loop.required("body").removeprefix("%")]
         start = _start(computation[loop.operands[0]], place, computation)
         stride = _stride(next(i for i in body.values() if i.root), place, body)
     return -(-(limits.pop() - start) // stride)

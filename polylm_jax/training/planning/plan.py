@@ -43,10 +43,11 @@ def plan(
         _check_place(json_path)
     devices = compilation.devices(slice_)
     peak_flops = metrics.peak_flops(devices[0].device_kind)
+    assert peak_flops is not None, f"no table has {devices[0].device_kind}"
     wanted = [experiment]
     if search:
         wanted = candidates.candidates(experiment, slice_, peak_flops, search_limit)
-    plans = []
+    plans: list[dict] = []
     for one in wanted:
         resolved = one.resolve(open_stores=False, num_devices=slice_.num_chips)
         plan_view.progress(len(plans) + 1, len(wanted), report.setting(resolved))

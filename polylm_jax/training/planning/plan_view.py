@@ -47,7 +47,7 @@ def show(plan: Mapping) -> None:
 
 def show_search(plans: Sequence[Mapping]) -> None:
     """What fits, best first, then what doesn't; what all of them share stands above the table."""
-    columns = ("micro-\nbatches", "rows\nat once", "remat", "\nGiB", "of\nHBM", "FLOPs\n/ model")
+    columns = ["micro-\nbatches", "rows\nat once", "remat", "\nGiB", "of\nHBM", "FLOPs\n/ model"]
     columns += ("step, s\nat least", "expected", "MFU\nat most", "expected", "binds")
     setting = plans[0]["setting"]
     title = f"Search: {_rows(setting)}, loss in {_loss(setting)}; best first"
@@ -213,7 +213,8 @@ def _run(plan: Mapping) -> rich.table.Table:
     money = ["money"] if "money" in plan["run"][0] else []
     table = _table(title, "MFU", "tokens/s", "days", "chip-hours", *money)
     expected = (plan.get("expected") or {}).get("run")
-    for row in [expected, *plan["run"]] if expected else plan["run"]:
+    rows: list[Mapping] = [expected, *plan["run"]] if expected else plan["run"]
+    for row in rows:
         cells = [
             f"expected {row['mfu']:.0%}" if row is expected else f"{row['mfu']:.0%}",
             f"{row['tokens_per_second']:,.0f}",

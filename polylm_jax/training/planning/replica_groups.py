@@ -57,7 +57,8 @@ def _named(axes, device_ids, references) -> np.ndarray:
     joined = {
         name: (int(before or 1), int(size or sizes[name])) for name, before, size in references
     }
-    shape, together = [], []
+    shape: list[int] = []
+    together = []
     for name, size in sizes.items():
         before, inside = joined.get(name, (1, 1))
         together.append(len(shape) + 1)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import numpy as np
@@ -27,6 +28,7 @@ def report(
     tokens_per_step = max(resolved.steps.sizes) * experiment.sequence_length
     flops_per_token = cost.flops_per_token(experiment.model, experiment.sequence_length)
     peak = metrics.peak_flops(devices[0].device_kind)
+    assert peak is not None, f"no table has {devices[0].device_kind}"
     run = functools.partial(
         money.at_utilisation,
         tokens=resolved.total_tokens,
@@ -35,7 +37,8 @@ def report(
         peak_flops=peak,
         price_per_chip_hour=price_per_chip_hour,
     )
-    plan = {
+    total = compiled.memory.total
+    plan: dict[str, Any] = {
         "topology": topology.name,
         "slices": topology.slices,
         "chips": topology.num_chips,
@@ -43,7 +46,7 @@ def report(
         "compile_seconds": compiled.seconds,
         "memory": dataclasses.asdict(compiled.memory) | _beside(resolved, topology),
         # libtpu also compiles steps whose sum is more than there is, where what is alive at once fits.
-        "fits": compiled.fits and compiled.memory.total <= topology.chip.hbm_bytes,
+        "fits": compiled.fits and total is not None and total <= topology.chip.hbm_bytes,
         "refusal": compiled.refusal,
         "run": [run(mfu) for mfu in money.UTILISATIONS],
         "run_tokens": resolved.total_tokens,

@@ -39,7 +39,7 @@ class Roofline:
             "HBM": self.hbm,
             "interconnect": self.interconnect,
         }
-        return max(parts, key=parts.get)
+        return max(parts, key=parts.__getitem__)
 
 
 def estimate(

@@ -49,7 +49,8 @@ def _numbers(text: str) -> list[int]:
 def _convolution(instruction: Instruction, computation: Mapping[str, Instruction]) -> float:
     """TPUs write every product as a convolution, some of them padded: what is padding isn't work."""
     left, right = (computation[name].arrays[0] for name in instruction.operands[:2])
-    labels = re.match(r"(\w+)_(\w+)->(\w+)", instruction.attribute("dim_labels"))
+    labels = re.match(r"(\w+)_(\w+)->(\w+)", instruction.required("dim_labels"))
+    assert labels is not None
     ins, kernel, outs = labels.groups()
     spatial = sorted(letter for letter in ins if letter.isdigit())
     window = _window(instruction.attribute("window") or "", len(spatial))
@@ -143,8 +144,8 @@ def instruction_bytes(
         return made.nbytes * sum(not array.fast for array in (operands[0][0], made))
     if opcode == "dynamic-update-slice":
         return 2 * _slow(operands[1])
-    made = instruction.arrays[:1] if instruction.opcode.endswith("-start") else instruction.arrays
-    return _slow([array for arrays in operands for array in arrays]) + _slow(made)
+    outs = instruction.arrays[:1] if instruction.opcode.endswith("-start") else instruction.arrays
+    return _slow([array for arrays in operands for array in arrays]) + _slow(outs)
 
 
 def communicates(instruction: Instruction, module: Module) -> bool:
@@ -196,11 +197,13 @@ def _fusion_bytes(
 
 def _parameters(body: Mapping[str, Instruction]) -> dict[str, int]:
     """Name of a computation's parameter -> its number."""
-    return {
-        name: int(re.match(r"\((\d+)\)", i.attributes)[1])
-        for name, i in body.items()
-        if i.opcode == "parameter"
-    }
+    found = {}
+    for name, instruction in body.items():
+        if instruction.opcode == "parameter":
+            number = re.match(r"\((\d+)\)", instruction.attributes)
+            assert number is not None
+            found[name] = int(number[1])
+    return found
 
 
 def _updates(

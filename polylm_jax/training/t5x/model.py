@@ -12,6 +12,7 @@ import copy
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import flax.core
 import flax.linen as nn
@@ -40,7 +41,7 @@ class Network(PolyLM):
     none, they follow from `cache_index` [B], which counts the tokens that each row has.
     """
 
-    def __call__(
+    def __call__(  # type: ignore[override]  # t5x calls it by its own names
         self,
         decoder_input_tokens: jax.Array,
         decoder_target_tokens: jax.Array,
@@ -219,7 +220,7 @@ def beam_search(inputs, initial_index, **options) -> tuple[jax.Array, jax.Array]
     return jnp.where(empty_B[:, None, None], without_first, decodes), scores
 
 
-def _axes(boxed) -> dict:
+def _axes(boxed) -> Any:
     """{'wte': {'embedding_axes': AxisMetadata('vocab', 'embed')}, ...}, complete: every box has it."""
     if not isinstance(boxed, Mapping):
         return flax_partitioning.AxisMetadata(names=jax.sharding.PartitionSpec(*boxed.names))

@@ -7,6 +7,7 @@ next row, so that a resume (`save_dataset=True`) reads on exactly where the run 
 import concurrent.futures
 import json
 import os
+from typing import Any
 
 import numpy as np
 from clu.data import dataset_iterator
@@ -41,7 +42,8 @@ class RowIterator(dataset_iterator.DatasetIterator):
     def _seek(self, row: int) -> None:
         """Goes on at a row, at whatever step t5x then is."""
         self._steps = self._whole.at(self._whole.since(row), row)
-        self._next, self._ahead = self._steps.since(row), None
+        self._next = self._steps.since(row)
+        self._ahead: concurrent.futures.Future | None = None
 
     def __next__(self) -> dict[str, np.ndarray]:
         if self._next == self._steps.total:
@@ -81,7 +83,7 @@ class RowIterator(dataset_iterator.DatasetIterator):
         folder, _, name = os.fspath(filename).rpartition("/")
         place = storage.Folder(folder, "MODEL_DIR")
         text = place.peek(name) or place.peek(EXPORTED)
-        saved = json.loads(text) if text else {"next_row": 0, "schedule": None}
+        saved: dict[str, Any] = json.loads(text) if text else {"next_row": 0, "schedule": None}
         if saved["schedule"] not in (None, self._rows.schedule.fingerprint()):
             raise InputError(
                 f"{filename} belongs to another schedule: start a new MODEL_DIR, or give the phases "
@@ -128,4 +130,5 @@ def rows_dataset(
             "multiple."
         )
     resolved = one_batch_size(experiment).resolve(num_devices=1)
+    assert resolved.rows is not None
     return RowIterator(resolved.rows, resolved.steps, shard_id, num_shards)
