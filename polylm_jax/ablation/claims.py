@@ -72,7 +72,9 @@ class Interval:
     @property
     def beyond_noise(self) -> bool:
         """Whether zero lies outside the interval."""
-        return self.low is not None and (self.low > 0 or self.high < 0)
+        if self.low is None or self.high is None:
+            return False
+        return self.low > 0 or self.high < 0
 
 
 def paired(differences: Sequence[float]) -> Interval:
@@ -105,7 +107,7 @@ def bootstrapped(differences_SU: np.ndarray, seed: int = 0) -> Interval:
 
 def verdict(claim: Claim, interval: Interval | None) -> str:
     """What an interval of (better - than) says of a claim; OPEN without one that has ends."""
-    if interval is None or interval.low is None:
+    if interval is None or interval.low is None or interval.high is None:
         return OPEN
     sign = 1 if claim.larger_is_better else -1
     low, high = sorted((sign * interval.low, sign * interval.high))

@@ -122,7 +122,8 @@ def _variant(
 ) -> dict:
     numbers, tokens = _at_common(mine.values())
     measures = [m for m in _measures(numbers.values()) if not _is_of_a_unit(m)]
-    differences, at = {}, None
+    differences: dict[str, Interval] = {}
+    at: int | None = None
     if mine is not base:
         differences, at = _differences(mine, base, measures)
     return {
@@ -202,7 +203,10 @@ def paired_numbers(
     if not common:
         return {}, None
     tokens = max(common)
-    at = {s: tuple(r.numbers(r.step_at(tokens)) for r in pair) for s, pair in begun.items()}
+    at = {
+        s: (a.numbers(a.step_at(tokens)), b.numbers(b.step_at(tokens)))
+        for s, (a, b) in begun.items()
+    }
     return at, tokens
 
 

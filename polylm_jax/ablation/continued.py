@@ -77,6 +77,7 @@ def _about(beginning: Beginning) -> bytes:
 
 def _linked(place: Folder, beginning: Beginning, run: Run) -> None:
     root, step = place.local, str(beginning.step)
+    assert root is not None  # of a bucket they are copied
     there = root / beginning.run.path
     with building(str(root / run.path), size_of(there / CHECKPOINTS / step)) as made:
         shutil.copytree(there / CHECKPOINTS / step, made / CHECKPOINTS / step, copy_function=_link)

@@ -18,7 +18,7 @@ from polylm_jax.ablation.comparison import Records, larger_is_better
 from polylm_jax.languages.labels import in_order
 
 SIZE = (5.4, 3.4)  # inches: 390 points, the width of a phone
-COLOURS = [*matplotlib.colormaps["tab10"].colors, *matplotlib.colormaps["Set2"].colors]
+COLOURS = [*matplotlib.color_sequences["tab10"], *matplotlib.color_sequences["Set2"]]
 AVERAGE = "bits_per_byte/average"
 MOST_BANDS = 20  # languages of their own colour; more are pooled as 'others'
 

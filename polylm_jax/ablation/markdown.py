@@ -27,8 +27,9 @@ def report(found: Mapping, pictures: Sequence[str]) -> str:
     if silent:
         parts += [f"## {wording.SILENT}", _numbers(found, silent)]
     if found["slopes"]:
-        rows = [(wording.name_of(m), wording.difference(one)) for m, one in found["slopes"].items()]
-        parts += [f"## {wording.SLOPES}", table(("", "slope"), rows)]
+        slopes = found["slopes"].items()
+        named = [(wording.name_of(m), wording.difference(one)) for m, one in slopes]
+        parts += [f"## {wording.SLOPES}", table(("", "slope"), named)]
     parts += ["## Variants", _variants(found), "## Cost", _cost(found)]
     parts += [f"![{name}]({name}.png)" for name in pictures]
     return "\n\n".join(part for part in parts if part) + "\n"

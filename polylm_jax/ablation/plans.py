@@ -7,7 +7,7 @@ left alone: they belong to the process that trains.
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,7 +27,7 @@ EXPERIMENTS = {  # of each mode that a run may be
 POINTS = 40  # of the curve of planned tokens
 
 # Gin lines -> (the experiment of the recipe with them, its resolved config).
-Reconfigured = Callable[[Sequence[str], str], tuple[object, str]]
+Reconfigured = Callable[[Sequence[str], str], tuple[Any, str]]
 
 
 class Plan(NamedTuple):
@@ -133,7 +133,7 @@ def _said_of(run: Run) -> Iterator[None]:
         raise InputError(f"variant {run.variant!r}: {error}") from error
 
 
-def check_budgets(plans: Mapping[Run, Plan], asked: Ablation) -> None:
+def check_budgets(plans: dict[Run, Plan], asked: Ablation) -> None:
     """InputError for a variant whose tokens aren't the base's, unless another budget is meant."""
     first = {run.variant: plan for run, plan in reversed(plans.items())}
     resolved = [plan.resolved for plan in first.values()]
@@ -142,7 +142,7 @@ def check_budgets(plans: Mapping[Run, Plan], asked: Ablation) -> None:
     variants.check_budgets(tokens, asked.base, step, asked.other_budgets)
 
 
-def described(plans: Mapping[Run, Plan], asked: Ablation) -> dict:
+def described(plans: dict[Run, Plan], asked: Ablation) -> dict:
     """What ablation.json keeps, so that a report needs the logs and no recipe."""
     first = {run.variant: plan for run, plan in reversed(plans.items())}
     return {
@@ -158,6 +158,7 @@ def described(plans: Mapping[Run, Plan], asked: Ablation) -> dict:
 def _described(plan: Plan, variant: Variant) -> dict:
     resolved, experiment = plan.resolved, plan.resolved.experiment
     model = experiment.model
+    assert resolved.tokenizer is not None  # plans are made with their stores
     starts = [boundary * experiment.sequence_length for boundary in resolved.schedule.boundaries]
     return {
         "lines": list(variant.lines),

@@ -137,12 +137,16 @@ def _measures(kind: str, line: Mapping, averaged: frozenset[str]) -> dict[str, f
 def read(folder: Folder, run: Run, total_steps: int, tokens_per_step: TokensPerStep) -> Record:
     """The record of a run below ABLATION_DIR, empty where it hasn't begun."""
     keys = [f"{run.path}/{name}.jsonl" for name in (*LOGS, "events")]
-    *logs, events, continued = folder.read_all([*keys, f"{run.path}/{CONTINUED}"])
+    *logs, continued = folder.read_all([*keys, f"{run.path}/{CONTINUED}"])
+    metrics, validation, evaluation, ledger, events = map(json_lines.objects, logs)
     return Record(
         run,
         total_steps,
         tokens_per_step,
-        *(json_lines.objects(text) for text in logs),
-        events=json_lines.objects(events),
+        metrics,
+        validation,
+        evaluation,
+        ledger,
+        events,
         continued=json.loads(continued) if continued else {},
     )

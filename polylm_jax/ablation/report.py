@@ -106,7 +106,7 @@ def pictures(plan: Mapping, found: Mapping, records: Records) -> dict[str, tuple
         figure = figures.tokens(plan["variants"][name], record) if record.ledger else None
         told = "areas: trained; lines: planned; dashed: a phase begins. Between saves."
         drawn[f"tokens_{name}"] = (figure, f"Tokens per language, {record.run.title}; {told}")
-    return {name: pair for name, pair in drawn.items() if pair[0] is not None}
+    return {name: (figure, told) for name, (figure, told) in drawn.items() if figure is not None}
 
 
 def _asked(found: Mapping) -> list[str]:

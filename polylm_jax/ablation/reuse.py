@@ -40,6 +40,7 @@ def shared_steps(one: Plan, other: Plan) -> int:
     a, b = one.resolved, other.resolved
     if a.experiment.settings() != b.experiment.settings() or a.start != b.start:
         return 0
+    assert a.tokenizer is not None and b.tokenizer is not None  # plans have their stores
     if a.tokenizer.fingerprint != b.tokenizer.fingerprint:
         return 0
     steps = a.steps.alike(b.steps, a.same_rates(b))
@@ -57,6 +58,7 @@ def shared_steps(one: Plan, other: Plan) -> int:
 
 def _reads(resolved: Resolved, rows: np.ndarray) -> np.ndarray:
     """int64 [2, n]: of each row its store, by a hash of name and content, and its number there."""
+    assert resolved.rows is not None
     component, _, store_row = resolved.rows.located(rows)
     stores = np.zeros(len(resolved.schedule.components), np.int64)
     for number in np.unique(component):

@@ -103,7 +103,7 @@ def winners(found: Mapping, measures: list[str]) -> Iterator[tuple[str, str, str
         if not means:  # nothing to win against
             continue
         means = {base: 0.0} | means
-        best = (max if larger_is_better(measure) else min)(means, key=means.get)
+        best = (max if larger_is_better(measure) else min)(means, key=means.__getitem__)
         one = found["variants"][best]["differences"].get(measure)
         yield measure, best, _worth(measure, best == base, one)
 

@@ -221,8 +221,8 @@ def expected(annotation: object, quoted: bool = True) -> str:
         inner = "value" if value in _ANY else expected(value, False)
         return f"a dict {{{'name' if key is str else expected(key, False)}: {inner}}}"
     if kind in (Sequence, list, tuple, set, frozenset):
-        inner = [expected(one, quoted) for one in arguments if one not in (..., *_ANY)]
-        return "a list" + (f", each {inner[0]}" if inner else "")
+        members = [expected(one, quoted) for one in arguments if one not in (..., *_ANY)]
+        return "a list" + (f", each {members[0]}" if members else "")
     if kind is Callable:
         return "a function, such as @module.name"
     if inspect.isclass(kind):

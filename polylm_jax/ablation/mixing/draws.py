@@ -64,7 +64,7 @@ def same_as(shares_PC: np.ndarray, others: Mapping[str, np.ndarray]) -> str | No
     return next((n for n, other in others.items() if np.abs(other - shares_PC).max() < SAME), None)
 
 
-def _everywhere(shares_C: Sequence[float], phases: int) -> np.ndarray:
+def _everywhere(shares_C: Sequence[float] | np.ndarray, phases: int) -> np.ndarray:
     return np.tile(np.asarray(shares_C, float), (phases, 1))
 
 

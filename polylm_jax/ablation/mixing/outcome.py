@@ -125,7 +125,7 @@ def _of_the_proposal(found: Answer, runs: Runs) -> dict:
     values = {n: v for n, v in values.items() if math.isfinite(v)}
     if name not in values:
         return {"values": values}
-    best = min(values, key=values.get)
+    best = min(values, key=values.__getitem__)
     mine = runs[ANCHOR][name] if found.is_already else runs[PROPOSAL][name]
     against = {
         other: _against(mine, seeds, found)

@@ -50,7 +50,7 @@ def all_of(design: Design, found: Answer, runs: Runs) -> Drawn:
             ),
         ),
     }
-    return {name: pair for name, pair in drawn.items() if pair[0] is not None}
+    return {name: (figure, told) for name, (figure, told) in drawn.items() if figure is not None}
 
 
 def _name(measure: str) -> str:

@@ -59,7 +59,9 @@ class Earlier:
 
 def earlier(folders: Sequence[str], design: Design, settings: Mapping) -> Earlier:
     """The evidence of earlier runs; InputError for a folder without any, or with nothing compatible."""
-    points, speeds, left_out = [], [], collections.Counter()
+    points: list[Point] = []
+    speeds: list[float] = []
+    left_out: collections.Counter[str] = collections.Counter()
     for path in folders:
         records = evidence.found(Folder(path, "EVIDENCE"))
         if not records:
@@ -67,7 +69,8 @@ def earlier(folders: Sequence[str], design: Design, settings: Mapping) -> Earlie
                 f"EVIDENCE = {path!r} has no finished run's {evidence.FILE}: the same `ablate` again "
                 "writes it for runs that are done; or correct the folder."
             )
-        before, here = len(points), collections.Counter()
+        before = len(points)
+        here: collections.Counter[str] = collections.Counter()
         for record in records:
             why = unfit(record, design, settings)
             if why:

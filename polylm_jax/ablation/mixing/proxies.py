@@ -6,7 +6,7 @@ and logs there, and `ablate --report_only` reads them.
 
 import dataclasses
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -55,6 +55,7 @@ class MixProxy:
         """The same run as it will be: small stores are repeated as often as at the target."""
         experiment = resolved.experiment
         phases = zip(experiment.phases, resolved.schedule.phases, strict=True)
+        repeated: dict[str, Any] = {REPEAT: self.target_tokens}
         again = dataclasses.replace(
             experiment,
             phases=[
@@ -62,7 +63,7 @@ class MixProxy:
                 for config, phase in phases
             ],
             tasks=None,  # their stores are there
-            **{REPEAT: self.target_tokens},
+            **repeated,
         )
         return again.resolve(num_devices=again.planned_devices())
 

@@ -120,7 +120,8 @@ class _Mix:
 
         SystemExit(1) where runs failed, once all others are done.
         """
-        failed, elsewhere = {}, {}
+        failed: dict[variants.Run, int] = {}
+        elsewhere: dict[variants.Run, str] = {}
         for kind in kinds:
             if mixtures := self.mixtures(kind, found):
                 asked = self.proxy.ablation(self.design.components, mixtures)
