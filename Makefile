@@ -19,6 +19,7 @@ test-fast: $(BIN)/installed-test
 
 lint: $(BIN)/installed-test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 docs: $(BIN)/installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
