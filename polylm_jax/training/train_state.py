@@ -29,7 +29,10 @@ class TrainState(flax.struct.PyTreeNode):
 
     def chosen(self, weights: str) -> dict:
         """What the model is applied with: the parameters as they are trained, or their average."""
-        return self.whole if weights == PLAIN else exact(self.average[AVERAGE])
+        if weights == PLAIN:
+            return self.whole
+        assert self.average is not None  # refused where none is kept
+        return exact(self.average[AVERAGE])
 
     @property
     def whole(self) -> dict:
