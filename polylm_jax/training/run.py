@@ -5,6 +5,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -213,12 +214,7 @@ def _run(
     terminal = Terminal(total, start.step, enabled=directory is not None)
     watch = Watch.of(settings, start.step, leaving, terminal, log)
     stack.enter_context(watch.watchdog)
-
-    def committed(step: int) -> None:
-        watch.grace.committed()
-        log.event("commit", step)
-
-    checkpoints.on_commit = committed
+    checkpoints.on_commit = functools.partial(_committed, watch, log)
     if directory:
         directory.write_fingerprint(start.fingerprint)
         recipe = directory.write_recipe(settings.recipe)
@@ -245,8 +241,7 @@ def _run(
     begun = time.time()
     with terminal.timed("compiling the train step"):
         train_steps = programs.compile_steps(start.step)
-    held_out: validation.Validation | None = None
-    baseline: dict[str, validation.Score] = {}
+    held_out, baseline = None, dict[str, validation.Score]()
     if cadence.evaluate:
         with terminal.timed("compiling validation"):
             held_out, baseline = validation.compiled(programs, settings.eval_rows)
@@ -277,6 +272,11 @@ def _run(
         log.flush()
         terminal.line(time_account.line(time_account.of(directory.folder)))
     return done
+
+
+def _committed(watch: Watch, log: RunLog, step: int) -> None:
+    watch.grace.committed()
+    log.event("commit", step)
 
 
 def _place(start: Progress, total: int, log: RunLog, recipe: str, changes: list[str]) -> dict:

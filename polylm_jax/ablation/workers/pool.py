@@ -42,12 +42,14 @@ class _Worker:
             bufsize=0,
         )
         os.close(theirs)
+        assert self.process.stdin is not None  # a pipe
+        self.stdin = self.process.stdin
         self._rest = b""
 
     def give(self, job: dict) -> None:
         """One that is dead takes nothing, and is heard of as such."""
         try:
-            self.process.stdin.write(json.dumps(job).encode() + b"\n")
+            self.stdin.write(json.dumps(job).encode() + b"\n")
         except BrokenPipeError:
             pass
 
@@ -61,7 +63,7 @@ class _Worker:
 
     def end(self) -> int:
         """Lets it go and waits for it: a run that is under way saves first. Its exit code."""
-        self.process.stdin.close()
+        self.stdin.close()
         code = self.process.wait()
         os.close(self.replies)
         return code
@@ -130,7 +132,7 @@ class Pool:
     def close(self) -> None:
         """Lets all go: those that train save first."""
         for worker in self._running():
-            worker.process.stdin.close()
+            worker.stdin.close()
         for slot in list(self._workers):
             self._let_go(slot)
         self._busy.clear()

@@ -214,7 +214,8 @@ class Sweep:
 
 def need(made: Mapping[Run, Plan]) -> Need:
     """What the largest of the runs takes."""
-    parameters = devices = size = 0
+    parameters = devices = 0
+    size = 0.0
     for plan in made.values():
         one = plan.resolved.experiment
         model, tokens = one.model, plan.tokens_per_step

@@ -12,6 +12,7 @@ leaves, as for SIGTERM.
 
 import contextlib
 import gc
+import io
 import json
 import os
 import queue
@@ -40,10 +41,12 @@ def work(call: Callable[[list[str]], int], replies: str, cores: str = "") -> int
     """
     if cores:
         os.sched_setaffinity(0, set(map(int, cores.split(","))))
-    jobs, busy = queue.SimpleQueue(), threading.Event()
+    jobs: queue.SimpleQueue[dict | None] = queue.SimpleQueue()
+    busy = threading.Event()
     threading.Thread(target=_listen, args=(jobs, busy), daemon=True).start()
     say = _Speaker(int(replies))
     terminal.heard_by.append(lambda step, total, told: say(step=step, total=total, told=told))
+    assert isinstance(sys.stdout, io.TextIOWrapper)
     sys.stdout.reconfigure(line_buffering=True)
     try:
         while (job := jobs.get()) is not None:
