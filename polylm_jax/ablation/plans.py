@@ -47,6 +47,11 @@ class Plan(NamedTuple):
         return [[p.step, p.place * length, p.size * length] for p in steps.pieces]
 
     @property
+    def largest_step(self) -> int:
+        """Tokens of its largest steps."""
+        return max(self.resolved.steps.sizes) * self.resolved.experiment.sequence_length
+
+    @property
     def tokens(self) -> int:
         return self.resolved.total_tokens
 

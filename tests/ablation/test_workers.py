@@ -11,8 +11,9 @@ import types
 
 import pytest
 
+from polylm_jax.ablation.plans import Plan
 from polylm_jax.ablation.variants import Run
-from polylm_jax.ablation.workers import pool, worker
+from polylm_jax.ablation.workers import pool, sweep, worker
 from polylm_jax.ablation.workers.order import Order
 from polylm_jax.ablation.workers.places import (
     GPU,
@@ -27,6 +28,7 @@ from polylm_jax.ablation.workers.places import (
 from polylm_jax.ablation.workers.pool import Pool
 from polylm_jax.errors import LEFT, InputError
 from polylm_jax.model import partitioning
+from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.runtime.processes import ALONE
 
 TINY, LARGE, SHARDED = Need(1_000_000), Need(125_000_000), Need(1_000_000, 4)
@@ -101,6 +103,23 @@ def test_there_is_a_worker_for_each_core_or_chip_where_a_run_needs_no_more(
 def test_a_number_of_workers_that_there_is_no_room_for_is_refused(here, need, workers, sentence):
     with pytest.raises(InputError, match=sentence):
         chosen(here, need, 9, workers)
+
+
+def test_a_run_whose_batch_grows_needs_the_room_of_its_largest_steps():
+    def need(*sizes):
+        steps = types.SimpleNamespace(sizes=sizes, pieces=())
+        experiment = types.SimpleNamespace(
+            model=PolyLMConfig(1, 8, 2, 16, vocab_size=64),
+            num_chunks=1,
+            vocab_blocks=1,
+            sequence_length=16,
+            planned_devices=lambda: 1,
+        )
+        resolved = types.SimpleNamespace(experiment=experiment, steps=steps)
+        run = Run("v", 0)
+        return sweep.need({run: Plan(run, "train", resolved, "")}).bytes
+
+    assert need(2, 4, 8) == need(8) > need(4)
 
 
 def test_this_machine_has_the_cores_that_this_process_may_use():

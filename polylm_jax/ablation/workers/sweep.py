@@ -218,7 +218,7 @@ def need(made: Mapping[Run, Plan]) -> Need:
     size = 0.0
     for plan in made.values():
         one = plan.resolved.experiment
-        model, tokens = one.model, plan.tokens_per_step
+        model, tokens = one.model, plan.largest_step
         logits = model.vocab_size / max(one.num_chunks, one.vocab_blocks)
         held = 12 * model.num_layers * model.embed_dim + 4 * logits  # of each token, float32
         parameters = max(parameters, model.num_params)
