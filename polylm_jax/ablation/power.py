@@ -120,7 +120,7 @@ def detectable(measures: Mapping[str, Values], seeds: int) -> dict[str, Detectab
     }  # fmt: skip
 
 
-def p_value(differences: Sequence[float]) -> float | None:
+def p_value(differences: Sequence[float] | np.ndarray) -> float | None:
     """Of a two-sided t test of paired differences against zero; None of fewer than two."""
     if len(differences) < 2:
         return None

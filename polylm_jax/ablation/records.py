@@ -17,7 +17,7 @@ from polylm_jax.training.log import flat
 DONE, UNDER_WAY, NOT_BEGUN = "done", "under way", "not begun"
 CONTINUED = "continued_from.json"
 LOGS = ("metrics", "validation", "evaluation", "ledger")
-TokensPerStep = int | Sequence[Sequence[int]]
+TokensPerStep = int | Sequence[list[int]]
 # Of an evaluation line, what is no score.
 COUNTS = ("items", "items_too_long", "bytes", "characters", "tokens")
 
