@@ -83,8 +83,8 @@ def control_discoveries(
     for kind, family in families.items():
         found = power.q_values([one["p_value"] for one in family])
         for one, q_value in zip(family, found, strict=True):
-            one["q_value"] = None if kind == "silent" else q_value
-            one["beyond_noise"] = one["q_value"] is not None and q_value <= power.RATE
+            told = None if kind == "silent" else q_value
+            one |= {"q_value": told, "beyond_noise": told is not None and told <= power.RATE}
 
 
 def _notes(base: str, records: Records) -> Iterator[str]:
