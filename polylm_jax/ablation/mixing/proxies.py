@@ -92,11 +92,13 @@ def place_of(mix: Folder, kind: str) -> Folder:
     return Folder(f"{mix.path.rstrip('/')}/{kind}", "MIX_DIR")
 
 
-def train(mix: Folder, kind: str, asked: Ablation, reconfigured: Reconfigured) -> Trained:
+def train(
+    mix: Folder, kind: str, asked: Ablation, reconfigured: Reconfigured, workers: int | None
+) -> Trained:
     """Trains what isn't done of the mixtures of a kind; every run that is leaves its evidence."""
     place = place_of(mix, kind)
     made = ablations.planned(place, asked, reconfigured)
-    return Trained(*ablations.train_all(place, made, asked.runs, report=False))
+    return Trained(*ablations.train_all(place, made, asked.runs, report=False, workers=workers))
 
 
 def measured(mix: Folder, kind: str, mixtures: Sequence[Mixture]) -> dict[str, list[dict]]:

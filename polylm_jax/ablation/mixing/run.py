@@ -37,6 +37,7 @@ def mix(
     evidence: Sequence[str] = (),
     target_parameters: int = 0,
     price_per_hour: float = 0.0,
+    workers: int | None = None,
     stage: Stage = "check",
     reconfigured: Reconfigured | None = None,
     gin_files: Mapping[str, Sequence[str]] | None = None,
@@ -55,6 +56,7 @@ def mix(
     evidence: folders of earlier ablations and mixes, whose runs are used where they are compatible.
     target_parameters: of the model that the mixture is for; 0 where it isn't said.
     price_per_hour: of the machine, for what is told before the runs.
+    workers: processes that train a run each, as for `ablate`.
     stage: the last one that is done: design, train, fit, propose or check.
     reconfigured, gin_files: what run.py gives: the recipe with further lines; its files and overrides.
 
@@ -64,6 +66,7 @@ def mix(
         raise InputError("mix needs `reconfigured`: call it through run.py.")
     variants.check_seeds(sizes.seeds)
     one = _begun(Folder(folder, "MIX_DIR"), sizes, proxy, question, evidence, reconfigured)
+    one = dataclasses.replace(one, workers=workers)
     print("\n".join(cost.told(one.design, one.done(), one.speeds(), price_per_hour)), flush=True)
     if stage == "design" or not one.train(ANCHOR, PROXY) or stage == "train":
         return
@@ -92,6 +95,7 @@ class _Mix:
     earlier: Earlier
     settings: Mapping
     reconfigured: Reconfigured
+    workers: int | None = None
 
     def mixtures(self, kind: str, found: Answer | None = None) -> list[Mixture]:
         """Those of a kind that have runs of their own."""
@@ -125,7 +129,7 @@ class _Mix:
         for kind in kinds:
             if mixtures := self.mixtures(kind, found):
                 asked = self.proxy.ablation(self.design.components, mixtures)
-                done = proxies.train(self.place, kind, asked, self.reconfigured)
+                done = proxies.train(self.place, kind, asked, self.reconfigured, self.workers)
                 failed, elsewhere = {**failed, **done.failed}, {**elsewhere, **done.elsewhere}
         for run, holder in elsewhere.items():
             print(f"{run.title} is left to another process: {holder}")
