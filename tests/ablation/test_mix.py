@@ -139,7 +139,7 @@ def test_a_mix_of_its_own_proposal_says_that_the_shares_are_already_it(
         (["FLOORS = {'frr': 0.1}"], "FLOORS names 'frr', and the mixture has no such component"),
         (["NO_WORSE = {'ar': 0.1}"], "NO_WORSE names 'ar', a measure that no run has"),
         (["OBJECTIVE = 'men'"], "OBJECTIVE = 'men' is not one of .*'mean'"),
-        (["OBJECTIVE = 'weighted'"], "needs WEIGHTS"),
+        (["OBJECTIVE = 'weighted'"], "needs MIX_WEIGHTS"),
         (["TARGET_TOKENS = 500"], "TARGET_TOKENS = 500 is less than a proxy's 512 tokens"),
         (["TARGET_TOKENS = 120_000"], "is more than 2 epochs of all text"),
         (["PROXIES = 2"], "are 6 mixtures, and a law with intervals needs 9: give PROXIES = 5"),

@@ -163,7 +163,7 @@ def measures_of(numbers: Sequence[Mapping[str, float]], scores: Sequence[str]) -
                 "no score at all"
             ]
             raise InputError(
-                f"WEIGHTS names {name!r}, a measure that no run has: they have {', '.join(have)}."
+                f"MIX_WEIGHTS names {name!r}, a measure that no run has: they have {', '.join(have)}."
             )
     own = labels.in_order(set(bits) - {"average", "not_english"})
     return [question.BITS + name for name in spoken or own] + list(scores)

@@ -47,7 +47,7 @@ class MixQuestion:
             )
         if self.kind in ("weighted", SCORES) and not self.weights:
             raise InputError(
-                f"OBJECTIVE = {self.kind!r} needs WEIGHTS: give {{'NAME': weight}} of what counts."
+                f"OBJECTIVE = {self.kind!r} needs MIX_WEIGHTS: give {{'NAME': weight}} of what counts."
             )
         self._check_languages(design)
         if not self.most_epochs > 0:
@@ -61,7 +61,7 @@ class MixQuestion:
         known = parts.languages_of(design.components)
         fields = {"MIX_REFERENCE": self.reference, "NO_WORSE": self.no_worse}
         if self.kind == "weighted":
-            fields["WEIGHTS"] = self.weights
+            fields["MIX_WEIGHTS"] = self.weights
         for field, given in fields.items():
             for key in given:
                 if key not in known:
