@@ -20,6 +20,7 @@ invisible        Characters that nobody sees, and what each is to a text
 language_id      Which language a text is in, and how sure that is
 layout           What shape a text has: a table, a dialogue, a menu
 limits           The ranges that texts must stay in
+machine_text     Text that a machine wrote for a browser or a file
 measures         Units of measure by their names in any language, from Unicode's CLDR (the package Babel)
 measuring        `clean --stage=measure`
 members          A compressed file member by member

@@ -2,7 +2,7 @@
 
 import functools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import regex
 
@@ -23,9 +23,27 @@ _SENTENCE = regex.compile(
 )
 _HAN_SENTENCE = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}]{6,}[。！？]")
 _LEAST_PIECES = 5
+# What parts the labels of a list, beside the lines: '|', commas, counts in brackets.
+_LABELS_APART = regex.compile(r"[\n|·•›»>/,،、:;؛#()（）\[\]]|\s[-–—]\s|\s{3,}|\t|\p{Nd}+")
+_HARD_END = regex.compile(r"[.!?…。！？؟۔।]\s*$")
+_WORD = regex.compile(r"[\p{L}\p{M}'’-]+")
+_LEAST_LABELS, _LABEL = 8, 2  # pieces; words of one
+_SIZE_OF_SENTENCES = 120  # characters; text with an end mark in as many on average is no list
 _LABEL_WORDS, _LABEL_CHARACTERS = 4, 30
 _LABELS = 0.7  # of the pieces, before a text without a sentence may be a menu
 LEAST_HITS = 3
+
+# What the buttons of consent say, in the languages that banners are in.
+_CONSENT = regex.compile(
+    r"^\W*(?:accept|reject|decline|deny|allow|agree|i agree|i accept|i understand|got it|ok$|okay|continue|dismiss|close|"
+    r"manage|cookie|cookies|privacy|preferences|settings|customi[sz]e|more options|learn more|read more|more info|save|"
+    r"confirm|necessary|only necessary|consent|we value|your privacy|this (?:web)?site|before you|no,? thanks|"
+    r"alle akzeptieren|akzeptieren|ablehnen|alle ablehnen|zustimmen|einverstanden|verstanden|nur notwendige|einstellungen|"
+    r"mehr erfahren|mehr informationen|datenschutz|impressum|schließen|auswahl|speichern|tout accepter|accepter|refuser|"
+    r"paramétrer|personnaliser|en savoir|continuer sans|aceptar|rechazar|configurar|más información|accett|rifiuta|"
+    r"aceitar|rejeitar|recusar|accepteren|weigeren|akceptuj|odrzuć|принять|отклонить)",
+    regex.IGNORECASE,
+)
 
 # What sites call their parts, by language: how such an entry begins, in lower case.
 NAVIGATION = {
@@ -126,6 +144,44 @@ def menu_share(text: str, code: str) -> float:
     )
     hits = sum(_navigation(code).match(piece.lower()) is not None for piece in pieces)
     return hits / len(pieces) if hits >= LEAST_HITS and labels >= _LABELS * len(pieces) else 0.0
+
+
+def is_consent(line: str) -> bool:
+    """Whether a line begins as the buttons and headings of a banner do."""
+    return _CONSENT.match(line) is not None
+
+
+def is_sentence(line: str) -> bool:
+    """Whether a line ends as a sentence does, and is as long as one."""
+    return len(line) >= _LONG_LINE and _HARD_END.search(line, len(line.rstrip()) - 1) is not None
+
+
+def has_ends(text: str) -> bool:
+    """Whether a text has as many ends of sentences as prose."""
+    return sum(map(text.count, _HARD)) * _SIZE_OF_SENTENCES > len(text)
+
+
+def label_share(text: str, word: int, spaces: bool, little: Container[str] = ()) -> float:
+    """Of the letters of a text, those in pieces of a word or two: a list of links, of tags, of products.
+
+    0 where there are few pieces. word: units of a word. spaces: whether spaces stand between words.
+    little: words that don't count ('luna de miel').
+    """
+    pieces = [(piece, sum(map(str.isalpha, piece))) for piece in _LABELS_APART.split(text)]
+    pieces = [(piece, letters) for piece, letters in pieces if letters]
+    if len(pieces) < _LEAST_LABELS:
+        return 0.0
+    labels = sum(
+        letters
+        for piece, letters in pieces
+        if (_count(piece, little) if spaces else letters) <= _LABEL * word
+        and not _HARD_END.search(piece)
+    )
+    return labels / sum(letters for _, letters in pieces)
+
+
+def _count(piece: str, little: Container[str]) -> int:
+    return sum(word not in little for word in _WORD.findall(piece.lower()))
 
 
 @functools.cache

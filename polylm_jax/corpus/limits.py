@@ -24,6 +24,11 @@ EVERYWHERE: dict[str, Range] = {
     "ellipsis_lines": (None, 0.3),
     "bullet_lines": (None, 0.9),  # items of lists; not what somebody says with a dash before it
     "menu": (None, 0.2),  # entries of a menu, in a text without a sentence
+    "labels": (None, 0.72),  # letters in pieces of a word or two, where nothing ends a sentence
+    "notices": (None, 4),  # phrases of error pages, checks for robots and consent
+    "log_lines": (None, 0.5),
+    "code": (None, 0.8),  # characters in lines of a program
+    "keywords": (None, 0.25),  # the commonest word beside the little ones
     "garbled": (None, 0.005),
     "mojibake": (None, 0.01),
     "stop_words": (2, None),  # different ones, in texts of 100 units and more

@@ -10,13 +10,26 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from polylm_jax.corpus import characters, dates, layout, repetition, shingles, stop_words
+from polylm_jax.corpus import (
+    characters,
+    dates,
+    language_id,
+    layout,
+    machine_text,
+    repetition,
+    shingles,
+    stop_words,
+)
 from polylm_jax.corpus.limits import SHORT, TABLE, USUAL, Range
 from polylm_jax.languages.registry import Language
 
 ELLIPSES = ("...", "…", "。。。", "・・・")
 BULLETS = ("•", "‣", "◦", "▪", "●", "○", "■", "□", "-", "–", "*", "·", "・", "►", "➤", "※")
 STOP_WORD_UNITS = 100  # a text of fewer units may lack them: a heading, a list of commands
+LIST_UNITS = 25  # of a text without an end mark, before it must have one
+KEYWORD_UNITS = 20  # words; of fewer one is easily a quarter
+FEW_DIGITS = 0.04
+SOME = 0.1  # of a share, before it is asked whether the text is a table
 SHORT_UNITS = 400  # words; a shorter text repeats a share of itself sooner
 _LATIN_1 = re.compile(
     "[\x80-\xff\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc"
@@ -45,6 +58,17 @@ class Profile:
         return shingles.units(self.text, self.language.spaces)
 
     @functools.cached_property
+    def words(self) -> tuple[np.ndarray, np.ndarray]:
+        """The units that are no numbers; where digits are few they can't be what repeats."""
+        few = self.share(characters.DIGIT) < FEW_DIGITS
+        return self.units if few else shingles.without_numbers(*self.units)
+
+    @functools.cached_property
+    def prose(self) -> list[str]:
+        """The lines without code in backticks, placeholders and addresses."""
+        return [line for line in language_id.lines_without_code(self.text) if line]
+
+    @functools.cached_property
     def lines(self) -> list[str]:
         return repetition.lines(self.text)
 
@@ -69,7 +93,7 @@ class Profile:
         return len(self.units[0]) < SHORT_UNITS * self.word
 
     def top(self, n: int) -> float:
-        return repetition.top_ngram(*self.units, n * self.word)
+        return repetition.top_ngram(*self.words, n * self.word)
 
     @functools.cached_property
     def shortest_duplicates(self) -> float:
@@ -116,13 +140,40 @@ def _dates(p: Profile) -> float:
 
 
 def _stop_words(p: Profile) -> float | None:
-    few = len(p.units[0]) < STOP_WORD_UNITS * p.word
-    return None if few else stop_words.different(p.text, p.units[0], p.language)
+    units = len(p.units[0]) / p.word
+    if units >= STOP_WORD_UNITS:
+        return stop_words.different(p.text, p.units[0], p.language)
+    # A shorter one must have one where nothing else says that it is more than a list of words.
+    if units < LIST_UNITS or p.table or layout.has_ends(p.text):
+        return None
+    return 1 + stop_words.different(p.text, p.units[0], p.language)
+
+
+def _keywords(p: Profile) -> float:
+    """The commonest word's share; of a table's words a town's name may be it."""
+    if len(p.units[0]) < KEYWORD_UNITS * p.word:
+        return 0.0
+    share = stop_words.keyword_share(p.units[0], p.language, p.word)
+    return 0.0 if share > SOME and p.table else share
+
+
+def _labels(p: Profile) -> float:
+    if layout.has_ends(p.text):
+        return 0.0
+    little, text = stop_words.of(p.language.code), "\n".join(p.prose or p.lines)
+    share = layout.label_share(text, p.word, p.language.spaces, little)
+    return 0.0 if share > SOME and p.table else share
+
+
+def _code(p: Profile) -> float:
+    """Looked for only where there are as many of its signs as the limit asks for."""
+    signs = sum(map(p.text.count, "{};=()<>"))
+    return machine_text.code_share(p.prose) if 15 * signs > len(p.text) else 0.0
 
 
 def _is_item(line: str) -> bool:
-    """Whether a line is an item of a list; what somebody says with a dash before it is none."""
-    return line.startswith(BULLETS) and not layout.is_speech(line)
+    """Whether a line is an item of a list; what somebody says with a dash before it is none, nor is a sentence."""
+    return line.startswith(BULLETS) and not (layout.is_speech(line) or layout.is_sentence(line))
 
 
 def _lines_that(p: Profile, says: Callable[[str], bool]) -> float:
@@ -142,6 +193,11 @@ MEASURES: dict[str, Callable[[Profile], float | None]] = {
     "ellipsis_lines": lambda p: _lines_that(p, lambda line: line.endswith(ELLIPSES)),
     "bullet_lines": lambda p: _lines_that(p, _is_item),
     "menu": lambda p: layout.menu_share(p.text, p.language.code),
+    "labels": _labels,
+    "notices": lambda p: machine_text.notices(p.text, p.language.code),
+    "log_lines": lambda p: machine_text.log_share(p.lines),
+    "code": _code,
+    "keywords": _keywords,
     "duplicate_lines": lambda p: p.repeated_lines[0],
     "duplicate_line_characters": lambda p: p.repeated_lines[1],
     "duplicate_paragraphs": lambda p: p.repeated_paragraphs[0],

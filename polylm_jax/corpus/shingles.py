@@ -68,6 +68,18 @@ def units_of(points: np.ndarray, spaces: bool) -> tuple[np.ndarray, np.ndarray]:
     return spans(points.astype(np.uint64), starts, ends), ends - starts
 
 
+def without_numbers(hashes: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`units` without those that are numbers: folded, all of as many digits are one word."""
+    words = ~np.isin(hashes, np.fromiter(numbers(), np.uint64))
+    return hashes[words], lengths[words]
+
+
+@functools.cache
+def numbers() -> frozenset[int]:
+    """The hashes of numbers of up to 12 digits."""
+    return frozenset(int(units("0" * digits, True)[0][0]) for digits in range(1, 13))
+
+
 def ngrams(hashes: np.ndarray, n: int) -> np.ndarray:
     """uint64 [max(0, units - n + 1)]: a hash for every window of n units."""
     count = len(hashes) - n + 1

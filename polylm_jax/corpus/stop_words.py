@@ -58,6 +58,23 @@ def closer(text: str, codes: tuple[str, ...]) -> str:
     return best if sum(count == own[best] for count in own.values()) == 1 else ""
 
 
+# Characters of words that Cantonese writes and Mandarin doesn't.
+_CANTONESE = frozenset("喺嘅咗佢唔冇嗰啲嚟咁哋嘢咩乜睇嘥攞")
+_LEAST_CANTONESE = 0.02  # of the text's characters; a quoted sentence has fewer
+_LEAST_SHARE = 0.1  # of the words; of good English three in ten
+
+
+def is_cantonese(text: str) -> bool:
+    """Whether a Chinese text is written Cantonese."""
+    return sum(map(text.count, _CANTONESE)) > _LEAST_CANTONESE * len(text)
+
+
+def enough(text: str, code: str) -> bool:
+    """Whether as many words of a text are little words as any real one's."""
+    counts = _counted(text)
+    return sum(counts[word] for word in of(code)) >= _LEAST_SHARE * counts.total()
+
+
 def more_like(text: str, code: str, codes: Sequence[str]) -> str:
     """Which of some languages has twice as many little words of its own in a text as `code` has; '' for none.
 
@@ -91,13 +108,14 @@ def _little(counts: Counter[str], first: str, second: str) -> tuple[int, int]:
 @functools.cache
 def _apart(first: str, second: str) -> tuple[frozenset[str], frozenset[str]]:
     """The little words of each of two languages that the other hasn't."""
-    one, other = (_words(code) if code in WORDS else frozenset() for code in (first, second))
+    one, other = (of(code) for code in (first, second))
     return one - other, other - one
 
 
 @functools.cache
-def _words(code: str) -> frozenset[str]:
-    return frozenset(WORDS[code].split())
+def of(code: str) -> frozenset[str]:
+    """The little words of a language; none where none are known."""
+    return frozenset(WORDS.get(code, "").split())
 
 
 @functools.cache
@@ -120,6 +138,32 @@ def different(text: str, hashes: np.ndarray, language: Language) -> int:
     found = _hashes(language.code).intersection(hashes.tolist())
     particles = _korean_particles(text) if language.code == "ko" else 0
     return len(found) + particles
+
+
+def keyword_share(hashes: np.ndarray, language: Language, word: int) -> float:
+    """Of a text's words, those that are the commonest one, little words and numbers aside: 'casino casino'.
+
+    hashes: of its units. word: units of a word; where it has several, the commonest run of as many counts.
+    """
+    passed = shingles.numbers() | (
+        _hashes(language.code) if language.code in WORDS else frozenset()
+    )
+    size = len(hashes)
+    if word > 1:
+        if language.spaces:
+            hashes = hashes[[value not in passed for value in hashes.tolist()]]
+        grams = shingles.ngrams(hashes, word)
+    else:
+        grams = hashes
+    if len(grams) < 2:
+        return 0.0
+    values, counts = np.unique(grams, return_counts=True)
+    for place in np.argsort(-counts)[: len(passed) + 1].tolist():
+        if int(values[place]) not in passed:
+            at = grams == values[place]
+            once = np.count_nonzero(at) - np.count_nonzero(at[1:] & at[:-1])  # "la la la" is one
+            return float(once) * word / size
+    return 0.0
 
 
 def _korean_particles(text: str) -> int:
