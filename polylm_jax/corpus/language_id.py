@@ -29,12 +29,16 @@ SHORT = (
 )
 CLEAR = 0.9  # how sure CLD2 must be that nobody else is asked
 MAYBE = 0.35  # of the bytes, before a source's word decides
+CANTONESE = "yue"  # which the detectors take for Chinese
 SURE = 0.8  # how sure lingua must be to overrule it
 # What a letter says, in letters of Latin script.
 _WEIGHT = (
     (regex.compile(r"[\p{Han}]"), 2.6),
     (regex.compile(r"[\p{Hiragana}\p{Katakana}\p{Hangul}]"), 1.9),
 )
+_POINTS = re.compile(
+    "[\u0591-\u05bd\u05bf-\u05c7\u064b-\u0652]"
+)  # of Hebrew and Arabic: few texts have them
 _LETTER = regex.compile(r"\p{L}")
 _LATIN = regex.compile(r"\p{Latin}")
 # What isn't language: code, placeholders, addresses. A page of commands is in the language around.
@@ -73,6 +77,8 @@ def lines_without_code(text: str) -> list[str]:
 def prose(text: str) -> str:
     """The part that tells a language: no code, no addresses; the whole where nothing else is there."""
     text = unicodedata.normalize("NFKC", spread(text))
+    if not text.isascii():
+        text = _POINTS.sub("", text)
     rest = without_code(text)
     return rest if len(rest) >= 20 else text
 
@@ -130,7 +136,7 @@ def _lingua(chosen) -> Callable[[str], Guess]:
 @functools.cache
 def known(code: str) -> bool:
     """Whether CLD2 or lingua tells a language, by the project's code of it."""
-    return detection.knows(code) or code in _linguas()
+    return detection.knows(code) or code in _linguas() or code == CANTONESE
 
 
 @functools.lru_cache(maxsize=4)
@@ -246,6 +252,12 @@ class Identifier:
         code, sure = found.code, found.fluency * min(1.0, found.share / 0.6)
         if code in ("id", "ms"):
             code = stop_words.closer(text, ("id", "ms")) or ("id" if "id" in self.codes else code)
+        if code == "zh" and stop_words.is_cantonese(text):
+            code = CANTONESE
+        if code == "en" and sure < SURE and not stop_words.enough(text, "en"):
+            sure = min(
+                sure, 0.4
+            )  # of no language that CLD2 knows: romanised Hindi is English to it
         doubtful = is_short(text, SHORT) or (code == UNKNOWN and not _LATIN.search(text))
         # Pages of English names and terms are taken for English: that answer is looked at twice.
         if not doubtful and code != "en" and min(sure, found.share) >= CLEAR:

@@ -6,12 +6,12 @@ whose very lines mix two goes whole.
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import regex
 
-from polylm_jax.corpus import characters, detection, language_id, layout, stop_words
+from polylm_jax.corpus import characters, detection, language_id, layout, machine_text, stop_words
 from polylm_jax.corpus.detection import UNKNOWN
 from polylm_jax.languages.registry import LANGUAGES
 
@@ -24,6 +24,7 @@ MOST_OTHER = 0.35  # of the bytes that may stay in another language, inside of l
 LEAST_LITTLE = 5  # little words of each, before it's believed that the lines mix two
 ENGLISH_WEIGHT = 0.4  # banners and footers are English, whatever the page is
 LEAST_ROWS, SURE = 5, 0.75  # of a glossary, and how sure each of its columns' languages is
+BUTTON_WORDS, BUTTON = 5, 40  # words, characters of a banner's heading or button
 _SCRIPTS = [
     regex.compile(rf"\p{{{name}}}")
     for name in ("Latin", "Cyrillic", "Arabic", "Hebrew", "Thai", "Hangul", "Han", "Greek",
@@ -64,16 +65,49 @@ def parted(text: str, wanted: Sequence[str], claimed: str, guess: Callable) -> P
     main = _main(lines, codes, wanted, claimed)
     if not main:
         return None
-    kept = [
-        line
-        for line, words, code in zip(lines, plain, codes)
-        if not _foreign(line, words, code, main, wanted)
-    ]
+    goes = [_foreign(*line, main, wanted) for line in zip(lines, plain, codes)]
+    _with_their_buttons(lines, goes, main)
+    kept = [line for line, gone in zip(lines, goes) if not gone]
     gone = len(lines) - len(kept)
     rest = "\n".join(kept).strip("\n")
     if _mixed(rest, main):
         return Parted("", text)
     return Parted(main, rest, gone) if gone else None
+
+
+def _with_their_buttons(lines: list[str], goes: list[bool], main: str) -> None:
+    """Marks the headings and buttons of a banner, which are too short to tell a language by.
+
+    They stand next to lines that go: in the same paragraph with nothing else in it, or in another
+    script than the text, or they say what buttons of banners say.
+    """
+    for first, last in _paragraphs(lines):
+        marks = goes[first:last]
+        if not any(marks):
+            continue
+        whole = all(gone or _is_button(line) for gone, line in zip(marks, lines[first:last]))
+        for places in (range(first, last), range(last - 1, first - 1, -1)):
+            near = False
+            for n in places:
+                goes[n] |= near and _is_button(lines[n]) and (
+                    whole or _another_script(lines[n], main) or layout.is_consent(lines[n])
+                )  # fmt: skip
+                near = goes[n]
+
+
+def _paragraphs(lines: list[str]) -> Iterator[tuple[int, int]]:
+    """(first, last + 1) of each run of lines without a blank one."""
+    start = 0
+    for n, line in enumerate([*lines, ""]):
+        if not line.strip():
+            if n > start:
+                yield start, n
+            start = n + 1
+
+
+def _is_button(line: str) -> bool:
+    words = len(line.split())
+    return words <= BUTTON_WORDS and len(line) <= BUTTON and not layout.is_sentence(line)
 
 
 def _mixed(text: str, main: str) -> bool:
@@ -104,6 +138,8 @@ def _code(line: str, words: str) -> str | None:
 
     words: the line without code.
     """
+    if machine_text.is_code(line):
+        return None
     if not line.isascii() and len({_script_of(c) for c in {*line}} - {None}) >= 4:
         return SEVERAL
     short = 3 * len(words) < LEAST_LETTERS  # (no letter weighs more)
