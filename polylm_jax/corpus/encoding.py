@@ -70,8 +70,11 @@ _COMMON = frozenset(
 )
 _LEAST_COMMON = 0.03
 _EAST = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]")
+_KANA = re.compile("[\u3041-\u30ff]")
+_WITHOUT_KANA, _SOME_KANA = ("gb18030", "big5", "cp949"), 0.1
 _LATIN_1_LETTERS = re.compile("[\x80-\xff]{3}|[\u0400-\u04ff][\u2500-\u25ff]")
 _LOST_LETTER = regex.compile(r"(?<=\p{Ll})\?(?=\p{Ll})")
+_LOST_WORDS = re.compile(r"\?{4,}(?: \?{2,}){2,}")
 MOJIBAKE, OLD = "mojibake", "old encodings"
 
 
@@ -99,8 +102,10 @@ def repaired(text: str) -> tuple[str, str]:
 
 
 def broken(text: str) -> bool:
-    """Whether a text is mojibake that nothing repairs, or lost letters on the way ('gr??er')."""
+    """Whether a text is mojibake that nothing repairs, or lost letters on the way ('gr??er', '???? ?? ???')."""
     if "?" in text and len(_LOST_LETTER.findall(text)) > max(2, len(text) / 200):
+        return True
+    if "????" in text and _LOST_WORDS.search(text):
         return True
     if text.isascii():
         return False
@@ -228,6 +233,10 @@ def _best(text: str, piece: str, tables, least: float) -> str | None:
                 turned = _turned(piece, read, written)
                 if turned is None or broken_by(turned):
                     continue
+                if written in _WITHOUT_KANA and len(_KANA.findall(turned)) > _SOME_KANA * len(
+                    turned
+                ):
+                    continue  # they have Japan's letters at the places of its own encodings
                 value = fluency(turned)
                 if value > found[0] and (whole := _turned(text, read, written)) is not None:
                     found = value, whole

@@ -7,7 +7,7 @@ import numpy as np
 import regex
 from rapidfuzz import fuzz
 
-from polylm_jax.corpus import characters, language_id, quantities, signs
+from polylm_jax.corpus import characters, language_id, quantities, rules, signs, stop_words
 from polylm_jax.languages.registry import LANGUAGES
 
 # Characters of Latin text that one character of a script says; measured on the aligned sentences of
@@ -21,6 +21,7 @@ SHARE_OF_SCRIPT = (
 )
 LEAST_LETTERS = 50  # weighed by script; a shorter side is not asked what language it is in
 SURE = 0.95
+MOJIBAKE = 2  # letters of UTF-8 read as Latin-1; too few for a text's bytes to tell
 COPIED, COPIED_LETTERS = 0.9, 30  # of the letters in their order; a shorter side may be a name
 _CODE = regex.compile(
     r"`[^`\n]*`|\{\{.*?\}\}|\[[^\]\s]*\]|https?://\S+|\"[^\"\n]*\"|'[^'\n]*'|«[^»\n]*»|\([^)\n]*\)"
@@ -43,6 +44,8 @@ def fault(sides: Sequence[str], codes: Sequence[str], wanted: Sequence[str]) -> 
         return "identical sides"
     if lengths_differ(first, second, codes):
         return "length ratio"
+    if any(rules.mojibake(side) >= MOJIBAKE for side in sides):
+        return "mojibake"
     for side, code in zip((first, second), codes):
         if wrong_language(side, code, tuple(wanted)):
             return f"side not {code}"
@@ -67,6 +70,8 @@ def wrong_language(side: str, code: str, wanted: tuple[str, ...]) -> bool:
     letters = int(np.count_nonzero(kinds & characters.LETTER))
     if letters < 3:
         return False
+    if letters < LEAST_LETTERS and _little_words_say(text, code, wanted):
+        return True
     script = LANGUAGES[code].script
     ours = int(np.count_nonzero(kinds & characters.script_bits(script)))
     if script == "Latn":
@@ -80,6 +85,15 @@ def wrong_language(side: str, code: str, wanted: tuple[str, ...]) -> bool:
         return False
     guess, sure = language_id.lingua(tuple(dict.fromkeys((*wanted, code))))(text)
     return language_id.canonical(guess) != code and sure > SURE
+
+
+def _little_words_say(text: str, code: str, wanted: tuple[str, ...]) -> bool:
+    """Whether a short side's little words are another language's, and lingua says so too."""
+    other = stop_words.more_like(text, code, wanted)
+    if not other or not language_id.sentence_known(other):
+        return False
+    guess, _ = language_id.lingua(tuple(dict.fromkeys((*wanted, code))))(text)
+    return language_id.canonical(guess) == other
 
 
 def copied(first: str, second: str) -> bool:

@@ -170,14 +170,25 @@ def _scaled(x: float, y: float) -> bool:
     return small > 0 and any(math.isclose(large, small * scale, rel_tol=1e-6) for scale in _SCALES)
 
 
+_SPACED = regex.compile(r"(?<![\p{Nd}.,])\p{Nd}{1,3}(?: \p{Nd}{3})+(?![\p{Nd}]| \p{Nd})")
+
+
 def differ(sides: Sequence[str], codes: Sequence[str]) -> bool:
-    """Whether two sentences have numbers that contradict each other.
+    """Whether two sentences have numbers that contradict each other, also where '1 250 000' is one.
 
     Each has one that the other lacks; or one has a year and the other no number at all. A number
     that one side lacks beside others may be written out there.
     """
     if not any(c.isdecimal() for side in sides for c in side):
         return False
+    if not _contradict(sides, codes):
+        return False
+    plain = [unicodedata.normalize("NFKC", side) for side in sides]
+    joined = [_SPACED.sub(lambda m: m[0].replace(" ", ""), side) for side in plain]
+    return joined == plain or _contradict(joined, codes)
+
+
+def _contradict(sides: Sequence[str], codes: Sequence[str]) -> bool:
     clock = any(_CLOCK.search(side) or _TIME.search(side) for side in sides)
     first, second = (found(side, code, clock) for side, code in zip(sides, codes))
     alone = [
