@@ -107,6 +107,8 @@ AGREE = [
     ("en-it", "It was 70 °F outside.", "Fuori c'erano 21 °C."),
     ("en-de", "The 2nd act lasts 1 h.", "Der 2. Akt dauert 60 Minuten."),
     ("en-de", "Show 10 lines", "Zeige zehn Zeilen"),
+    ("en-fr", "It cost 1,250,000 euros in 3 years.", "Il a coûté 1 250 000 euros en 3 ans."),
+    ("en-pl", "Rooms 12 and 400 are closed.", "Pokoje 12 400 są zamknięte."),
 ]
 DISAGREE = [
     ("en-de", "Gate 7", "Tor 9"),
@@ -118,6 +120,7 @@ DISAGREE = [
     ("en-de", "She was born in 1920 in a small town.", "Er starb 1985 in einer Stadt am Meer."),
     ("en-de", "The cat sat on the mat.", "Im Jahr 1871 wurde das Reich gegründet."),
     ("en-th", "It opened in 1987.", "เปิดในปี 2531"),
+    ("en-fr", "It cost 1,250,000 euros.", "Il a coûté 1 350 000 euros."),
 ]
 
 

@@ -7,7 +7,16 @@ import planted_corpus
 import pytest
 import toy_corpus
 
-from polylm_jax.corpus import cleaning, language_id, layout, limits, measuring, rules, two_languages
+from polylm_jax.corpus import (
+    cleaning,
+    language_id,
+    layout,
+    limits,
+    machine_text,
+    measuring,
+    rules,
+    two_languages,
+)
 from polylm_jax.corpus.language_id import Identifier
 from polylm_jax.errors import InputError
 from polylm_jax.languages.registry import LANGUAGES, PAPER_CODES
@@ -127,6 +136,28 @@ def test_lines_in_another_language_go_and_the_text_stays(code):
     parted = two_languages.parted(page, PAPER_CODES, "und", identify)
     assert (parted.code, parted.text, parted.gone) == (code, texts["good book"], 1)
     assert two_languages.parted(texts["good book"], PAPER_CODES, "und", identify) is None
+
+
+def test_code_in_a_page_and_a_heading_under_a_banner_stay():
+    identify = Identifier(PAPER_CODES)
+    texts = dict(planted_corpus.sections(planted_corpus.FOLDER / "th.txt"))
+    own = texts["good book"]
+    code = "from datetime import date, timedelta\nmogrify -path small -quality 85 *.jpg"
+    banner = f"This website uses cookies\n{planted_corpus.BANNER}\nAccept all\nOK"
+    page = f"{banner}\n\nPython 3\n{own}\n{code}\n{own}"
+    parted = two_languages.parted(page, PAPER_CODES, "und", identify)
+    assert (parted.code, parted.text, parted.gone) == ("th", f"Python 3\n{own}\n{code}\n{own}", 4)
+
+
+def test_who_speaks_of_browsers_is_no_error_page():
+    error = "Error 404. The page you want does not exist. Go back or contact the administrator."
+    assert machine_text.notices(error, "en") > 4
+    speech = (
+        f"{error} So said the sign on the door of the bakery, where my cousin had hung it. " * 2
+    )
+    assert machine_text.notices(speech + toy_corpus.document("en", 1)[:700], "en") == 0
+    assert machine_text.is_code("for line in f:") and not machine_text.is_code("Wait for it:")
+    assert not machine_text.is_code("The --soft option leaves it alone, so all is there:")
 
 
 def test_a_long_text_is_judged_by_all_of_it_and_a_glossary_goes():
