@@ -107,7 +107,7 @@ def run_report(resolved: Resolved, devices: int) -> dict:
     return {
         "steps": resolved.total_steps,
         "batch_size": experiment.batch_size,
-        "batch_sizes": resolved.steps.sizes,
+        "batch_sizes": list(resolved.steps.sizes),
         "microbatches": experiment.microbatches,
         "sequence_length": experiment.sequence_length,
         "tokens": tokens,

@@ -73,7 +73,7 @@ def setting(resolved: Resolved) -> dict:
     return {
         "mesh": dict(zip(partitioning.AXES, resolved.mesh_shape, strict=True)),
         "batch_size": batch_size,
-        "batch_sizes": resolved.steps.sizes,
+        "batch_sizes": list(resolved.steps.sizes),
         "sequence_length": experiment.sequence_length,
         "microbatches": experiment.microbatches,
         "rows_at_once": batch_size / (data * fsdp * experiment.microbatches),
