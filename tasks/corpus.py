@@ -19,6 +19,7 @@ import seqio
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.languages import registry as languages
 from polylm_jax.languages import shares as chosen_shares
+from polylm_jax.runtime.ranges import NonNegative, Share
 from polylm_jax.text.held_out import HELD_OUT_FRACTION
 from tasks import bilingual as bilingual_tasks
 from tasks import monolingual as monolingual_tasks
@@ -38,7 +39,7 @@ def register(
     bilingual: Mapping[str | tuple[str, str], object] | None = None,
     mixtures: Mapping[str, Mapping[str, float]] | None = None,
     name: str = "mine",
-    held_out: float = HELD_OUT_FRACTION,
+    held_out: Share = HELD_OUT_FRACTION,
     template: str = "prompt",
     both_directions: bool = True,
     cache_dir: str = "",
@@ -154,11 +155,11 @@ class SizeShare:
 
 
 def shares(
-    counts: Mapping[str, float],
-    non_english: float,
-    alpha: float = 0.5,
-    parallel: float = 0.0,
-    code: float = 0.0,
+    counts: Mapping[str, NonNegative],
+    non_english: Share,
+    alpha: NonNegative = 0.5,
+    parallel: Share = 0.0,
+    code: Share = 0.0,
 ) -> chosen_shares.Shares:
     """Shares of a mixture with a given share of text that isn't English.
 

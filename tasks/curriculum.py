@@ -22,6 +22,7 @@ from typing import Any
 
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.languages import registry as languages
+from polylm_jax.runtime.ranges import Share
 from polylm_jax.text.held_out import HELD_OUT_FRACTION
 from tasks import bilingual, monolingual, registry
 
@@ -66,7 +67,7 @@ def register(
     stage2_english: Mapping[str, float] = STAGE2_ENGLISH,
     stage2_others: Mapping[str, float] = STAGE2_OTHERS,
     template: str = "prompt",
-    held_out: float = HELD_OUT_FRACTION,
+    held_out: Share = HELD_OUT_FRACTION,
 ) -> tuple[str, ...]:
     """Registers the paper's tasks and both mixtures; returns the tasks' names, `polylm.mc4.en`...
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from polylm_jax.ablation import power
 from polylm_jax.errors import InputError
+from polylm_jax.runtime.ranges import NonNegative
 
 SEEN, NOT_SEEN, REVERSED, OPEN = "seen", "not seen", "reversed", "open"
 LEVEL = 0.95
@@ -41,7 +42,7 @@ class Claim:
     better: str
     than: str
     measure: str = "bits_per_byte/average"
-    smallest_effect: float = 0.0
+    smallest_effect: NonNegative = 0.0
     larger_is_better: bool = False
     units: str = ""
     only_where: str = ""

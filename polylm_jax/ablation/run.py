@@ -20,6 +20,7 @@ from polylm_jax.ablation.variants import Run
 from polylm_jax.ablation.workers import places, sweep
 from polylm_jax.errors import InputError
 from polylm_jax.evaluation import signal_report
+from polylm_jax.runtime.ranges import Count, Natural, Seed
 from polylm_jax.runtime.storage import Folder, to_json
 from polylm_jax.training.identity import fingerprint
 from polylm_jax.training.run_directory import check_resume
@@ -29,20 +30,20 @@ def ablate(
     variants: Sequence[Sequence[str]],
     folder: str,
     *,
-    seeds: Sequence[int] = (0, 1, 2),
+    seeds: Sequence[Seed] = (0, 1, 2),
     base: str = "",
     mode: str = "train",
     other_budgets: Sequence[str] = (),
     claims: Sequence[Claim] = (),
     title: str = "",
     variant: str = "",
-    seed: int | None = None,
+    seed: Seed | None = None,
     start: bool = True,
     report_only: bool = False,
     share_beginnings: bool = True,
     trunk: str = "",
-    leaves: Mapping[str, int] | None = None,
-    workers: int | None = None,
+    leaves: Mapping[str, Natural] | None = None,
+    workers: Count | None = None,
     signal: str = "",
     reconfigured: Reconfigured | None = None,
 ) -> None:

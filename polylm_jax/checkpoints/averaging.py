@@ -18,15 +18,16 @@ from polylm_jax.checkpoints.progress import Progress
 from polylm_jax.errors import InputError
 from polylm_jax.model.averaging import PLAIN
 from polylm_jax.runtime import output_folder
+from polylm_jax.runtime.ranges import Natural, Share
 
 
 def average(
     checkpoint: str,
     output: str,
-    steps: Sequence[int],
+    steps: Sequence[Natural],
     *,
     weights: str = PLAIN,
-    decay: float = 1.0,
+    decay: Share = 1.0,
     overwrite: bool = False,
 ) -> None:
     """Averages checkpoints of one run into a checkpoint of its own, without an optimizer.

@@ -36,6 +36,7 @@ from polylm_jax.checkpoints.params_writer import Writer, placeholders
 from polylm_jax.errors import InputError
 from polylm_jax.model.averaging import PLAIN
 from polylm_jax.runtime import output_folder
+from polylm_jax.runtime.ranges import Natural
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 
 PREFIX, ITEM = "checkpoint", "state"
@@ -48,7 +49,7 @@ def import_t5x(
     output: str,
     vocabulary: str,
     *,
-    step: int | None = None,
+    step: Natural | None = None,
     overwrite: bool = False,
 ) -> None:
     """Makes a checkpoint of ours from one of t5x: parameters in float32, no optimizer state.
@@ -93,7 +94,7 @@ def export_t5x(
     checkpoint: str,
     output: str,
     *,
-    step: int | None = None,
+    step: Natural | None = None,
     weights: str = PLAIN,
     optimizer: bool = True,
     overwrite: bool = False,

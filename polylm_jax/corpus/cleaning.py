@@ -8,6 +8,7 @@ from polylm_jax.errors import InputError, nearest
 from polylm_jax.languages import registry as known_languages
 from polylm_jax.runtime import output_folder, paths
 from polylm_jax.runtime.lock import hold
+from polylm_jax.runtime.ranges import Count, Natural, Positive, Share
 from polylm_jax.runtime.storage import Folder
 
 MEASURE = "measure"
@@ -20,22 +21,22 @@ def clean(
     *,
     data_dir: str = "",
     languages: Sequence[str] = known_languages.PAPER_CODES,
-    workers: int = 0,
-    shard_mb: float = 64,
-    max_line_mb: float = 32,
-    max_broken: float = 0.2,
+    workers: Natural = 0,
+    shard_mb: Positive = 64,
+    max_line_mb: Positive = 32,
+    max_broken: Share = 0.2,
     lid_model: str = "",
     lid_compare: bool = False,
-    min_confidence: float = 0.5,
+    min_confidence: Share = 0.5,
     limits: Mapping[str, Mapping] | None = None,
     gold: Mapping[str, object] | None = None,
     kenlm_models: str = "",
     perplexity: bool = True,
     classifier: str = "sklearn",
-    gold_kept: float = 0.98,
-    minhash_ngrams: int = 5,
-    minhash_bands: int = 14,
-    minhash_rows: int = 8,
+    gold_kept: Share = 0.98,
+    minhash_ngrams: Count = 5,
+    minhash_bands: Count = 14,
+    minhash_rows: Count = 8,
     minhash_numbers: bool = True,
     minhash_chains: bool = False,
     personal_data: bool | Sequence[str] = False,

@@ -27,6 +27,7 @@ from polylm_jax.model.averaging import PLAIN
 from polylm_jax.model.network import PolyLMConfig
 from polylm_jax.runtime.markdown import table
 from polylm_jax.runtime.paths import without_home
+from polylm_jax.runtime.ranges import Count, Natural
 from polylm_jax.runtime.storage import Folder
 from polylm_jax.text import mixtures
 
@@ -55,12 +56,12 @@ def gap(
     output: str,
     tasks: str | Sequence[str],
     *,
-    step: int | None = None,
+    step: Natural | None = None,
     weights: str = PLAIN,
     model: PolyLMConfig | None = None,
     dtype: str = "",
-    limit: int | None = 200,
-    worst: int = 5,
+    limit: Count | None = 200,
+    worst: Natural = 5,
     name: str = "",
 ) -> None:
     """Compares a checkpoint with a transformers model on the same held-out text, byte by byte.

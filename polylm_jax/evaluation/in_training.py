@@ -9,6 +9,7 @@ from jax.sharding import Mesh
 from polylm_jax.errors import InputError
 from polylm_jax.evaluation.language_model import Batching
 from polylm_jax.model.config import PolyLMConfig
+from polylm_jax.runtime.ranges import Count
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -26,10 +27,10 @@ class TrainingTasks:
     """
 
     tasks: str | Sequence[str]
-    every_steps: int = 1000
-    limit: int | None = 200
+    every_steps: Count = 1000
+    limit: Count | None = 200
     split: str = ""
-    max_new_tokens: int | None = None
+    max_new_tokens: Count | None = None
     batching: Batching | None = None
 
     def check(self) -> "TrainingTasks":

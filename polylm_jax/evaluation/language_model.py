@@ -29,6 +29,7 @@ from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.network import PolyLM
 from polylm_jax.model.parameters import abstract_params
 from polylm_jax.model.partitioning import MeshConfig
+from polylm_jax.runtime.ranges import Count
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 
 
@@ -40,9 +41,9 @@ class Batching:
     label_chunk: labels whose logits are held at once there. rows: prompts answered at once in each.
     """
 
-    tokens_per_part: int = 2048
-    label_chunk: int = 256
-    rows: int = 8
+    tokens_per_part: Count = 2048
+    label_chunk: Count = 256
+    rows: Count = 8
 
     def check(self) -> "Batching":
         """Itself, or InputError."""

@@ -42,6 +42,7 @@ from polylm_jax.model import devices
 from polylm_jax.model.averaging import PLAIN
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.partitioning import MeshConfig
+from polylm_jax.runtime.ranges import Count, Natural
 from polylm_jax.runtime.storage import Folder
 from polylm_jax.text import mixtures
 
@@ -55,14 +56,14 @@ def evaluate(
     vocabulary: str,
     tasks: str | Sequence[str],
     *,
-    step: int | None = None,
+    step: Natural | None = None,
     weights: str = PLAIN,
     model: PolyLMConfig | None = None,
     dtype: str = "",
     mesh: MeshConfig | None = None,
     batching: Batching | None = None,
-    limit: int | None = None,
-    max_new_tokens: int | None = None,
+    limit: Count | None = None,
+    max_new_tokens: Count | None = None,
     compare: str = "base",
     beside: Sequence[str] = (),
     signal: str = "",

@@ -12,6 +12,7 @@ from math import fsum, isfinite
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.languages import scripts
 from polylm_jax.languages.shares import BY_HAND, Shares, told
+from polylm_jax.runtime.ranges import NonNegative, Positive
 
 CODE = "code"
 PARALLEL = "parallel"
@@ -167,7 +168,7 @@ for _language in _PAPER:
 PAPER_CODES = tuple(language.code for language in _PAPER)
 
 
-def temperature(counts: Mapping[str, float], alpha: float) -> Shares:
+def temperature(counts: Mapping[str, NonNegative], alpha: NonNegative) -> Shares:
     """Shares proportional to counts**alpha: 1 keeps the proportions, 0 makes them equal.
 
     What has a count of 0 gets a share of 0, whatever alpha is. XLM-R: alpha 0.3.
@@ -179,7 +180,7 @@ def temperature(counts: Mapping[str, float], alpha: float) -> Shares:
     return Shares(spread, f"temperature, alpha {alpha:g}, of {told(counts)}")
 
 
-def unimax(counts: Mapping[str, float], budget: float, max_epochs: float) -> Shares:
+def unimax(counts: Mapping[str, NonNegative], budget: Positive, max_epochs: Positive) -> Shares:
     """Shares as equal as they can be with nothing read more than `max_epochs` times.
 
     UniMax (arXiv 2304.09151): from the smallest count up, each takes an equal part of what is

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from polylm_jax.errors import InputError, nearest
+from polylm_jax.runtime.ranges import Count
 
 PLAIN, AVERAGE, FILLING = "plain", "average", "filling"
 WEIGHTS = (PLAIN, AVERAGE)  # of a checkpoint: as they were trained, or averaged
@@ -40,7 +41,7 @@ class Average:
     """
 
     kind: str = "exponential"
-    steps: int = 1000
+    steps: Count = 1000
     dtype: str = "float32"
 
     def check(self) -> "Average":

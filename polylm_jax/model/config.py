@@ -6,6 +6,7 @@ import jax
 
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.model.attention import IMPLEMENTATIONS
+from polylm_jax.runtime.ranges import Count, NonNegative
 
 POLICIES = {  # what the forward pass keeps for the backward one, besides each layer's input
     "none": None,  # everything: no rematerialisation
@@ -19,18 +20,18 @@ POLICIES = {  # what the forward pass keeps for the backward one, besides each l
 class PolyLMConfig:
     """Shapes and numerics of a model; the defaults are what all of PolyLM's sizes share."""
 
-    num_layers: int
-    embed_dim: int
-    num_heads: int
-    mlp_dim: int
-    vocab_size: int = 256_000
-    max_length: int = 2048
+    num_layers: Count
+    embed_dim: Count
+    num_heads: Count
+    mlp_dim: Count
+    vocab_size: Count = 256_000
+    max_length: Count = 2048
     dtype: str = "bfloat16"  # of the matrix products; parameters are float32
     residual_dtype: str = "float32"
     remat: str = "full"
     attention: str = "auto"
     scan_layers: bool = True
-    embedding_init_std: float = 0.02
+    embedding_init_std: NonNegative = 0.02
 
     @property
     def head_dim(self) -> int:

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.model.config import PolyLMConfig
+from polylm_jax.runtime.ranges import Natural, Positive
 
 ADAPTERS = "adapters"
 TARGETS = {"attn.c_attn": 1, "attn.c_proj": 2, "mlp.c_fc": 1, "mlp.c_proj": 1}  # input axes of each
@@ -27,8 +28,10 @@ class Lora:
     ranks: a name in `TARGETS` -> its rank; what isn't named has no adapter.
     """
 
-    ranks: Mapping[str, int] = dataclasses.field(default_factory=lambda: dict.fromkeys(TARGETS, 8))
-    alpha: float = 16.0
+    ranks: Mapping[str, Natural] = dataclasses.field(
+        default_factory=lambda: dict.fromkeys(TARGETS, 8)
+    )
+    alpha: Positive = 16.0
 
     def check(self) -> "Lora":
         """Itself, or InputError."""

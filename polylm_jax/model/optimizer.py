@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from polylm_jax.errors import InputError, nearest
+from polylm_jax.runtime.ranges import NonNegative, Positive, Share
 
 POLICIES = ("warmup_cosine", "warmup_stable", "hold", "decay", "continue")
 HOLDING = ("hold", "decay")  # they go on from the rate before them
@@ -37,11 +38,11 @@ DECAYED = (  # all else (biases, layer norms) is not decayed; 'h' holds the laye
 class OptimizerConfig:
     """AdamW's constants; moments are float32, as the parameters are."""
 
-    b1: float = 0.9
-    b2: float = 0.95
-    epsilon: float = 1e-8
-    weight_decay: float = 0.1
-    clip_norm: float = 1.0
+    b1: Share = 0.9
+    b2: Share = 0.95
+    epsilon: Positive = 1e-8
+    weight_decay: NonNegative = 0.1
+    clip_norm: Positive = 1.0
 
     def check(self) -> "OptimizerConfig":
         """Itself, or InputError for constants that train nothing."""

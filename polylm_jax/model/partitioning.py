@@ -19,6 +19,7 @@ from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 from polylm_jax.errors import InputError
 from polylm_jax.runtime.processes import ALONE
+from polylm_jax.runtime.ranges import Axis, Count
 
 AXES = ("data", "fsdp", "tensor")
 
@@ -51,10 +52,10 @@ class MeshConfig:
     num_slices: TPU slices joined by the data-center network; they split the `data` axis.
     """
 
-    data: int = -1
-    fsdp: int = 1
-    tensor: int = 1
-    num_slices: int = 1
+    data: Axis = -1
+    fsdp: Axis = 1
+    tensor: Axis = 1
+    num_slices: Count = 1
 
     def shape(self, num_devices: int) -> tuple[int, int, int]:
         """(data, fsdp, tensor) over `num_devices`, or InputError where they don't fit."""

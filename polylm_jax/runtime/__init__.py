@@ -19,6 +19,7 @@ output_folder       A folder that appears when it is complete: built beside its 
 parameter_types     Values that a user gives
 paths               What a user's path means
 processes           What one of several processes on a machine is told by whoever started it
+ranges              Which numbers a parameter takes, said in its annotation
 seals               JSON files that say whether they are what was written
 stderr              Standard error without the lines that TensorFlow's C++ writes while it is
 storage             A folder on local disk or gs://

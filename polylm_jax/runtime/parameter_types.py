@@ -7,12 +7,14 @@ this walks a value and its annotation together; such a part is a `Later`.
 import ast
 import contextlib
 import inspect
+import math
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from polylm_jax.errors import InputError
+from polylm_jax.runtime.ranges import Bounds
 
 WORDS = {"true": True, "yes": True, "on": True, "1": True,
          "false": False, "no": False, "off": False, "0": False}  # fmt: skip
@@ -44,7 +46,7 @@ class Unfit(Exception):
 def annotations(function: Callable) -> dict[str, object]:
     """Parameter -> annotation of a function, or of a class's fields."""
     target = function.__init__ if inspect.isclass(function) else function
-    return typing.get_type_hints(target)
+    return typing.get_type_hints(target, include_extras=True)
 
 
 def checked(name: str, value: object, annotation: object) -> object:
@@ -98,7 +100,7 @@ def _fit(value: object, annotation: object) -> object:
     if annotation in _ANY or isinstance(annotation, typing.TypeVar):
         return value
     if origin is typing.Annotated:
-        return _fit(value, arguments[0])
+        return _fit_bounds(_fit(value, arguments[0]), arguments[1:])
     if origin in (typing.Union, types.UnionType):
         return _fit_one(value, arguments)
     if isinstance(value, Later):
@@ -134,7 +136,20 @@ def _fit_scalar(value: object, kind: type) -> object:
         return _require(value, kind is type(value))
     if kind is int and isinstance(value, float) and value.is_integer():
         return int(value)  # 1e4 steps
-    return _require(value, isinstance(value, int | float if kind is float else kind))
+    number = int | float if kind is float else kind
+    return _require(value, isinstance(value, number) and not _is_nan(value))
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _fit_bounds(value: object, said: Sequence[object]) -> object:
+    """A number that is within all bounds of what is said of it; what no number is has none."""
+    if isinstance(value, int | float):
+        bounds = [one for one in said if isinstance(one, Bounds)]
+        _require(value, all(one.take(value) for one in bounds))
+    return value
 
 
 def _fit_one(value: object, members: Sequence[object]) -> object:
@@ -205,7 +220,8 @@ def expected(annotation: object, quoted: bool = True) -> str:
     """What an annotation takes, in words: 'a list of whole numbers or None'."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
-        return expected(arguments[0], quoted)
+        bounds = [str(one) for one in arguments[1:] if isinstance(one, Bounds)]
+        return ", ".join([expected(arguments[0], quoted), *bounds])
     if origin in (typing.Union, types.UnionType):
         words = [expected(member, quoted) for member in arguments]
         return " or ".join(dict.fromkeys(words))

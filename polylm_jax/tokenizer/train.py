@@ -20,10 +20,11 @@ import sentencepiece
 
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.runtime import storage
+from polylm_jax.runtime.ranges import Count, Natural, NonNegative, Positive, Share
 from polylm_jax.text import sample as text_sample
 from polylm_jax.text.sample import Sample
 from polylm_jax.tokenizer import fertility, sentencepiece_trainer
-from polylm_jax.tokenizer.fertility import Limit, Row
+from polylm_jax.tokenizer.fertility import Row
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 
 MODEL_TYPES = ("bpe", "unigram")
@@ -44,19 +45,19 @@ SEVERAL = 300  # characters of held-out text that a language's row needs, else i
 def train_tokenizer(
     tasks: Sequence[str],
     output: str,
-    vocab_size: int = 256_000,
+    vocab_size: Count = 256_000,
     model_type: str = "bpe",
-    alpha: float = 0.3,
-    characters: int = 500_000_000,
-    characters_per_language: int = 100_000_000,
-    max_repeats: float = 10.0,
-    read_characters: int = 1_000_000_000,
-    character_coverage: float = 0.9995,
-    seed: int = 0,
-    num_threads: int = 16,
+    alpha: NonNegative = 0.3,
+    characters: Count = 500_000_000,
+    characters_per_language: Count = 100_000_000,
+    max_repeats: Positive = 10.0,
+    read_characters: Count = 1_000_000_000,
+    character_coverage: Share = 0.9995,
+    seed: Natural = 0,
+    num_threads: Count = 16,
     reference: str | None = None,
-    min_bytes_per_token: Limit = None,
-    min_ratio: Limit = None,
+    min_bytes_per_token: NonNegative | Mapping[str, NonNegative] | None = None,
+    min_ratio: NonNegative | Mapping[str, NonNegative] | None = None,
     overwrite: bool = False,
     recipe: str = "",
 ) -> list[Row]:

@@ -27,6 +27,7 @@ from polylm_jax.model.averaging import PLAIN, Average
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.optimizer import OptimizerConfig, RatePhase
 from polylm_jax.model.partitioning import MeshConfig
+from polylm_jax.runtime.ranges import Count, Natural, NonNegative, Positive, Seed, Share
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 from polylm_jax.training import phases as run_phases
 from polylm_jax.training.phases import PhaseConfig
@@ -64,27 +65,27 @@ class Experiment:
     phases: Sequence[PhaseConfig]
     vocabulary: str
     cache_dir: str
-    sequence_length: int
-    batch_size: int
+    sequence_length: Count
+    batch_size: Count
     tasks: object = None
-    microbatches: int = 1
+    microbatches: Count = 1
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
     mesh: MeshConfig = dataclasses.field(default_factory=MeshConfig)
-    seed: int = 0
+    seed: Seed = 0
     init_from: str | None = None
-    init_step: int | None = None
-    max_epochs: float = 4.0
-    repeat_as_tokens: int | None = None
-    num_chunks: int = 8
-    vocab_blocks: int = 1
-    z_loss: float = 0.0
+    init_step: Natural | None = None
+    max_epochs: Positive = 4.0
+    repeat_as_tokens: Count | None = None
+    num_chunks: Count = 8
+    vocab_blocks: Count = 1
+    z_loss: NonNegative = 0.0
     skip_rows: Sequence[tuple[int, int]] = ()
-    skip_non_finite: int = 0
+    skip_non_finite: Natural = 0
     compiler_options: Mapping[str, object] = dataclasses.field(default_factory=dict)
     average: Average | None = None
     weights: str = PLAIN
 
-    max_bad: float = 0.01  # the share of a task's lines that may be bad, as `data.cache` has it
+    max_bad: Share = 0.01  # the share of a task's lines that may be bad, as `data.cache` has it
 
     rows: ClassVar[type[Rows]] = Rows  # what its stores are read as
 

@@ -12,6 +12,7 @@ from polylm_jax.data.packed_rows import PackedRows
 from polylm_jax.data.stores.store import TokenStore
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.model.lora import Lora
+from polylm_jax.runtime.ranges import Count, Natural, NonNegative, Positive
 from polylm_jax.runtime.storage import to_json
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 from polylm_jax.training import run, save_clock
@@ -38,10 +39,10 @@ class FinetuningExperiment(Experiment):
     """
 
     base: str = ""
-    base_step: int | None = None
+    base_step: Natural | None = None
     loss_on: str = "responses"
     pack: bool = True
-    held_out_examples: int = 500
+    held_out_examples: Count = 500
     also_validated: Sequence[str] = ()
     lora: Lora | None = None
 
@@ -131,23 +132,23 @@ def finetune(
     experiment: FinetuningExperiment,
     model_dir: str,
     *,
-    save_every_steps: int = 1000,
-    save_every_minutes: float | None = save_clock.MINUTES,
-    keep_last: int = 2,
-    keep_every: int | None = None,
-    keep_at: Sequence[int] = (),
-    eval_every_steps: int = 100,
-    eval_rows: int = 1000,
+    save_every_steps: Count = 1000,
+    save_every_minutes: Positive | None = save_clock.MINUTES,
+    keep_last: Count = 2,
+    keep_every: Count | None = None,
+    keep_at: Sequence[Natural] = (),
+    eval_every_steps: Natural = 100,
+    eval_rows: Count = 1000,
     evaluation: Evaluation | None = None,
-    log_every_steps: int = 10,
-    resume_step: int | None = None,
+    log_every_steps: Count = 10,
+    resume_step: Natural | None = None,
     allow_changes: bool = False,
-    grace_seconds: float = 25.0,
-    silent_seconds: int = SILENT_SECONDS,
-    hung_seconds: float = HUNG_SECONDS,
+    grace_seconds: NonNegative = 25.0,
+    silent_seconds: Count = SILENT_SECONDS,
+    hung_seconds: Positive = HUNG_SECONDS,
     tensorboard: bool = True,
     wandb_project: str | None = None,
-    profile_steps: int = 0,
+    profile_steps: Natural = 0,
     compilation_cache_dir: str = "~/.cache/polylm_jax",
     recipe: str = "",
     allow_older_checkpoint: bool = False,

@@ -14,6 +14,7 @@ from polylm_jax.languages import labels, registry
 from polylm_jax.languages import shares as chosen_shares
 from polylm_jax.model import averaging, cost, optimizer
 from polylm_jax.runtime import paths
+from polylm_jax.runtime.ranges import Count, Natural
 from polylm_jax.runtime.storage import Folder
 from polylm_jax.training.experiment import Experiment, Resolved
 from polylm_jax.training.inspection_view import show
@@ -24,8 +25,8 @@ CURVE_POINTS = 64
 def inspect(
     experiment: Experiment,
     *,
-    step: int | None = None,
-    num_devices: int | None = None,
+    step: Natural | None = None,
+    num_devices: Count | None = None,
     model_dir: str | None = None,
     json_path: str | None = None,
     recipe: str = "",

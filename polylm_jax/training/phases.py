@@ -15,6 +15,7 @@ from polylm_jax.data.mixture.steps import Steps
 from polylm_jax.errors import InputError
 from polylm_jax.languages.shares import BY_HAND, Shares
 from polylm_jax.model.optimizer import RatePhase
+from polylm_jax.runtime.ranges import Count, Natural, NonNegative, Positive, Share
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,18 +30,18 @@ class PhaseConfig:
     """
 
     mixture: str | Mapping[str, float]
-    tokens: int | None = None
-    steps: int | None = None
-    ramp_tokens: int | None = None
-    ramp_steps: int | None = None
+    tokens: Count | None = None
+    steps: Count | None = None
+    ramp_tokens: Natural | None = None
+    ramp_steps: Natural | None = None
     name: str = ""
-    batch_size: int | None = None
+    batch_size: Count | None = None
     rate: str = "warmup_cosine"
-    peak_learning_rate: float = 1e-4
-    start_learning_rate: float = 1e-7
-    warmup_steps: int = 2000
-    final_fraction: float = 0.1
-    decay_steps: int = 0
+    peak_learning_rate: Positive = 1e-4
+    start_learning_rate: NonNegative = 1e-7
+    warmup_steps: Natural = 2000
+    final_fraction: Share = 0.1
+    decay_steps: Natural = 0
     decay_shape: str = "linear"
 
     def title(self, number: int) -> str:

@@ -12,6 +12,7 @@ from polylm_jax.data.mixture.schedule import Schedule
 from polylm_jax.data.preference_rows import Pairs, PreferenceRows
 from polylm_jax.errors import InputError
 from polylm_jax.model import devices, partitioning
+from polylm_jax.runtime.ranges import Count, Natural, NonNegative, Positive, Share
 from polylm_jax.runtime.terminal import Terminal
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 from polylm_jax.training import preemption, reference, run, save_clock
@@ -33,8 +34,8 @@ class PreferenceExperiment(FinetuningExperiment):
     label_smoothing: the share of pairs that is taken to be the wrong way round.
     """
 
-    beta: float = 0.1
-    label_smoothing: float = 0.0
+    beta: Positive = 0.1
+    label_smoothing: Share = 0.0
 
     rows = PreferenceRows
 
@@ -76,23 +77,23 @@ def dpo(
     experiment: PreferenceExperiment,
     model_dir: str,
     *,
-    save_every_steps: int = 1000,
-    save_every_minutes: float | None = save_clock.MINUTES,
-    keep_last: int = 2,
-    keep_every: int | None = None,
-    keep_at: Sequence[int] = (),
-    eval_every_steps: int = 100,
-    eval_rows: int = 1000,
+    save_every_steps: Count = 1000,
+    save_every_minutes: Positive | None = save_clock.MINUTES,
+    keep_last: Count = 2,
+    keep_every: Count | None = None,
+    keep_at: Sequence[Natural] = (),
+    eval_every_steps: Natural = 100,
+    eval_rows: Count = 1000,
     evaluation: Evaluation | None = None,
-    log_every_steps: int = 10,
-    resume_step: int | None = None,
+    log_every_steps: Count = 10,
+    resume_step: Natural | None = None,
     allow_changes: bool = False,
-    grace_seconds: float = 25.0,
-    silent_seconds: int = SILENT_SECONDS,
-    hung_seconds: float = HUNG_SECONDS,
+    grace_seconds: NonNegative = 25.0,
+    silent_seconds: Count = SILENT_SECONDS,
+    hung_seconds: Positive = HUNG_SECONDS,
     tensorboard: bool = True,
     wandb_project: str | None = None,
-    profile_steps: int = 0,
+    profile_steps: Natural = 0,
     compilation_cache_dir: str = "~/.cache/polylm_jax",
     recipe: str = "",
     allow_older_checkpoint: bool = False,

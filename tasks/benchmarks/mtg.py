@@ -11,6 +11,7 @@ from functools import partial
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.evaluation.protocol import GENERATE, STOP, Protocol
 from polylm_jax.languages import registry as languages_table
+from polylm_jax.runtime.ranges import Seed
 from tasks.benchmarks import registration
 from tasks.benchmarks.items import BadRecord, Item, text
 from tasks.benchmarks.records import Record
@@ -133,7 +134,7 @@ def register(
     split: str = "test",
     shots: Sequence[int] = (0, 1),
     demonstrations: str = "train",
-    seed: int = 0,
+    seed: Seed = 0,
     stop: Sequence[str] = STOP,
     ending: str = "",
 ) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from polylm_jax.evaluation.protocol import RANK, REPAIRED, SUM, Protocol
+from polylm_jax.runtime.ranges import Seed
 from tasks.benchmarks.examples import Choice
 from tasks.benchmarks.items import Item, one_of, text
 from tasks.benchmarks.records import Record
@@ -116,7 +117,7 @@ def register(
     split: str = "test",
     shots: Sequence[int] = (0,),
     demonstrations: str = "validation",
-    seed: int = 0,
+    seed: Seed = 0,
     skip_unlabelled: bool = False,
 ) -> tuple[str, ...]:
     """Registers `pawsx.ja` and so on, and returns the names; see `Benchmark.register`.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from polylm_jax.evaluation.protocol import GENERATE, STOP, Protocol
+from polylm_jax.runtime.ranges import Seed
 from tasks.benchmarks.items import BadRecord, Item, text
 from tasks.benchmarks.records import Record
 from tasks.benchmarks.registration import Benchmark, Variant
@@ -116,7 +117,7 @@ def register(
     split: str = "validation",
     shots: Sequence[int] = (0, 1),
     demonstrations: str = "train",
-    seed: int = 0,
+    seed: Seed = 0,
     stop: Sequence[str] = STOP,
     ending: str = "",
 ) -> tuple[str, ...]:

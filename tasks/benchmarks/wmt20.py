@@ -9,6 +9,7 @@ from functools import partial
 
 from polylm_jax.evaluation.protocol import GENERATE, STOP, Protocol
 from polylm_jax.languages import registry as languages_table
+from polylm_jax.runtime.ranges import Seed
 from tasks.benchmarks.items import Item, text
 from tasks.benchmarks.records import Record
 from tasks.benchmarks.registration import Benchmark, Variant
@@ -90,7 +91,7 @@ def register(
     split: str = "test",
     shots: Sequence[int] = (0, 1),
     demonstrations: str = "test",
-    seed: int = 0,
+    seed: Seed = 0,
     stop: Sequence[str] = STOP,
     ending: str = "",
 ) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from polylm_jax.evaluation.protocol import MEAN, RANK, REPAIRED, Protocol
+from polylm_jax.runtime.ranges import Seed
 from tasks.benchmarks.examples import Choice
 from tasks.benchmarks.items import BadRecord, Item, one_of, text
 from tasks.benchmarks.records import Record
@@ -135,7 +136,7 @@ def register(
     split: str = "test",
     shots: Sequence[int] = (0,),
     demonstrations: str = "validation",
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> tuple[str, ...]:
     """Registers `xnli.th` and so on, and returns the names; see `Benchmark.register`."""
     return XNLI.register(data_dir, vocabulary, languages, files, split, shots, demonstrations, seed)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from polylm_jax.evaluation.protocol import RANK, REPAIRED, SUM, Protocol
 from polylm_jax.languages import registry as languages_table
+from polylm_jax.runtime.ranges import Seed
 from tasks.benchmarks.examples import Choice
 from tasks.benchmarks.items import BadRecord, Item, one_of, text
 from tasks.benchmarks.records import TSV_PLAIN, Record
@@ -165,7 +166,7 @@ def register(
     split: str = "test",
     shots: Sequence[int] = (0,),
     demonstrations: str = "test",
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> tuple[str, ...]:
     """Registers `xwinograd.ja`, `xwinograd.ja.repaired` and `xwinograd.ja.full`, and returns the names.
 

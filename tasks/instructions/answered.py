@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from polylm_jax.evaluation import protocol
 from polylm_jax.evaluation.protocol import GENERATE, Protocol
+from polylm_jax.runtime.ranges import Count, Share
 from polylm_jax.text.held_out import HELD_OUT_FRACTION
 from tasks import monolingual, registry
 from tasks.instructions.conversations import CONVERSATION, Conversations
@@ -62,8 +63,8 @@ def register(
     conversations: Mapping[str, object],
     name: str = "answers",
     template: str | Template = "multialpaca",
-    held_out: float = HELD_OUT_FRACTION,
-    max_new_tokens: int = 128,
+    held_out: Share = HELD_OUT_FRACTION,
+    max_new_tokens: Count = 128,
 ) -> tuple[str, ...]:
     """Registers `answers.es` ... of the held-out conversations and returns the names.
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from polylm_jax.errors import Refusal
+from polylm_jax.runtime.ranges import Share
 from polylm_jax.text.held_out import HELD_OUT_FRACTION
 from polylm_jax.text.instruction_words import is_no_input
 from tasks.instructions import layouts, tuning
@@ -165,7 +166,7 @@ def register(
     name: str = "preferences",
     template: str | Template = "multialpaca",
     joint: str = "\n",
-    held_out: float = HELD_OUT_FRACTION,
+    held_out: Share = HELD_OUT_FRACTION,
 ) -> tuple[str, ...]:
     """Registers pairs of answers and returns the names of their tasks. Files are looked for later.
 

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.runtime.paths import under
+from polylm_jax.runtime.ranges import Share
 from polylm_jax.text.held_out import HELD_OUT_FRACTION
 from tasks import corpus, monolingual, registry
 from tasks.instructions.conversations import CONVERSATION, Conversations
@@ -100,7 +101,7 @@ def register(
     template: str | Template = "multialpaca",
     clean: bool = True,
     joint: str = "\n",
-    held_out: float = HELD_OUT_FRACTION,
+    held_out: Share = HELD_OUT_FRACTION,
 ) -> tuple[str, ...]:
     """Registers instruction data and returns the names of its tasks. Files are looked for later.
 

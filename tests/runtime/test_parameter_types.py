@@ -37,6 +37,8 @@ def kinds(annotation) -> set[str]:
         return set(VALUES)
     if origin in (typing.Union, types.UnionType):
         return set().union(*map(kinds, arguments))
+    if origin is typing.Annotated:
+        return kinds(arguments[0])
     scalars = {bool: {"bool"}, int: {"int"}, float: {"int", "float"}, str: {"str"}}
     if annotation in scalars:
         return scalars[annotation]

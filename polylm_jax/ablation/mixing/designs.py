@@ -18,6 +18,7 @@ from polylm_jax.ablation.mixing import draws
 from polylm_jax.ablation.mixing.components import Component
 from polylm_jax.errors import InputError
 from polylm_jax.runtime.fingerprint import differences
+from polylm_jax.runtime.ranges import Count, Natural, NonNegative, Positive, Seed
 from polylm_jax.runtime.storage import Folder, to_json
 from polylm_jax.training.experiment import Resolved
 from polylm_jax.training.identity import fingerprint
@@ -39,12 +40,12 @@ class MixSizes:
     temperature. pools: components of several tasks.
     """
 
-    target_tokens: int
-    proxies: int | None = None
-    held_out: int = 8
-    seeds: Sequence[int] = (0, 1, 2)
-    epochs: float = 4.0
-    alpha: float = 0.3
+    target_tokens: Count
+    proxies: Count | None = None
+    held_out: Natural = 8
+    seeds: Sequence[Seed] = (0, 1, 2)
+    epochs: Positive = 4.0
+    alpha: NonNegative = 0.3
     pools: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
 
 

@@ -17,6 +17,7 @@ from polylm_jax.ablation.mixing import draws
 from polylm_jax.ablation.mixing.components import Component
 from polylm_jax.ablation.mixing.designs import Mixture
 from polylm_jax.ablation.plans import Ablation, Reconfigured
+from polylm_jax.runtime.ranges import Count
 from polylm_jax.runtime.storage import Folder
 from polylm_jax.training.experiment import Resolved
 
@@ -39,7 +40,7 @@ class MixProxy:
     lines: gin lines, which make it short and small.
     """
 
-    target_tokens: int
+    target_tokens: Count
     lines: Sequence[str] = ()
 
     def resolved(self, reconfigured: Reconfigured) -> Resolved:

@@ -20,6 +20,7 @@ from polylm_jax.ablation.mixing import components as parts
 from polylm_jax.ablation.mixing.designs import Design
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.languages.registry import LANGUAGES
+from polylm_jax.runtime.ranges import Finite, NonNegative, Positive, Share
 
 BITS = "bits_per_byte/"
 SCORES = "scores"
@@ -31,13 +32,13 @@ class MixQuestion:
     """As runs/mix.gin documents it; keys are languages, components, groups, or measures."""
 
     kind: str = "mean"
-    weights: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    reference: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    most_epochs: float = 4.0
-    floors: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    ceilings: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    no_worse: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    near: float | None = None
+    weights: Mapping[str, NonNegative] = dataclasses.field(default_factory=dict)
+    reference: Mapping[str, Finite] = dataclasses.field(default_factory=dict)
+    most_epochs: Positive = 4.0
+    floors: Mapping[str, Share] = dataclasses.field(default_factory=dict)
+    ceilings: Mapping[str, Share] = dataclasses.field(default_factory=dict)
+    no_worse: Mapping[str, Finite] = dataclasses.field(default_factory=dict)
+    near: NonNegative | None = None
 
     def check(self, design: Design) -> "MixQuestion":
         """Itself, or InputError: what no component has, constraints that contradict one another."""

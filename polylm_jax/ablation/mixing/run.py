@@ -22,6 +22,7 @@ from polylm_jax.ablation.mixing.proxies import PROPOSAL, MixProxy
 from polylm_jax.ablation.mixing.question import MixQuestion
 from polylm_jax.ablation.plans import Reconfigured
 from polylm_jax.errors import InputError
+from polylm_jax.runtime.ranges import Count, Natural, NonNegative
 from polylm_jax.runtime.storage import Folder
 
 Stage = Literal["design", "train", "fit", "propose", "check"]
@@ -35,9 +36,9 @@ def mix(
     question: MixQuestion,
     *,
     evidence: Sequence[str] = (),
-    target_parameters: int = 0,
-    price_per_hour: float = 0.0,
-    workers: int | None = None,
+    target_parameters: Natural = 0,
+    price_per_hour: NonNegative = 0.0,
+    workers: Count | None = None,
     stage: Stage = "check",
     reconfigured: Reconfigured | None = None,
     gin_files: Mapping[str, Sequence[str]] | None = None,

@@ -27,6 +27,7 @@ from polylm_jax.errors import InputError, nearest
 from polylm_jax.model.averaging import PLAIN
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.runtime import output_folder
+from polylm_jax.runtime.ranges import Natural, Positive
 
 DTYPES = {
     "float32": np.dtype(np.float32),
@@ -41,10 +42,10 @@ def export(
     output: str,
     vocabulary: str,
     *,
-    step: int | None = None,
+    step: Natural | None = None,
     weights: str = PLAIN,
     dtype: str = "float32",
-    max_shard_gb: float = 4.0,
+    max_shard_gb: Positive = 4.0,
     file_format: str = "safetensors",
     peft_base: str = "",
     chat_template: str = "",

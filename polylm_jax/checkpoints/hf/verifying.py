@@ -24,6 +24,7 @@ from polylm_jax.model.averaging import PLAIN
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.network import PolyLM
 from polylm_jax.runtime import paths
+from polylm_jax.runtime.ranges import Natural
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 
 TOLERANCE = 1e-4  # of float32 logits
@@ -35,7 +36,7 @@ def verify(
     hf_dir: str,
     vocabulary: str,
     *,
-    step: int | None = None,
+    step: Natural | None = None,
     weights: str = PLAIN,
     dtype: str = "float32",
 ) -> None:

@@ -11,6 +11,7 @@ from polylm_jax.corpus.instructions.spoken import Spoken
 from polylm_jax.corpus.instructions.task import Task
 from polylm_jax.languages.registry import Language
 from polylm_jax.languages.words import GRAPHEMES_PER_WORD, segments
+from polylm_jax.runtime.ranges import Count
 from polylm_jax.text import instruction_defects
 
 # From which F on an instruction is said to repeat its input (paper, appendix A).
@@ -33,9 +34,9 @@ class Limits:
     """The most words of each part: half as many again as the prompt asks for. Scripts without
     spaces count graphemes, `words.GRAPHEMES_PER_WORD` to a word."""
 
-    instruction: int = 100
-    input: int = 150
-    output: int = 300
+    instruction: Count = 100
+    input: Count = 150
+    output: Count = 300
 
 
 class Checker:

@@ -19,6 +19,7 @@ from polylm_jax.corpus.instructions.answers import Answer, Failed, Received
 from polylm_jax.corpus.instructions.spending import Spending
 from polylm_jax.corpus.instructions.transport import SEEN, BoundedTransport, TooLong
 from polylm_jax.errors import InputError, nearest
+from polylm_jax.runtime.ranges import Count, NonNegative, Positive, Share
 
 OPENAI = "https://api.openai.com/v1"
 # Fields of a request that some servers refuse, and that `leave_out` may name.
@@ -42,15 +43,15 @@ class Endpoint:
     model: str
     base_url: str = OPENAI
     key_env: str = "OPENAI_API_KEY"
-    temperature: float = 1.0
-    top_p: float = 1.0
-    max_tokens: int = 3072
-    concurrency: int = 8
-    attempts: int = 6
-    timeout: float = 300.0
-    quiet: float = 60.0
-    first_wait: float = 1.0
-    longest_wait: float = 60.0
+    temperature: NonNegative = 1.0
+    top_p: Share = 1.0
+    max_tokens: Count = 3072
+    concurrency: Count = 8
+    attempts: Count = 6
+    timeout: Positive = 300.0
+    quiet: NonNegative = 60.0
+    first_wait: NonNegative = 1.0
+    longest_wait: NonNegative = 60.0
     length_field: str = "max_tokens"
     leave_out: Sequence[str] = ()
 

@@ -18,6 +18,7 @@ from polylm_jax.corpus.instructions.spending import CapReached
 from polylm_jax.corpus.instructions.state import LanguageState
 from polylm_jax.corpus.instructions.task import Seed, Task
 from polylm_jax.errors import InputError
+from polylm_jax.runtime.ranges import Count, Natural
 
 TRANSLATIONS = (0.0, 0.7, 1.0)  # temperature of each attempt at a seed
 FATAL = ("HTTP 401", "HTTP 403", "HTTP 404")  # key, rights, name: nothing else will be answered
@@ -30,10 +31,10 @@ KEY_CAME_BACK = "the endpoint's key in the answer"
 class Plan:
     """rounds: of each language; prompts: of each, first: while the pool is empty (paper, app. A)."""
 
-    rounds: int = 10
-    prompts: int = 100
-    first: int = 10
-    seed: int = 0
+    rounds: Natural = 10
+    prompts: Count = 100
+    first: Natural = 10
+    seed: Natural = 0
 
     def check(self) -> "Plan":
         for name in ("rounds", "prompts", "first"):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from polylm_jax.corpus.instructions.journal import Journal
 from polylm_jax.errors import InputError
+from polylm_jax.runtime.ranges import Natural
 
 
 class CapReached(Exception):
@@ -16,8 +17,8 @@ class CapReached(Exception):
 class Cap:
     """requests, tokens: the most that a pool may cost over all its starts; 0 for no limit."""
 
-    requests: int = 0
-    tokens: int = 0
+    requests: Natural = 0
+    tokens: Natural = 0
 
     def check(self) -> "Cap":
         for name, value in (("MAX_REQUESTS", self.requests), ("MAX_TOKENS_SPENT", self.tokens)):

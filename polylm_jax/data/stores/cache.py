@@ -16,6 +16,7 @@ from polylm_jax.data.stores.manifest import MANIFEST, read_manifest
 from polylm_jax.data.stores.store import PLAN, TokenStore, store_path
 from polylm_jax.data.stores.task_identity import identify, source_bytes
 from polylm_jax.errors import InputError
+from polylm_jax.runtime.ranges import Count, Share
 from polylm_jax.runtime.storage import Folder
 from polylm_jax.text import mixtures, task_text
 from polylm_jax.tokenizer.tokenizer import Tokenizer
@@ -34,8 +35,8 @@ def cache(
     cache_dir: str,
     vocabulary: str,
     shard: str = "0/1",
-    max_bad: float = MAX_BAD,
-    num_threads: int | None = None,
+    max_bad: Share = MAX_BAD,
+    num_threads: Count | None = None,
     recipe: str = "",
     verify: bool = True,
 ) -> None:

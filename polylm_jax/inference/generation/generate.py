@@ -19,6 +19,7 @@ from polylm_jax.model import devices, partitioning
 from polylm_jax.model.averaging import PLAIN
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.partitioning import MeshConfig
+from polylm_jax.runtime.ranges import Count, Natural
 
 
 def generate(
@@ -31,11 +32,11 @@ def generate(
     results: str | None = None,
     options: Options = Options(),  # noqa: B008 (frozen)
     turn: str = prompt_files.TURN,
-    step: int | None = None,
+    step: Natural | None = None,
     weights: str = PLAIN,
     mesh: MeshConfig = MeshConfig(),  # noqa: B008 (frozen)
-    batch_size: int = 8,
-    chunk: int = 32,
+    batch_size: Count = 8,
+    chunk: Count = 32,
     compilation_cache_dir: str = "~/.cache/polylm_jax",
 ) -> None:
     """Continues prompts with a checkpoint: a file of them, one, or a chat where neither is given.

@@ -17,6 +17,7 @@ from polylm_jax.inference.generation.beam_search import Beams
 from polylm_jax.inference.generation.sampling import Sampling
 from polylm_jax.inference.generation.text_generator import Prompt
 from polylm_jax.runtime import paths
+from polylm_jax.runtime.ranges import Count, Finite, Natural, NonNegative, Positive, Seed, Share
 from polylm_jax.runtime.text_lines import json_lines
 
 TURN = "<|user|>\n{user}\n<|assistant|>\n{assistant}\n"  # PolyLM's chat models
@@ -30,17 +31,17 @@ class Options:
     beams: 0 for none, 4 in PolyLM's examples. samples: texts per prompt; of a beam search the best.
     """
 
-    max_new_tokens: int = 256
+    max_new_tokens: Count = 256
     stop: Sequence[str] = ()
-    temperature: float = 0.0
-    top_k: int = 0
-    top_p: float = 1.0
-    repetition_penalty: float = 1.0
-    beams: int = 0
-    length_penalty: float = 1.0
+    temperature: NonNegative = 0.0
+    top_k: Natural = 0
+    top_p: Share = 1.0
+    repetition_penalty: Positive = 1.0
+    beams: Natural = 0
+    length_penalty: Finite = 1.0
     early_stopping: bool | str = False
-    samples: int = 1
-    seed: int = 0
+    samples: Count = 1
+    seed: Seed = 0
 
     def prompts(self, text: str) -> list[Prompt]:
         """The samples of one prompt; InputError for options that can't be."""

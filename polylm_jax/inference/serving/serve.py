@@ -30,6 +30,7 @@ from polylm_jax.model import devices, partitioning
 from polylm_jax.model.averaging import PLAIN
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.partitioning import MeshConfig
+from polylm_jax.runtime.ranges import Count, Natural, NonNegative, Port, Positive
 
 KEY_VARIABLE = "POLYLM_API_KEY"
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
@@ -41,20 +42,20 @@ def serve(
     model: PolyLMConfig,
     *,
     host: str = "127.0.0.1",
-    port: int = 8000,
+    port: Port = 8000,
     name: str = "",
     chat_template: str = "",
     chat_stops: Sequence[str] = ("<|user|>",),
-    step: int | None = None,
+    step: Natural | None = None,
     weights: str = PLAIN,
     mesh: MeshConfig = MeshConfig(),  # noqa: B008 (frozen)
-    rows: int = 8,
-    chunk: int = 8,
-    max_waiting: int = 256,
-    max_new_tokens: int = 0,
-    max_body_bytes: int = 4_000_000,
-    body_seconds: float = 20.0,
-    drain_seconds: float = 60.0,
+    rows: Count = 8,
+    chunk: Count = 8,
+    max_waiting: Natural = 256,
+    max_new_tokens: Natural = 0,
+    max_body_bytes: Count = 4_000_000,
+    body_seconds: Positive = 20.0,
+    drain_seconds: NonNegative = 60.0,
     cors_origins: Sequence[str] = (),
     compilation_cache_dir: str = "~/.cache/polylm_jax",
 ) -> None:

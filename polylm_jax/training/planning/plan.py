@@ -6,6 +6,7 @@ import os
 
 from polylm_jax.errors import InputError
 from polylm_jax.runtime import paths
+from polylm_jax.runtime.ranges import Count, Positive
 from polylm_jax.training import metrics
 from polylm_jax.training.experiment import Experiment
 from polylm_jax.training.planning import candidates, chips, compilation, plan_view, report
@@ -15,10 +16,10 @@ def plan(
     experiment: Experiment,
     topology: str,
     *,
-    price_per_chip_hour: float | None = None,
+    price_per_chip_hour: Positive | None = None,
     json_path: str | None = "plan.json",
     search: bool = False,
-    search_limit: int = 12,
+    search_limit: Count = 12,
     recipe: str = "",
 ) -> None:
     """Compiles the train step for a TPU slice without the TPU: memory, FLOPs, traffic, time, money.
