@@ -122,11 +122,17 @@ def test_differences_between_mixtures_lie_in_their_intervals():
 
 def test_a_process_knows_that_near_mixtures_have_the_same_wrong():
     law = fitted.fit(known_laws.runs(1, 30, measures=1, cross=0.1), forms.OWN_SHARE_GP)
-    here, near, far = EQUAL, np.array([0.21, 0.19, 0.2, 0.2, 0.2]), np.array([0.2, 0, 0, 0, 0.8])
-    narrow, wide = differences.difference(
-        law, Objective(), np.stack([here, here]), np.stack([near, far])
+    here_K, near_K = (
+        np.array([0.02, 0.9, 0.02, 0.02, 0.04]),
+        np.array([0.02, 0.89, 0.02, 0.02, 0.05]),
     )
-    assert narrow.high - narrow.low < 0.5 * (wide.high - wide.low)
+    curve = law.measures[0].whole
+    apart_Q = curve.predict(np.stack([here_K, near_K]))[1]
+    assert curve.between(here_K[None], near_K[None])[0] < 0.5 * np.hypot(*apart_Q)
+    near, far = differences.difference(
+        law, Objective(), np.stack([here_K, here_K]), np.stack([near_K, EQUAL])
+    )
+    assert near.high - near.low < 0.5 * (far.high - far.low)
 
 
 def test_a_loss_that_nothing_reaches_is_named_with_what_can_be(law):
