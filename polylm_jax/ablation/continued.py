@@ -21,14 +21,24 @@ from polylm_jax.training.log import JsonLines
 from polylm_jax.training.run_directory import CHECKPOINTS
 
 COMMITTED = "commit_success.txt"  # Orbax's, the last file of a checkpoint on gs://
+SCORES = ("validation", "evaluation")  # of LOGS, those of the weights that a run chooses
 COPIES = 4  # files on their way at once, each whole in memory
 
 
 class Beginning(NamedTuple):
-    """The first steps of a run, which another one has trained and kept a checkpoint of."""
+    """The first steps of a run, which another one has trained and kept a checkpoint of.
+
+    scored: whether that one's scores are of the same weights, so that they are this one's too.
+    """
 
     run: Run
     step: int
+    scored: bool = True
+
+    @property
+    def logs(self) -> list[str]:
+        """The logs that are the run's own up to the step."""
+        return [name for name in LOGS if self.scored or name not in SCORES]
 
 
 def recorded_start(place: Folder, run: Run) -> str | None:
@@ -68,20 +78,22 @@ def is_continued(place: Folder, run: Run) -> bool:
 def continue_from(beginning: Beginning, run: Run, folder: str) -> None:
     """Makes the run's MODEL_DIR of a beginning, with its log lines."""
     place = Folder(folder, "ABLATION_DIR")
-    (_linked if place.local else _copied)(place, beginning, run)
+    if place.local:
+        _linked(place.local, beginning, run)
+    else:
+        _copied(place, beginning, run)
 
 
 def _about(beginning: Beginning) -> bytes:
     return to_json({"run": beginning.run.title, "step": beginning.step})
 
 
-def _linked(place: Folder, beginning: Beginning, run: Run) -> None:
-    root, step = place.local, str(beginning.step)
-    assert root is not None  # of a bucket they are copied
+def _linked(root: pathlib.Path, beginning: Beginning, run: Run) -> None:
+    step = str(beginning.step)
     there = root / beginning.run.path
     with building(str(root / run.path), size_of(there / CHECKPOINTS / step)) as made:
         shutil.copytree(there / CHECKPOINTS / step, made / CHECKPOINTS / step, copy_function=_link)
-        for name in LOGS:
+        for name in beginning.logs:
             if (there / f"{name}.jsonl").exists():
                 shutil.copy(there / f"{name}.jsonl", made)
                 JsonLines(Folder(str(made)), f"{name}.jsonl", beginning.step).close()
@@ -95,7 +107,7 @@ def _copied(place: Folder, beginning: Beginning, run: Run) -> None:
     files = place.list(f"{source}{CHECKPOINTS}/{beginning.step}/")
     ends = [file for file in files if file.endswith(f"/{COMMITTED}")]
     _copy(place, [file for file in files if file not in ends], source, target)
-    for name in LOGS:
+    for name in beginning.logs:
         if (lines := place.read(f"{source}{name}.jsonl")) is not None:
             place.write(f"{target}{name}.jsonl", lines)
             JsonLines(Folder(f"{place.path}/{run.path}"), f"{name}.jsonl", beginning.step).close()

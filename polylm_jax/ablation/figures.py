@@ -5,6 +5,7 @@ Axes and legends carry language codes and variants' names, which every font has.
 
 import io
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib
@@ -20,6 +21,7 @@ from polylm_jax.languages.labels import in_order
 SIZE = (5.4, 3.4)  # inches: 390 points, the width of a phone
 COLOURS = [*matplotlib.color_sequences["tab10"], *matplotlib.color_sequences["Set2"]]
 AVERAGE = "bits_per_byte/average"
+FRONTIER = ("bits_per_byte/en", "bits_per_byte/not_english")
 MOST_BANDS = 20  # languages of their own colour; more are pooled as 'others'
 
 
@@ -128,6 +130,43 @@ def differences(found: Mapping, measure: str = AVERAGE) -> Figure | None:
     better = "right" if larger_is_better(measure) else "left"
     axes.set_xlabel(f"{wording.name_of(measure)}, minus {found['base']}'s ({better} is better)")
     return figure
+
+
+def frontier(found: Mapping) -> Figure | None:
+    """English against the mean of the others, a point per variant with its seeds' spread; a line joins
+    those that no other is better than in both. None below three variants that have both measures."""
+    points = {
+        name: [about["numbers"][measure] for measure in FRONTIER]
+        for name, about in found["variants"].items()
+        if all(measure in about["numbers"] for measure in FRONTIER)
+    }
+    if len(points) < 3:
+        return None
+    figure, axes = new(4.6)
+    for number, (name, (en, others)) in enumerate(points.items()):
+        colour = COLOURS[number % len(COLOURS)]
+        x, y = en["mean"], others["mean"]
+        axes.plot((en["low"], en["high"]), (y, y), color=colour, alpha=0.5, zorder=2)
+        axes.plot((x, x), (others["low"], others["high"]), color=colour, alpha=0.5, zorder=2)
+        mark = "o" if number < len(COLOURS) else "s"
+        axes.plot(x, y, mark, color=colour, label=name, zorder=4)
+    best = unbeaten({name: (en["mean"], o["mean"]) for name, (en, o) in points.items()})
+    line = [[measure["mean"] for measure in points[name]] for name in best]
+    axes.plot(*zip(*line, strict=True), color="black", linewidth=0.8, zorder=3)
+    axes.set_xlabel(f"{wording.name_of(FRONTIER[0])}, bits per byte (left is better)")
+    axes.set_ylabel(f"{wording.name_of(FRONTIER[1])}, bits per byte (down is better)")
+    legend(figure)
+    return figure
+
+
+def unbeaten(points: Mapping[str, tuple[float, float]]) -> list[str]:
+    """The points that no other is better than, or as good, in both numbers, from left to right."""
+    found, least = [], math.inf
+    for name, (_, y) in sorted(points.items(), key=lambda point: point[1]):
+        if y < least:
+            found.append(name)
+            least = y
+    return found
 
 
 def languages(found: Mapping, labels: Sequence[str]) -> Figure | None:

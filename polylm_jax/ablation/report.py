@@ -86,6 +86,13 @@ def pictures(plan: Mapping, found: Mapping, records: Records) -> dict[str, tuple
             figures.languages(found, labels(found)),
             "Difference per language; blue is better than the base, a dot is beyond noise.",
         ),
+        "frontier": (
+            figures.frontier(found),
+            (
+                "English against the other languages, means over seeds, bars from lowest to highest; "
+                "the line joins the variants that none is better than in both."
+            ),
+        ),
         "validation": (
             figures.curves(records, figures.measure_of(figures.AVERAGE), "bits per byte"),
             (

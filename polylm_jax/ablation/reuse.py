@@ -31,8 +31,10 @@ def longest(plan: Plan, done: Iterable[Plan], folder: str) -> Beginning | None:
         start = continued.recorded_start(place, other.run)
         if start == other.resolved.start and (kept := continued.kept(place, other.run)):
             shared = min(shared_steps(other, plan), plan.resolved.total_steps - 1)
-            found += [Beginning(other.run, step) for step in kept if step <= shared]
-    return max(found, key=lambda one: one.step, default=None)
+            weights = {one.resolved.experiment.weights for one in (plan, other)}
+            same = len(weights) == 1
+            found += [Beginning(other.run, step, same) for step in kept if step <= shared]
+    return max(found, key=lambda one: (one.step, one.scored), default=None)
 
 
 def shared_steps(one: Plan, other: Plan) -> int:

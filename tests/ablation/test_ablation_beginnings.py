@@ -12,6 +12,7 @@ from polylm_jax.ablation.continued import Beginning
 from polylm_jax.ablation.plans import Ablation, Plan
 from polylm_jax.ablation.variants import Run, read
 from polylm_jax.errors import InputError
+from polylm_jax.model.averaging import Average
 from polylm_jax.runtime.storage import Folder
 from polylm_jax.training.experiment import SEED
 
@@ -90,6 +91,25 @@ def test_the_longest_beginning_that_has_a_checkpoint_is_taken(plan, tmp_path):
     assert reuse.longest(run, [longer, short], str(tmp_path)) == Beginning(longer.run, 8)
     same = plan(CURVE, MORE, variant="same")  # something of a run is left to train
     assert reuse.longest(same, [longer], str(tmp_path)) == Beginning(longer.run, 8)
+
+
+def test_scores_of_other_weights_are_not_taken_along(plan, tmp_path):
+    average = {"average": Average(steps=3)}
+    trunk = plan(STABLE, variant="trunk", weights="average", **average)
+    same = plan(*LEFT, variant="same", weights="average", **average)
+    plain = plan(*LEFT, variant="plain", **average)
+    none = plan(*LEFT, variant="none")
+    (tmp_path / "trunk/seed_0/checkpoints/5").mkdir(parents=True)
+    for name in ("metrics", "validation", "ledger"):
+        (tmp_path / f"trunk/seed_0/{name}.jsonl").write_text('{"step": 4}\n{"step": 6}\n')
+    (tmp_path / "trunk/seed_0/fingerprint.json").write_text(json.dumps({"start": SEED}))
+    for branch, logs in ((same, 3), (plain, 2)):
+        beginning = reuse.longest(branch, [trunk], str(tmp_path))
+        continued.continue_from(beginning, branch.run, str(tmp_path))
+        made = list((tmp_path / branch.run.path).glob("*.jsonl"))
+        assert len(made) == logs and all(len(path.read_text().splitlines()) == 1 for path in made)
+    assert not (tmp_path / plain.run.path / "validation.jsonl").exists()
+    assert reuse.longest(none, [trunk], str(tmp_path)) is None  # it has no average to go on with
 
 
 def test_in_a_bucket_a_beginning_is_copied_and_one_cut_short_is_copied_anew(plan, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 import toy_ablation
 from tables import unpadded
 
-from polylm_jax.ablation import comparison, report, wording
+from polylm_jax.ablation import comparison, figures, report, wording
 from polylm_jax.errors import InputError
 from polylm_jax.runtime.storage import Folder
 
@@ -150,6 +150,22 @@ def test_markdown_and_pictures_say_the_same(whole):
     assert {"differences", "languages", "validation", "loss", "tokens_pairs"} <= set(
         re.findall(r"\((\w+)\.png\)", text)
     )
+
+
+def test_english_against_the_others_is_drawn_with_the_variants_that_none_beats(tmp_path):
+    ends = {"stage1": (1.9, 2.2), "late": (1.95, 2.0), "far": (2.1, 1.9), "worse": (2.0, 2.1)}
+    for name, (english, arabic) in ends.items():
+        toy_ablation.write_logs(tmp_path / name / "seed_0", {"en": english, "ar": arabic})
+    write(tmp_path, toy_ablation.plan([*ends], seeds=(0,)))
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "English against the other languages" in text
+    assert (tmp_path / "frontier.png").read_bytes().startswith(b"\x89PNG")
+    assert figures.unbeaten(ends) == ["stage1", "late", "far"]
+    assert figures.unbeaten({"a": (1.0, 1.0), "b": (1.0, 2.0), "c": (2.0, 1.0)}) == ["a"]
+
+
+def test_two_variants_have_no_frontier(whole):
+    assert not (whole[0] / "frontier.png").exists()
 
 
 def test_half_way_compares_what_is_comparable_and_judges_nothing(tmp_path):
