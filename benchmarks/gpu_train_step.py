@@ -33,13 +33,14 @@ if "--toy" not in sys.argv:
 os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.95")
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.loss_memory import full_logits
 from polylm_jax.errors import InputError
 from polylm_jax.model import cost
 from polylm_jax.model.config import PolyLMConfig
-from polylm_jax.model.partitioning import batch_sharding
+from polylm_jax.model.partitioning import batch_sharding, replicated
 from polylm_jax.training import metrics
 from polylm_jax.training import step as train_step
 from polylm_jax.training.experiment import Experiment
@@ -94,10 +95,11 @@ def step_seconds(made: Programs, step: jax.stages.Compiled, model: PolyLMConfig,
     """Of the timed steps, each with its metrics fetched."""
     state, by_row, seconds = made.fresh_state(), batch_sharding(made.mesh), []
     drawn = np.random.default_rng(0).integers(0, model.vocab_size, (rows, model.max_length + 1))
+    rate = jax.device_put(jnp.float32(1e-3), replicated(made.mesh))
     batch = jax.device_put((drawn.astype(np.int32), np.zeros(rows, np.int32)), by_row)
     for _ in range(WARM + STEPS):
         began = time.perf_counter()
-        state, told = step(state, *batch)
+        state, told = step(state, rate, *batch)
         assert np.isfinite(metrics.fetch(told)["loss"])
         seconds.append(time.perf_counter() - began)
     return seconds[WARM:]

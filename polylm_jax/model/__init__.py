@@ -6,6 +6,7 @@ axes          Where an activation lies on the mesh
 config        Shapes and numerics of a model, checked before anything is made of them
 cost          What a model weighs: parameters per part and bytes per device of a training step
 devices       The start of a process that computes
+layers_apart  The layers of a small model computed one by one, from parameters that lie in a stack
 lora          LoRA (arXiv 2106.09685)
 loss          Cross entropy over a large vocabulary that never holds the logits of a batch
 network       PolyLM's GPT-2: learned positions, pre-LN, tanh GELU, tied embedding, scanned layers

@@ -3,6 +3,7 @@
 adapted_programs  What the devices execute where only adapters are trained
 agreement         Several processes of one run agree on what they are about to do
 evaluation        What a run takes as evaluation on the way
+executables       Compiled programs, of which a process that trains several runs makes each one once
 experiment        What a run consists of, and everything that can be wrong with it
 finetuning        `run.py finetune`
 grace             Whether what is left after SIGTERM is enough

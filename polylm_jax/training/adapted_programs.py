@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from polylm_jax.checkpoints import checkpoint
-from polylm_jax.model import partitioning
+from polylm_jax.model import layers_apart, partitioning
 from polylm_jax.model.lora import AdaptedModel, Lora
 from polylm_jax.model.network import PolyLM
 from polylm_jax.model.parameters import abstract_params
@@ -36,6 +36,11 @@ class AdaptedPrograms(Programs):
         experiment = self.resolved.experiment
         assert isinstance(experiment, _Adapting) and experiment.lora is not None
         return AdaptedModel(self._plain, experiment.lora)
+
+    @functools.cached_property
+    def computed(self) -> AdaptedModel:
+        plain = layers_apart.computed(self.resolved.experiment.model)
+        return AdaptedModel(plain, self.model.lora)
 
     @functools.cached_property
     def _plain(self) -> PolyLM:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,16 +12,14 @@ from jax.sharding import Mesh
 
 from polylm_jax.checkpoints import checkpoint
 from polylm_jax.errors import InputError
-from polylm_jax.model import partitioning
+from polylm_jax.model import layers_apart, partitioning
 from polylm_jax.model.averaging import Average
 from polylm_jax.model.network import PolyLM
 from polylm_jax.model.optimizer import make_optimizer
-from polylm_jax.training import train_state
+from polylm_jax.training import executables, train_state
 from polylm_jax.training.experiment import Resolved
 from polylm_jax.training.step import Likelihood, make_train_step
 from polylm_jax.training.train_state import TrainState
-
-_REFUSED = re.compile(r"No such compile option: .*|While setting option .*")
 
 # For TPUs: gathers and sums of weights run beside the products that don't need them. By default
 # libtpu waits for each of them, or, where one axis has all chips, cuts products into pieces that
@@ -84,15 +81,8 @@ def _checked(options: Mapping) -> Mapping:
     return options
 
 
-def compiled(lowered: jax.stages.Lowered, options: Mapping[str, object]) -> jax.stages.Compiled:
-    """A program, compiled; InputError for an option that the compiler doesn't know or can't take."""
-    try:
-        given: dict[str, Any] = dict(options)
-        return lowered.compile(compiler_options=given) if given else lowered.compile()
-    except jax.errors.JaxRuntimeError as error:
-        if not (said := _REFUSED.search(str(error))):
-            raise
-        raise InputError(f"COMPILER_OPTIONS: the compiler says {said[0]!r}: mend it.") from error
+# (state, tokens [B, L+1], component [B], **packing) -> (state, metrics)
+Step = Callable[..., tuple[TrainState, dict[str, jax.Array]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +110,11 @@ class Programs:
         """What is applied: a `PolyLM`, or a `lora.AdaptedModel` of one."""
         return PolyLM(self.resolved.experiment.model)
 
+    @functools.cached_property
+    def computed(self) -> Any:
+        """The model as steps apply it, to the same parameters."""
+        return layers_apart.computed(self.resolved.experiment.model)
+
     @property
     def objective(self) -> Likelihood:
         """What a step makes small."""
@@ -143,50 +138,66 @@ class Programs:
         return train_state.abstract(self.model, self.optimizer, self.mesh, self.average)
 
     def lower_step(self, batch_size: int | None = None) -> jax.stages.Lowered:
-        """The train step, traced: (state, tokens [B, L+1], component [B], **packing) -> (state,
+        """The train step, traced: (state, rate, tokens [B, L+1], component [B], **packing) -> (state,
         metrics).
 
-        The state is donated; metrics come back whole to every process. batch_size: B, by default of
+        The state is donated; metrics come back whole to every process. rate: float32, the step's
+        learning rate, so that runs of other rates have the same program. batch_size: B, by default of
         the run's largest steps.
         """
         experiment = self.resolved.experiment
-        step = make_train_step(
-            self.model,
-            self.optimizer,
-            self.learning_rate,
-            len(self.resolved.schedule.components),
-            microbatches=experiment.microbatches,
-            num_chunks=experiment.num_chunks,
-            vocab_blocks=experiment.vocab_blocks,
-            z_loss=experiment.z_loss,
-            skip_non_finite=experiment.skip_non_finite > 0,
-            objective=self.objective,
-            average=self.average,
-            seed=experiment.seed,
-        )
+        options = {
+            "microbatches": experiment.microbatches,
+            "num_chunks": experiment.num_chunks,
+            "vocab_blocks": experiment.vocab_blocks,
+            "z_loss": experiment.z_loss,
+            "skip_non_finite": experiment.skip_non_finite > 0,
+            "objective": self.objective,
+            "average": self.average,
+            "seed": experiment.seed,
+        }
+        components = len(self.resolved.schedule.components)
+
+        def step(state, rate, tokens, component, **packing):
+            def paced(_):
+                return rate
+
+            optimizer = make_optimizer(experiment.optimizer, paced)
+            made = make_train_step(self.computed, optimizer, paced, components, **options)
+            return made(state, tokens, component, **packing)
+
         state = self.abstract_state
         shardings = jax.tree.map(lambda x: x.sharding, state)
-        by_row = partitioning.batch_sharding(self.mesh)
+        whole, by_row = partitioning.replicated(self.mesh), partitioning.batch_sharding(self.mesh)
         B, L = batch_size or max(self.resolved.steps.sizes), experiment.sequence_length
 
         def by_rows(shape, dtype):
             return jax.ShapeDtypeStruct((B, *shape), dtype, sharding=by_row)
 
         packing = {name: by_rows((L,), dtype) for name, dtype in experiment.rows.packing.items()}
+        rate = jax.ShapeDtypeStruct((), jnp.float32, sharding=whole)
+        batch = by_rows((L + 1,), jnp.int32), by_rows((), jnp.int32)
         with partitioning.activate(self.mesh):
-            return jax.jit(
-                step,
-                donate_argnums=0,
-                out_shardings=(shardings, partitioning.replicated(self.mesh)),
-            ).lower(state, by_rows((L + 1,), jnp.int32), by_rows((), jnp.int32), **packing)
+            jitted = jax.jit(step, donate_argnums=0, out_shardings=(shardings, whole))
+            return jitted.lower(state, rate, *batch, **packing)
 
     def compile_step(self, batch_size: int | None = None) -> jax.stages.Compiled:
-        """The train step, ready to run."""
-        return compiled(self.lower_step(batch_size), self.options)
+        """The train step, compiled; `train_steps` give it its learning rate."""
+        return executables.compiled(self.lower_step(batch_size), self.options, self.mesh)
 
-    def compile_steps(self, step: int) -> dict[int, jax.stages.Compiled]:
-        """Rows of a step -> the train step of such a batch, for all steps from one on."""
-        return {size: self.compile_step(size) for size in self.resolved.steps.sizes_from(step)}
+    def train_steps(self, step: int) -> dict[int, Step]:
+        """Rows of a step -> the train step of such a batch, ready to run, for all steps from one on."""
+        whole = partitioning.replicated(self.mesh)
+        rate = jax.jit(self.learning_rate, out_shardings=whole)
+        rate(jax.device_put(jnp.int32(0), whole))  # compiled here, not between two steps
+
+        def paced(program: jax.stages.Compiled) -> Step:
+            return lambda state, *batch, **packing: program(
+                state, rate(state.step), *batch, **packing
+            )
+
+        sizes = self.resolved.steps.sizes_from(step)
+        return {size: paced(self.compile_step(size)) for size in sizes}
 
     def fresh_state(self) -> TrainState:
         """Before the first step, from the seed."""

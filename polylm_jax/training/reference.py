@@ -23,7 +23,7 @@ from polylm_jax.data.preference_rows import Pairs
 from polylm_jax.data.rows import TRAIN, VALIDATION
 from polylm_jax.data.stores.store import MARKS, TokenStore
 from polylm_jax.errors import InputError
-from polylm_jax.model import partitioning
+from polylm_jax.model import layers_apart, partitioning
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.network import PolyLM
 from polylm_jax.model.parameters import abstract_params
@@ -100,7 +100,7 @@ def missing(reference: Reference, stores: Mapping[str, TokenStore]) -> list[tupl
 class Scorer:
     """The base on a mesh, ready to score pairs in batches of `batch_size` rows."""
 
-    model: PolyLM
+    model: nn.Module
     params: Mapping
     mesh: jax.sharding.Mesh
     batch_size: int
@@ -117,7 +117,8 @@ class Scorer:
             partitioning.param_shardings(boxed, mesh),
         )
         params = checkpoint.restore_params(path, abstract, step)
-        return cls(model, params, mesh, batch_size, num_chunks)
+        computed = layers_apart.computed(config)
+        return cls(computed, params, mesh, batch_size, num_chunks)
 
     def score(self, pairs: Pairs, length: int, padding: int) -> dict[str, np.ndarray]:
         """{'chosen', 'rejected'}: the sum of log p of each pair's answers, float32 [E]."""

@@ -241,7 +241,7 @@ def _run(
     stack.callback(batches.close)
     begun = time.time()
     with terminal.timed("compiling the train step"):
-        train_steps = programs.compile_steps(start.step)
+        train_steps = programs.train_steps(start.step)
     held_out, baseline = None, dict[str, validation.Score]()
     if cadence.evaluate:
         with terminal.timed("compiling validation"):

@@ -25,7 +25,7 @@ from polylm_jax.data.rows import Rows
 from polylm_jax.data.stores.store import TokenStore
 from polylm_jax.languages.registry import LANGUAGES
 from polylm_jax.model import partitioning
-from polylm_jax.training import programs as train_programs
+from polylm_jax.training import executables
 from polylm_jax.training.programs import Programs
 from polylm_jax.training.step import row_loss
 
@@ -211,7 +211,7 @@ class Validation:
         with partitioning.activate(self._mesh):
             jitted = jax.jit(values, out_shardings=partitioning.replicated(self._mesh))
             lowered = jitted.lower(abstract_params, tokens, counted, **packing)
-        self._values = train_programs.compiled(lowered, options)
+        self._values = executables.compiled(lowered, options, self._mesh)
 
     def values(
         self, model: nn.Module, params, tokens_BL1, counted_BL, num_chunks: int, packing: Mapping
@@ -295,5 +295,5 @@ def compiled(programs: Programs, max_rows: int) -> tuple[Validation | None, dict
     kind = programs.objective.validation or Validation
     found = kind(rows, pieces, programs.mesh, experiment.batch_size)
     params = programs.abstract_state.whole
-    found.compile(programs.model, params, experiment.num_chunks, programs.options)
+    found.compile(programs.computed, params, experiment.num_chunks, programs.options)
     return found, unigram(rows, stores, languages, pieces)

@@ -21,23 +21,21 @@ def test_one_fetch_between_two_dispatches_and_it_waits_for_the_step_before(
     monkeypatch,
 ):
     order, getting = [], []
-    real_lower, real_fetch, real_get = programs.Programs.lower_step, metrics.fetch, jax.device_get
+    real_fetch, real_get = metrics.fetch, jax.device_get
+    real_compile = programs.Programs.compile_step
     array = type(jax.numpy.zeros(()))
     real_value = array._value
 
     class Compiled:
         """The train step, telling when it is called."""
 
-        def __init__(self, lowered):
-            self._compiled = lowered.compile()
+        def __init__(self, compiled):
+            self._compiled = compiled
 
-        def compile(self):
-            return self
-
-        def __call__(self, state, tokens, component):
+        def __call__(self, state, rate, tokens, component):
             assert (tmp_path / "config.gin").exists()
             order.append("dispatch")
-            return self._compiled(state, tokens, component)
+            return self._compiled(state, rate, tokens, component)
 
     def get(x):
         order.append("get")
@@ -54,7 +52,7 @@ def test_one_fetch_between_two_dispatches_and_it_waits_for_the_step_before(
         return real_value.fget(x)
 
     monkeypatch.setattr(
-        programs.Programs, "lower_step", lambda p, size=None: Compiled(real_lower(p, size))
+        programs.Programs, "compile_step", lambda p, size: Compiled(real_compile(p, size))
     )
     monkeypatch.setattr(metrics, "fetch", lambda m: order.append("fetch") or real_fetch(m))
     monkeypatch.setattr(jax, "device_get", get)

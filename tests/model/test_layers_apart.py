@@ -1,0 +1,58 @@
+"""Layers computed one by one give what the scan gives, from the same parameters."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import toy_run
+
+from polylm_jax.model import layers_apart
+from polylm_jax.model.config import PolyLMConfig
+from polylm_jax.model.network import PolyLM, unstack
+from polylm_jax.model.parameters import init_params
+
+CONFIG = dataclasses.replace(toy_run.MODEL, num_layers=3)
+
+
+@pytest.fixture(scope="module")
+def params():
+    import flax.linen as nn
+
+    return nn.unbox(init_params(PolyLM(CONFIG), jax.random.key(0)))
+
+
+def test_a_stack_is_split_as_layers_apart_have_their_names(params):
+    jax.tree.map(np.testing.assert_array_equal, layers_apart.split(params), unstack(params))
+    assert layers_apart.split({"ln_f": 1}) == {"ln_f": 1}
+
+
+@pytest.mark.parametrize("remat", ["none", "dots"])
+def test_outputs_and_gradients_are_the_scans_up_to_the_order_of_sums(params, remat):
+    config = dataclasses.replace(CONFIG, remat=remat)
+    tokens_BT = np.random.default_rng(0).integers(0, 300, (4, 16))
+    segments_BT = jnp.asarray(np.arange(16) // 8 + np.zeros((4, 1), int))
+
+    def both(model):
+        def loss(params):
+            x_BTD = model.apply({"params": params}, tokens_BT, segment_ids_BT=segments_BT)
+            return jnp.sum(x_BTD**3), x_BTD
+
+        gradients, x_BTD = jax.grad(loss, has_aux=True)(params)
+        return gradients, x_BTD
+
+    apart = layers_apart.computed(config)
+    assert isinstance(apart, layers_apart.LayersApart)
+
+    def close(a, b):
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4 * float(jnp.max(jnp.abs(b))))
+
+    jax.tree.map(close, both(apart), both(PolyLM(config)))
+
+
+def test_models_that_are_deep_or_wide_are_scanned():
+    large = PolyLMConfig(num_layers=12, embed_dim=768, num_heads=12, mlp_dim=3072)
+    deep = dataclasses.replace(CONFIG, num_layers=9)
+    for config in (large, deep, dataclasses.replace(CONFIG, scan_layers=False)):
+        assert isinstance(layers_apart.computed(config), PolyLM)

@@ -1,0 +1,63 @@
+"""A program is compiled once for all runs whose steps are the same, and each run has its own rates."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import toy_run
+
+from polylm_jax.model import partitioning
+from polylm_jax.training.programs import Programs
+
+pytest_plugins = ["toy_fixture"]
+
+
+@pytest.fixture
+def programs(toy_folder):
+    def of(**changes):
+        return Programs(toy_run.experiment(toy_folder, **changes).resolve())
+
+    return of
+
+
+def faster(phases):
+    return [dataclasses.replace(phases[0], peak_learning_rate=2e-2), *phases[1:]]
+
+
+def test_runs_of_other_seeds_shares_and_rates_have_one_step(programs):
+    step = programs().compile_step()
+    assert programs(seed=7, phases=faster(toy_run.phases())).compile_step() is step
+    more = [dataclasses.replace(toy_run.phases()[0], mixture={"toy.en": 0.5, "toy.th": 0.5})]
+    assert programs(phases=[*more, *toy_run.phases()[1:]]).compile_step() is step
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"batch_size": 16},
+        {"z_loss": 1e-4},
+        {"phases": toy_run.phases()[:1]},  # without the pairs: another number of components
+        {"mesh": partitioning.MeshConfig()},
+        {"model": toy_run.model(mlp_dim=64)},
+        {"compiler_options": {"xla_cpu_enable_fast_math": False}},
+    ],
+)
+def test_what_is_another_step_is_compiled_for_itself(programs, changes):
+    assert programs(**changes).compile_step() is not programs().compile_step()
+
+
+def test_each_step_has_the_learning_rate_of_its_run(programs):
+    for phases in (toy_run.phases(), faster(toy_run.phases())):
+        made = programs(phases=phases)
+        step, state = made.train_steps(0)[8], made.fresh_state()
+        rows = made.resolved.rows.inputs(np.arange(8))
+        by_row = partitioning.batch_sharding(made.mesh)
+        tokens, component = (jax.device_put(rows[n], by_row) for n in ("tokens", "component"))
+        for number in range(3):
+            with jax.transfer_guard("disallow"):
+                state, told = step(state, tokens, component)
+            expected = float(made.resolved.learning_rate()(jnp.int32(number)))
+            assert float(told["learning_rate"]) == pytest.approx(expected, rel=1e-6)
+        assert int(state.step) == 3
