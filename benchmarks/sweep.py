@@ -1,0 +1,168 @@
+"""`ablate` on small models: a process for each run, one after another, beside workers; 9 runs of my_text.gin.
+
+    git worktree add ../before 1a720d4                    # the version before there were workers
+    python benchmarks/sweep.py FOLDER --before=../before
+
+Text, vocabulary and stores are made in FOLDER first and shared. Then, in turn, the version before
+(without --before: this one, by a `run.py train` of each recipe) and this one, with as many workers as it
+takes by itself: one JSON line each with wall and CPU seconds, the memory of the largest of its processes
+but the one that is called, and where the seconds of all runs went by their own logs. Compiled programs
+are kept nowhere, so that each way pays for its own. The last line has the ratios. For a quiet machine.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import resource
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from typing import Self
+
+REPO = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPO))
+
+from polylm_jax.runtime.storage import Folder
+from polylm_jax.training import time_account
+from tasks.sample_data import generate
+
+RECIPE = """
+from __gin__ import dynamic_registration
+
+from polylm_jax import ablation
+from polylm_jax import languages
+from polylm_jax import training
+
+include 'recipes/my_text.gin'
+
+DATA_DIR = '{folder}/text'
+MONOLINGUAL = {{'en': 'en.jsonl', 'id': 'id.jsonl', 'th': 'th.jsonl'}}
+CACHE_DIR = '{folder}/cache'
+VOCABULARY = '{folder}/vocabulary.model'
+ABLATION_DIR = '{out}'
+STEPS = {steps}
+SEEDS = (0, 1, 2)
+VARIANTS = [
+    ('by_size', "languages.temperature.alpha = 1.0"),
+    ('square_root',),
+    ('equal', "languages.temperature.alpha = 0.0"),
+]
+training.train.compilation_cache_dir = ''
+"""
+
+
+def recipe(folder: pathlib.Path, out: pathlib.Path, steps: int) -> str:
+    """The recipe of a way as a file; the argument that names it."""
+    path = folder / f"{out.name}.gin"
+    path.write_text(RECIPE.format(folder=folder, out=out, steps=steps), encoding="utf-8")
+    return f"--gin_file={path}"
+
+
+def run(home: pathlib.Path, *arguments: str) -> None:
+    """A `run.py` of a checkout; what it says goes to stderr."""
+    command = [sys.executable, str(home / "run.py"), *arguments]
+    subprocess.run(command, cwd=home, check=True, stdout=sys.stderr)
+
+
+class Watched:
+    """The most memory that any process below this one's children had while it was open, in bytes."""
+
+    def __enter__(self) -> Self:
+        self.bytes, self._closed = 0, threading.Event()
+        threading.Thread(target=self._look, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed.set()
+
+    def _look(self) -> None:
+        while not self._closed.wait(0.5):
+            for child in _children(os.getpid()):
+                for process in _children(child):
+                    self.bytes = max(self.bytes, _peak(process))
+
+
+def _children(process: int) -> list[int]:
+    try:
+        paths = pathlib.Path(f"/proc/{process}/task").glob("*/children")
+        return [int(word) for path in paths for word in path.read_text().split()]
+    except OSError:
+        return []
+
+
+def _peak(process: int) -> int:
+    try:
+        lines = pathlib.Path(f"/proc/{process}/status").read_text().splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
+    except (OSError, StopIteration):
+        return 0
+
+
+def measured(way: str, out: pathlib.Path, call) -> dict:
+    """The line of a way: `call` trains what is to lie in `out`."""
+    shutil.rmtree(out, ignore_errors=True)
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    with Watched() as watched:
+        call()
+    wall = time.perf_counter() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    runs = sorted(path.parent for path in out.glob("*/seed_*/events.jsonl"))
+    seconds: dict[str, float] = {}
+    for place in runs:
+        for name, value in time_account.of(Folder(str(place))).seconds.items():
+            seconds[name] = round(seconds.get(name, 0.0) + value, 1)
+    line = {
+        "name": "sweep",
+        "way": way,
+        "runs": len(runs),
+        "wall_s": round(wall, 1),
+        "cpu_s": round(cpu, 1),
+        "worker_MiB": round(watched.bytes / 2**20),
+        "seconds_of_runs": {name: value for name, value in seconds.items() if value},
+    }
+    print(json.dumps(line), flush=True)
+    return line
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--before", type=pathlib.Path, help="a checkout of the version before")
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=1)
+    options = parser.parse_args()
+    folder = options.folder.resolve()
+    generate.write(folder / "text")
+    shared = recipe(folder, folder / "now", options.steps)
+    for mode in ("train_tokenizer", "cache"):
+        if mode == "cache" or not (folder / "vocabulary.model").exists():
+            run(REPO, mode, shared)
+    lines: list[dict[str, dict]] = []
+    for _ in range(options.rounds):
+        out = folder / "before"
+        argument = recipe(folder, out, options.steps)
+
+        def one_by_one(argument=argument, out=out):
+            run(REPO, "ablate", argument, "--start=False")
+            for path in sorted((out / "recipes").glob("*.gin")):
+                run(REPO, "train", f"--gin_file={path}")
+
+        def as_it_was(argument=argument):
+            run(options.before.resolve(), "ablate", argument)
+
+        before = measured("before", out, as_it_was if options.before else one_by_one)
+        now = measured("now", folder / "now", lambda: run(REPO, "ablate", shared))
+        lines.append({"before": before, "now": now})
+    ratios = {
+        name: [round(line["before"][name] / line["now"][name], 2) for line in lines]
+        for name in ("wall_s", "cpu_s")
+    }
+    print(json.dumps({"name": "ratios, before to now", "steps": options.steps, **ratios}))
+
+
+if __name__ == "__main__":
+    main()
