@@ -18,6 +18,7 @@ records      What the logs of a run say, as far as it has come: curves, scores, 
 report       The report of an ablation, from its logs as they are
 reuse        A run whose first steps another one has done goes on from there instead of doing them
 run          `run.py ablate`: named variants of one recipe, at one budget, over seeds, to one report
+seeds        What seeds can see, told by `inspect` before any money is spent
 variants     The variants of an ablation
 wording      What both forms of a report say in words
 workers/     Processes that train the runs, one after another each, on a core or a chip of its own
@@ -30,6 +31,7 @@ names.hand_on(
     {
         "ablate": "run",
         "Claim": "claims",
+        "Seeds": "seeds",
         "work": "workers.worker",
         "mix": "mixing.run",
         "MixSizes": "mixing.designs",

@@ -74,6 +74,8 @@ def ablate(
 
     Raises InputError for bad input, before anything is trained; SystemExit(143) when told to leave.
     """
+    if not folder:
+        raise InputError("ablate needs ABLATION_DIR: give it as --gin.ABLATION_DIR=VALUE.")
     place = Folder(folder, "ABLATION_DIR")
     if report_only:
         print(_report(place))

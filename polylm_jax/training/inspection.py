@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import jax.numpy as jnp
 import numpy as np
@@ -22,6 +23,13 @@ from polylm_jax.training.inspection_view import show
 CURVE_POINTS = 64
 
 
+class Told(Protocol):
+    """What says something of a recipe that training itself doesn't know."""
+
+    def told(self) -> list[str]:
+        """Lines for the terminal."""
+
+
 def inspect(
     experiment: Experiment,
     *,
@@ -29,6 +37,8 @@ def inspect(
     num_devices: Count | None = None,
     model_dir: str | None = None,
     json_path: str | None = None,
+    ablation_seeds: Told | None = None,
+    mix_seeds: Told | None = None,
     recipe: str = "",
 ) -> None:
     """Shows what would train: the mixture, the schedule, the epochs, the parameters, the memory.
@@ -39,6 +49,8 @@ def inspect(
     num_devices: devices that the run is for (by default as many as the mesh names).
     model_dir: the run's folder; its disk is compared with what two checkpoints take.
     json_path: the same report as JSON, to this file.
+    ablation_seeds, mix_seeds: what the seeds of an ablation or a mix of it can see; nothing for a
+    recipe of neither.
     recipe: the resolved config; goes into the JSON.
 
     Raises InputError for whatever `train` would refuse before it opens the data.
@@ -59,6 +71,7 @@ def inspect(
         "ledger": ledger_report(resolved, stores, steps if step is None else step),
         "stale": stale_stores(experiment, stores),
         "schedule": resolved.schedule.describe(),
+        "seeds": [line for one in (ablation_seeds, mix_seeds) if one for line in one.told()],
         "recipe": recipe,
     }
     if json_path:

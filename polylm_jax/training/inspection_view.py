@@ -31,7 +31,8 @@ def show(report: Mapping, max_epochs: float) -> None:
         console.print(table)
     for name, why in report["stale"].items():
         console.print(f"stale: {name}: {why}", style="bold red", markup=False, soft_wrap=True)
-    for line in (*_chosen(report), *_learning_rate(report), *_notes(report, max_epochs)):
+    said = (*_chosen(report), *_learning_rate(report), *_notes(report, max_epochs))
+    for line in (*said, *report["seeds"]):
         console.print(line, markup=False, soft_wrap=True)
 
 

@@ -105,6 +105,7 @@ def test_proposed_gin_is_the_recipe_and_inspect_says_where_its_shares_are_from(m
     said = " ".join(capfd.readouterr().out.split())
     assert f"mix {mixed[1]}" in said and "laws of 16 runs" in said
     assert "96 steps" in said  # the recipe's own length, not a proxy's
+    assert "2 seeds see these differences in bits per byte with 80 % probability" in said
 
 
 def test_a_mix_of_its_own_proposal_says_that_the_shares_are_already_it(

@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from polylm_jax.ablation import claims
+from polylm_jax.ablation import claims, power
 from polylm_jax.ablation.mixing import draws, pool
 from polylm_jax.ablation.mixing.answer import Answer
 from polylm_jax.ablation.mixing.designs import ANCHOR, HELD_OUT, PROXY, Design, Mixture
 from polylm_jax.ablation.mixing.proxies import PROPOSAL
 
 RANK, ERROR, INSIDE, REGRET = 0.9, 2.0, 0.8, 0.01
+OBJECTIVE = "objective"
 FEWEST = 4  # held-out mixtures for a rank correlation
 Runs = Mapping[str, Mapping[str, Sequence[Mapping]]]  # kind -> mixture -> its finished runs
 
@@ -131,6 +132,7 @@ def _of_the_proposal(found: Answer, runs: Runs) -> dict:
         other: _against(mine, seeds, found)
         for other, seeds in runs[ANCHOR].items() if other != name and seeds
     }  # fmt: skip
+    _discover(against)
     regret = {"regret": values[name] - values[best], "best": best}
     return {"values": values, "against": against, **regret}
 
@@ -144,12 +146,19 @@ def _against(mine: Sequence[Mapping], others: Sequence[Mapping], found: Answer) 
         return {}
     ours, theirs = (table(side, measures) for side in zip(*pairs))
     value_S = objective.value(ours, measures) - objective.value(theirs, measures)
-    columns = {"objective": value_S} | dict(zip(measures, (ours - theirs).T))
+    columns = {OBJECTIVE: value_S} | dict(zip(measures, (ours - theirs).T))
     return {
         name: dataclasses.asdict(interval) | {"beyond_noise": interval.beyond_noise}
         for name, values in columns.items()
         if np.isfinite(values).all() and (interval := claims.paired(values))
     }
+
+
+def _discover(against: Mapping[str, dict]) -> None:
+    """Which differences of measures are real: of those called so, one in twenty is expected not to be."""
+    family = [one for of in against.values() for name, one in of.items() if name != OBJECTIVE]
+    for one, q_value in zip(family, power.q_values([x["p_value"] for x in family]), strict=True):
+        one |= {"q_value": q_value, "beyond_noise": q_value is not None and q_value <= power.RATE}
 
 
 def tests(checked_: Mapping) -> Iterator[Test]:
@@ -189,7 +198,7 @@ def _not_worse(checked_: Mapping) -> Test:
     name = f"the proposal against the best of {', '.join(others) or 'the anchors'}"
     if not others:
         return Test(name, None, "not worse beyond noise", None)
-    one = against[min(others, key=values.get)]["objective"]
+    one = against[min(others, key=values.get)][OBJECTIVE]
     worse = one["low"] is not None and one["low"] > 0
     return Test(
         name, one["mean"], "not worse beyond noise", None if one["low"] is None else not worse

@@ -65,6 +65,8 @@ def mix(
     """
     if reconfigured is None:
         raise InputError("mix needs `reconfigured`: call it through run.py.")
+    if not folder:
+        raise InputError("mix needs MIX_DIR: give it as --gin.MIX_DIR=VALUE.")
     variants.check_seeds(sizes.seeds)
     one = _begun(Folder(folder, "MIX_DIR"), sizes, proxy, question, evidence, reconfigured)
     one = dataclasses.replace(one, workers=workers)
