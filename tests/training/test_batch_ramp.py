@@ -18,6 +18,7 @@ from polylm_jax.errors import InputError
 from polylm_jax.training import inspection, programs
 from polylm_jax.training.identity import fingerprint
 from polylm_jax.training.phases import PhaseConfig
+from polylm_jax.training.planning import plan_view, report
 
 pytest_plugins = ["toy_fixture"]
 
@@ -38,6 +39,13 @@ SMALL, LARGE = 8, 8  # steps of 4 rows, to row 32, and of 8, to row 96
 def lines(model_dir):
     text = (model_dir / "metrics.jsonl").read_text()
     return {line["step"]: line for line in map(json.loads, text.splitlines())}
+
+
+def keep(place, step):
+    """Loses the checkpoints after a step."""
+    for path in (place / FOLDER).iterdir():
+        if int(path.name) > step:
+            shutil.rmtree(path)
 
 
 @pytest.fixture(scope="module")
@@ -82,24 +90,19 @@ def test_rates_count_the_steps_of_their_phase(toy_folder, whole):
     assert told[3] < told[4] == max(told) and told[SMALL:] == [pytest.approx(1e-3)] * LARGE
 
 
-def test_a_resume_is_exact_before_the_change_and_after_it(toy_folder, whole):
+def test_a_resume_across_the_change_is_exact(toy_folder, whole):
     place, state, *_ = whole
     before = {step: line["loss"] for step, line in lines(place).items()}
-    for kept in (12, 6):
-        for path in (place / FOLDER).iterdir():
-            if int(path.name) > kept:
-                shutil.rmtree(path)
-        toy_run.run(toy_folder, place, RAMP, save_every_steps=3, keep_last=9)
-        toy_run.assert_bitwise_equal(toy_run.final_state(toy_folder, place, **RAMP), state)
-        assert toy_run.losses(place) == before
-    assert [event["changes"] for event in toy_run.events(place, "start")] == [[], [], []]
+    keep(place, 6)
+    toy_run.run(toy_folder, place, RAMP, save_every_steps=3, keep_last=9)
+    toy_run.assert_bitwise_equal(toy_run.final_state(toy_folder, place, **RAMP), state)
+    assert toy_run.losses(place) == before
+    assert [event["changes"] for event in toy_run.events(place, "start")] == [[], []]
 
 
 def test_a_run_goes_on_with_other_batches_where_it_stands(toy_folder, whole, tmp_path):
     shutil.copytree(whole[0], tmp_path / "run")
-    for path in (tmp_path / "run" / FOLDER).iterdir():
-        if int(path.name) > 9:  # row 40, past the change
-            shutil.rmtree(path)
+    keep(tmp_path / "run", 9)  # row 40, past the change
     plain = {"phases": [dataclasses.replace(p, batch_size=None) for p in RAMP["phases"]]}
     toy_run.run(toy_folder, tmp_path / "run", plain, save_every_steps=9)
     progress = read_progress(str(tmp_path / "run"))
@@ -129,6 +132,13 @@ def test_inspect_shows_it(toy_folder, tmp_path, capsys):
     assert (told["run"]["steps"], told["run"]["tokens"]) == (16, 96 * toy_run.LENGTH)
     assert told["ledger"]["row"] == 48
     assert "4 then 8 rows of 16 tokens" in capsys.readouterr().out
+
+
+def test_a_plan_is_of_the_largest_batch(toy_folder):
+    setting = report.setting(toy_run.experiment(toy_folder, **RAMP).resolve(False))
+    assert (setting["batch_size"], setting["batch_sizes"]) == (8, [4, 8])
+    shown = plan_view._rows(setting)
+    assert shown == "8 rows of 16, the largest of its batches (4, 8)"
 
 
 def test_an_ablation_counts_its_tokens(toy_folder):

@@ -62,6 +62,8 @@ class RowRanges:
 
     def before(self, row: int) -> int:
         """How many of the first `row` rows are left out."""
+        if not self.ranges:  # asked at every step
+            return 0
         firsts, lengths, sums = self._ends
         number = int(np.searchsorted(firsts, row, side="left"))
         if not number:
@@ -74,8 +76,10 @@ class RowRanges:
 
     def rows(self, places: np.ndarray) -> np.ndarray:
         """The rows int64 [n] at these places [n], counted without those that are left out."""
-        firsts, _, sums = self._ends
         places = np.asarray(places, np.int64)
+        if not self.ranges:
+            return places
+        firsts, _, sums = self._ends
         return places + sums[np.searchsorted(firsts - sums[:-1], places, side="right")]
 
     def up_to(self, row: int) -> "RowRanges":
