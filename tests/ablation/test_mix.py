@@ -129,6 +129,36 @@ def test_a_mix_of_its_own_proposal_says_that_the_shares_are_already_it(
     assert not (tmp_path / "out/proposed.gin").exists()
 
 
+def test_the_shares_of_two_phases_are_one_point_and_constraints_hold_over_both(
+    stores, tmp_path, monkeypatch, capfd
+):
+    asked = [
+        "OBJECTIVE = 'worst'",
+        "NO_WORSE = {'en': 0.02}",
+        "NEAR = 0.2",
+        "FLOORS = {'parallel': 0.35}",
+    ]
+    recipe = toy_mix.recipe(
+        tmp_path / "two.gin", stores, tmp_path / "out", *toy_mix.TWO_PHASES, *asked
+    )
+    monkeypatch.setattr(ablations, "train_all", toy_mix.Training())
+    assert run.main(["mix", recipe, "--stage=propose"]) == 0
+    found = json.loads((tmp_path / "out/report.json").read_text())
+    assert list(found["phases"]) == ["whole", "second"]
+    rows = {one["component"]: one for one in found["shares"]}
+    for phase in zip(*(one["by_phase"] for one in rows.values())):
+        assert sum(phase) == pytest.approx(1)
+    proposed = {name: one["shares"][found["proposal"]] for name, one in rows.items()}
+    assert proposed["parallel"] >= 0.35 - 1e-4 and found["distance"] <= 0.2 + 1e-4
+    english = found["measures"]["bits_per_byte/en"]
+    assert english["proposal"]["mean"] <= english["own"] + 0.02 + 1e-4
+    assert (tmp_path / "out/proposed.gin").read_text().count("'toy.en':") == 2
+    assert "Not checked yet" in capfd.readouterr().out
+    gin.clear_config()
+    assert run.main(["inspect", f"--gin_file={tmp_path}/out/proposed.gin"]) == 0
+    assert "192 steps" in capfd.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("lines", "sentence"),
     [

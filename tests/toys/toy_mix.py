@@ -54,6 +54,14 @@ MOST_EPOCHS = 2.0
 """
 
 
+TWO_PHASES = (
+    "PHASES = [@training.PhaseConfig(), @two/training.PhaseConfig()]",
+    "two/training.PhaseConfig.mixture = {'toy.en': 0.3, 'toy.th': 0.2, 'toy.en_th': 0.5}",
+    "two/training.PhaseConfig.name = 'second'",
+    "two/training.PhaseConfig.rate = 'hold'",
+)
+
+
 def make(folder):
     """The vocabulary and stores of three sizes."""
     toy_run.make(folder)
@@ -96,7 +104,8 @@ class Training:
             if self.most is not None and len(self.trained) >= self.most:
                 raise SystemExit(143)
             resolved, total = made[run].resolved, made[run].resolved.total_steps
-            shares = dict(resolved.schedule.phases[0].shares)
+            phases = [phase.shares for phase in resolved.schedule.phases]
+            shares = {t: sum(p.get(t, 0.0) for p in phases) / len(phases) for t in SIZES}
             values = bits(shares, run.seed)
             folder = place.local / run.path
             toy_ablation.write_logs(folder, values, steps=total, total=total)

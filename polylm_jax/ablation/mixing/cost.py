@@ -50,7 +50,7 @@ def _time(tokens: int, speeds: Sequence[float], price_per_hour: float) -> str:
     if not speeds:
         return "how long that takes is told when a run is done: no tokens/s were measured yet"
     seconds = tokens / statistics.median(speeds)
-    money = f", {seconds / HOUR * price_per_hour:.2f} of money" if price_per_hour else ""
+    money = f", {seconds / HOUR * price_per_hour:.2f} at PRICE_PER_HOUR" if price_per_hour else ""
     return (
         f"{wording.duration(seconds)}{money} one after another, at {count(statistics.median(speeds))} "
         "tokens/s as measured, without the start of each process"

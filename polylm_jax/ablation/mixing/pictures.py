@@ -81,6 +81,7 @@ def _law(panel: Axes, design: Design, found: Answer, runs: Runs, name: str) -> N
     of = lambda shares_PC: float((weight_K * np.ravel(shares_PC))[columns].sum())
     here = _trained(design, found)
     values = outcome.means(runs, [kind for kind, _ in KINDS], found.fitted.runs.measures)
+    seen = [values[n][number] for n in values if np.isfinite(values[n][number])]
     for kind, mark in KINDS:
         there = [n for n in runs.get(kind, {}) if n in values and n in here]
         panel.plot(
@@ -93,6 +94,8 @@ def _law(panel: Axes, design: Design, found: Answer, runs: Runs, name: str) -> N
     x_Q = (weight_K * shares_QK)[:, columns].sum(axis=1)
     panel.fill_between(x_Q, said.low_QM[:, number], said.high_QM[:, number], alpha=0.2, linewidth=0)
     panel.plot(x_Q, said.mean_QM[:, number], zorder=3)
+    low, high = min(seen), max(seen)  # a band that is wide where nothing was trained is cut off
+    panel.set_ylim(low - 0.3 * (high - low) - 1e-4, high + 0.3 * (high - low) + 1e-4)
     panel.axvline(of(design.mixtures[0].shares), color="black", linestyle=":", linewidth=0.8)
     panel.axvline(of(found.mixture.shares), color="black", linestyle="--", linewidth=0.8)
     panel.set_title(_name(name), fontsize="small")

@@ -17,9 +17,10 @@ from polylm_jax.ablation.laws.constraints import (
 )
 from polylm_jax.ablation.laws.objective import Objective
 from polylm_jax.ablation.mixing import components as parts
+from polylm_jax.ablation.mixing import draws
 from polylm_jax.ablation.mixing.designs import Design
 from polylm_jax.errors import InputError, nearest
-from polylm_jax.languages.registry import LANGUAGES
+from polylm_jax.languages.registry import LANGUAGES, PARALLEL
 from polylm_jax.runtime.ranges import Finite, NonNegative, Positive, Share
 
 BITS = "bits_per_byte/"
@@ -103,6 +104,9 @@ class MixQuestion:
             if most < 1:
                 name = f"{one.name}: {self.most_epochs:g} epochs over the target, {most:.2%}"
                 yield Sum(name, weights_of(design, [number]), most)
+            if self._is_validated(design, number):
+                name = f"{one.name}: {draws.LEAST:.2%}, so that it is validated"
+                yield Sum(name, weights_of(design, [number], -1.0), -draws.LEAST)
         for field, given, sign in (("FLOORS", self.floors, -1.0), ("CEILINGS", self.ceilings, 1.0)):
             kind = field.lower().removesuffix("s")
             for key, share in given.items():
@@ -111,6 +115,12 @@ class MixQuestion:
                 numbers = parts.named(key, design.components, field)
                 name = f"{kind} of {key}, {share:.2%}"
                 yield Sum(name, weights_of(design, numbers, sign), sign * share)
+
+    def _is_validated(self, design: Design, number: int) -> bool:
+        """Whether a run must have some of a component, for its language to be measured at all."""
+        small = [key for key, share in self.ceilings.items() if share < draws.LEAST]
+        labels = design.components[number].labels
+        return PARALLEL not in labels and not labels & set(small)
 
     def space(self, design: Design):
         """The shares that the linear constraints leave."""

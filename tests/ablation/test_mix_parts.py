@@ -1,0 +1,106 @@
+"""The parts of a mix: what is drawn, what a component is, what counts as evidence, what the check says."""
+
+import numpy as np
+import pytest
+
+from polylm_jax.ablation.mixing import components, draws, outcome, pool
+from polylm_jax.ablation.mixing.components import Component
+from polylm_jax.errors import InputError
+
+
+def component(name, tasks, languages, tokens=1000):
+    parts = {task: [1 / len(tasks)] for task in tasks}
+    hashes = {task: f"hash of {task}" for task in tasks}
+    return Component(name, parts, languages, hashes, dict(hashes), tokens)
+
+
+PARTS = [
+    component("en", ["a.en"], ["en"]),
+    component("ar.news", ["a.news.ar"], ["ar"]),
+    component("ar", ["a.ar"], ["ar"]),
+    component("parallel", ["a.en_ar", "a.ar_en"], ["en-ar", "ar-en"]),
+]
+
+
+def test_what_is_drawn_sums_to_one_keeps_its_ceilings_and_leaves_nothing_out():
+    most = np.array([0.02, 0.3, 1.0, 1.0])
+    own = np.array([[0.1, 0.2, 0.0, 0.7]])
+    drawn = draws.drawn(draws.centre(own, [10, 40, 90, 160]), most, 50, np.random.default_rng(0))
+    shares = np.concatenate(drawn)
+    assert shares.shape == (50, 4) and np.allclose(shares.sum(axis=1), 1)
+    assert (shares <= most + 1e-9).all() and (shares >= draws.LEAST - 1e-9).all()
+    assert shares.std(axis=0)[2] > 0.02  # also where the recipe has nothing
+    more = draws.drawn(draws.centre(own, [10, 40, 90, 160]), most, 60, np.random.default_rng(0))
+    assert np.array_equal(np.concatenate(more[:50]), shares)
+
+
+def test_shares_that_keep_their_ceilings_stay_as_they_are():
+    shares = np.array([[0.25, 0.25, 0.5]])
+    assert np.allclose(draws.capped(shares, np.array([0.5, 0.5, 0.6])), shares)
+    assert np.allclose(draws.capped(shares, np.array([0.1, 1.0, 1.0])), [[0.1, 0.3, 0.6]])
+
+
+def test_anchors_that_are_one_mixture_are_one():
+    tokens = {"en": 100, "th": 100}
+    found = draws.anchors(np.array([[0.5, 0.5]]), tokens, 100, 4.0, 0.3)
+    assert list(found) == [draws.RECIPE]
+    found = draws.anchors(np.array([[0.9, 0.1]]), {"en": 100, "th": 20}, 100, 1.0, 0.3)
+    assert list(found) == [draws.RECIPE, draws.EQUAL, draws.UNIMAX, draws.TEMPERATURE]
+
+
+def test_a_target_of_more_text_than_there_is_is_refused_with_what_would_do():
+    with pytest.raises(InputError, match="raise MOST_EPOCHS to 5 or more"):
+        draws.check_target({"en": 100, "th": 100}, 1000, 4.0)
+
+
+def test_shares_of_tasks_are_those_of_their_component_in_equal_parts():
+    (shares,) = components.shares_of_tasks(PARTS, np.array([[0.5, 0.2, 0.1, 0.2]]))
+    assert shares == {"a.en": 0.5, "a.news.ar": 0.2, "a.ar": 0.1, "a.en_ar": 0.1, "a.ar_en": 0.1}
+    (shares,) = components.shares_of_tasks(PARTS, np.array([[1.0, 0, 0, 0]]))
+    assert shares == {"a.en": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("key", "numbers"),
+    [("english", [0]), ("ar", [1, 2]), ("ar.news", [1]), ("parallel", [3]), ("en", [0])],
+)
+def test_a_constraint_may_name_a_component_a_language_or_a_group(key, numbers):
+    assert components.named(key, PARTS, "FLOORS") == numbers
+    with pytest.raises(InputError, match="FLOORS names 'code'"):
+        components.named("code", PARTS, "FLOORS")
+
+
+def test_scores_are_turned_and_one_that_no_run_has_is_named():
+    numbers = [
+        {"bits_per_byte/ar": 1.0, "bits_per_byte/average": 1.0, "evaluation/x/accuracy": 60.0}
+    ]
+    assert pool.measures_of(numbers, []) == ["bits_per_byte/ar"]
+    assert pool.value(numbers[0], "evaluation/x/accuracy") == -60.0
+    assert np.isnan(pool.value(numbers[0], "bits_per_byte/th"))
+    with pytest.raises(InputError, match="'evaluation/y', a measure that no run has.*evaluation/x"):
+        pool.measures_of(numbers, ["evaluation/y"])
+
+
+def test_the_seeds_spread_is_pooled_and_unknown_of_one_seed():
+    runs = lambda *values: [{"numbers": {"bits_per_byte/ar": value}} for value in values]
+    found = outcome.spread(
+        {"anchors": {"a": runs(1.0, 3.0), "b": runs(5.0, 5.0)}}, ["bits_per_byte/ar"]
+    )
+    assert found == pytest.approx([1.0])
+    assert np.isnan(outcome.spread({"anchors": {"a": runs(1.0)}}, ["bits_per_byte/ar"])).all()
+
+
+@pytest.mark.parametrize(
+    ("rank", "inside", "held"),
+    [(0.95, 8, (True, True)), (0.85, 8, (False, True)), (0.95, 5, (True, False))],
+)
+def test_what_is_asked_of_the_law_is_held_or_not(rank, inside, held):
+    about = {"mixtures": 8, "rank": rank, "error": 0.01, "inside": inside}
+    found = list(
+        outcome.tests(
+            {"measures": {"bits_per_byte/ar": about}, "spread": {"bits_per_byte/ar": 0.006}}
+        )
+    )
+    assert (found[0].held, found[2].held) == held
+    assert found[1].held and found[1].value == pytest.approx(0.01 / 0.006)
+    assert found[3].held is None
