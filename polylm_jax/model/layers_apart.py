@@ -47,7 +47,7 @@ def split(tree: dict) -> dict:
         return tree
     stacked, structure = jax.tree.flatten(tree["h"])
     layers = zip(*map(_apart, stacked), strict=True)
-    apart = {f"h_{n}": structure.unflatten(layer) for n, layer in enumerate(layers)}
+    apart = {f"h_{n}": jax.tree.unflatten(structure, layer) for n, layer in enumerate(layers)}
     return {name: value for name, value in tree.items() if name != "h"} | apart
 
 
