@@ -58,6 +58,7 @@ def of(plan: Plan, record: Record) -> dict:
         "parameters": resolved.experiment.model.num_params,
         "tokens": plan.tokens,
         "tokens_per_second": record.trained_tokens / record.seconds if record.seconds else None,
+        "bytes": record.held_out_bytes,
         "numbers": record.numbers(),
     }
 

@@ -10,6 +10,7 @@ import toy_mix
 
 import run
 from polylm_jax.ablation import run as ablations
+from polylm_jax.ablation.mixing import pool
 
 REPORT = ("report.html", "report.md", "report.json", "proposed.gin", "laws.png")
 
@@ -125,7 +126,7 @@ def test_a_mix_of_its_own_proposal_says_that_the_shares_are_already_it(
     assert run.main(["mix", recipe, "--stage=propose"]) == 0
     said = capfd.readouterr().out
     assert "The recipe's shares are already the proposal" in said
-    assert "EVIDENCE: 22 runs are used." in said
+    assert "EVIDENCE: 22 runs are used." in said  # what is held out there isn't here
     assert not (tmp_path / "out/proposed.gin").exists()
 
 
@@ -180,6 +181,7 @@ def test_the_shares_of_two_phases_are_one_point_and_constraints_hold_over_both(
         (["PROXY = ['N_STEPS = 5']"], "holds another design, "),
         (["EVIDENCE = ['nowhere']"], "EVIDENCE = 'nowhere' has no finished run"),
         (["PROXY = ['NSTEPS = 5']"], "NSTEPS"),
+        (["EVIDENCE = [%MIX_DIR]"], "EVIDENCE names MIX_DIR = .* itself"),
     ],
 )
 def test_bad_input_is_one_sentence_and_nothing_is_written(
@@ -191,6 +193,21 @@ def test_bad_input_is_one_sentence_and_nothing_is_written(
     said = capfd.readouterr().err.splitlines()[-1]
     assert re.search(sentence, said), said
     assert (mixed[1] / "design.json").read_bytes() == before
+
+
+def test_no_law_sees_a_mixture_that_is_held_out_and_rows_of_validation_agree(
+    mixed, stores, tmp_path, capfd
+):
+    line = f"EVIDENCE = ['{mixed[1]}']"
+    recipe = toy_mix.recipe(tmp_path / "mine.gin", stores, tmp_path / "out", line)
+    assert run.main(["mix", recipe, "--stage=design"]) == 0
+    assert (
+        "EVIDENCE: 18 runs are used; left out: 4 of mixtures that are held out here."
+        in capfd.readouterr().out
+    )
+    point = lambda size: pool.Point("a", None, {}, {"th": size, "en": 7})
+    found = pool.Earlier([point(5), point(6)]).validated_as([point(5)])
+    assert (len(found.points), dict(found.left_out)) == (1, {pool.OTHER_ROWS: 1})
 
 
 @pytest.mark.parametrize(

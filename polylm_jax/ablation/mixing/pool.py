@@ -16,13 +16,14 @@ from polylm_jax.ablation.comparison import larger_is_better
 from polylm_jax.ablation.laws.runs import Runs
 from polylm_jax.ablation.mixing import components as parts
 from polylm_jax.ablation.mixing import question
-from polylm_jax.ablation.mixing.designs import Design
+from polylm_jax.ablation.mixing.designs import HELD_OUT, Design
 from polylm_jax.errors import InputError
 from polylm_jax.languages import labels
 from polylm_jax.languages.registry import CODE, LANGUAGES
 from polylm_jax.runtime.fingerprint import differences
 from polylm_jax.runtime.storage import Folder
 
+OTHER_ROWS = "validated on more or fewer rows"
 DIGITS = 4  # of shares that name a mixture
 DIVIDED = 2e-3  # how far a component's tasks may lie from the design's own division
 _OTHER = {
@@ -34,11 +35,15 @@ _OTHER = {
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """A run as a law has it: its mixture's name, shares [K] and numbers, measure -> value."""
+    """A run as a law has it: its mixture's name, shares [K] and numbers, measure -> value.
+
+    bytes: label -> of held-out text that it was validated on.
+    """
 
     mixture: str
     shares: np.ndarray
     numbers: Mapping[str, float]
+    bytes: Mapping[str, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +53,17 @@ class Earlier:
     points: Sequence[Point] = ()
     left_out: Mapping[str, int] = dataclasses.field(default_factory=dict)
     speeds: Sequence[float] = ()
+
+    def validated_as(self, here: Sequence[Point]) -> "Earlier":
+        """Without runs that were validated on more or less of the held-out text than those here."""
+        sizes = here[0].bytes if here else {}
+        fits = [
+            one for one in self.points
+            if all(one.bytes[label] == sizes[label] for label in set(one.bytes) & set(sizes))
+        ]  # fmt: skip
+        left = collections.Counter(self.left_out)
+        left += collections.Counter({OTHER_ROWS: len(self.points) - len(fits)})
+        return dataclasses.replace(self, points=fits, left_out=left)
 
     def told(self) -> str:
         """'EVIDENCE: 12 runs are used; left out: 3 of another vocabulary.'"""
@@ -103,7 +119,10 @@ def unfit(record: Mapping, design: Design, settings: Mapping) -> str:
     mine, theirs = held_out(design), evidence.held_out_of(record)
     if any(theirs[label] != mine[label] for label in set(theirs) & set(mine)):
         return "of other held-out text"
-    return "" if _divided_alike(record, design) else "whose components are divided otherwise"
+    if not _divided_alike(record, design):
+        return "whose components are divided otherwise"
+    held = {named(one.shares) for one in design.of(HELD_OUT)}
+    return "of mixtures that are held out here" if point(record, design).mixture in held else ""
 
 
 def held_out(design: Design) -> dict[str, str]:
@@ -145,8 +164,12 @@ def point(record: Mapping, design: Design) -> Point:
     """A compatible record as a law has it."""
     shares_PC = _components(_by_task(record, design), design)
     shares_PC = shares_PC / shares_PC.sum(axis=1, keepdims=True)
-    name = hashlib.sha256(str(shares_PC.round(DIGITS).tolist()).encode()).hexdigest()[:12]
-    return Point(name, shares_PC.ravel(), record["numbers"])
+    return Point(named(shares_PC), shares_PC.ravel(), record["numbers"], record["bytes"])
+
+
+def named(shares_PC: np.ndarray) -> str:
+    """What runs of one mixture are known by, whatever their seeds and folders."""
+    return hashlib.sha256(str(shares_PC.round(DIGITS).tolist()).encode()).hexdigest()[:12]
 
 
 def measures_of(numbers: Sequence[Mapping[str, float]], scores: Sequence[str]) -> list[str]:

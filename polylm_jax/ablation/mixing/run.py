@@ -17,7 +17,7 @@ from polylm_jax.ablation.laws.conformal import LEAST
 from polylm_jax.ablation.mixing import answer, cost, designs, pool, proposed, proxies
 from polylm_jax.ablation.mixing.answer import Answer
 from polylm_jax.ablation.mixing.designs import ANCHOR, HELD_OUT, PROXY, Design, MixSizes, Mixture
-from polylm_jax.ablation.mixing.pool import Earlier
+from polylm_jax.ablation.mixing.pool import Earlier, Point
 from polylm_jax.ablation.mixing.proxies import PROPOSAL, MixProxy
 from polylm_jax.ablation.mixing.question import MixQuestion
 from polylm_jax.ablation.plans import Reconfigured
@@ -73,7 +73,8 @@ def mix(
     print("\n".join(cost.told(one.design, one.done(), one.speeds(), price_per_hour)), flush=True)
     if stage == "design" or not one.train(ANCHOR, PROXY) or stage == "train":
         return
-    found = one.answer()
+    earlier = one.earlier.validated_as(one.points())
+    found = one.answer(earlier)
     if stage != "fit":
         proposed.write(one.place, one.design, found, gin_files or {})
     if stage == "check" and not one.train(HELD_OUT, PROPOSAL, found=found):
@@ -82,9 +83,7 @@ def mix(
     from polylm_jax.ablation.mixing import report  # brings matplotlib, which no other mode needs
 
     runs = one.runs(found)
-    print(
-        report.write(one.place, one.design, question, found, runs, one.earlier, target_parameters)
-    )
+    print(report.write(one.place, one.design, question, found, runs, earlier, target_parameters))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,11 +143,15 @@ class _Mix:
             print("The same command goes on when they are done.")
         return not elsewhere
 
-    def answer(self) -> Answer:
-        """Laws of the runs that are done, and the proposal; InputError for too few."""
+    def points(self) -> list[Point]:
+        """What the laws see of the runs that are done."""
         here = [r for k in (ANCHOR, PROXY) for runs in self.measured(k).values() for r in runs]
-        points = [pool.point(record, self.design) for record in here]
-        laws = answer.fitted_to([*points, *self.earlier.points], self.design, self.question)
+        return [pool.point(record, self.design) for record in here]
+
+    def answer(self, earlier: Earlier) -> Answer:
+        """Laws of the runs that are done, and the proposal; InputError for too few."""
+        points = [*self.points(), *earlier.points]
+        laws = answer.fitted_to(points, self.design, self.question)
         return answer.answer(laws, self.design, self.question)
 
     def runs(self, found: Answer) -> Done:
@@ -168,6 +171,10 @@ def _begun(
     resolved = proxy.resolved(reconfigured)
     made = designs.make(resolved, sizes)
     question.check(made)  # before the folder knows of it
+    if place.path in [path.rstrip("/") for path in folders]:
+        raise InputError(
+            f"EVIDENCE names MIX_DIR = {place.path!r} itself, whose runs are used anyway: leave it out."
+        )
     settings = records.settings(proxy.repeating(resolved))
     earlier = pool.earlier(folders, made, settings)
     _check_enough(made, earlier)
