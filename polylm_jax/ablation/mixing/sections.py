@@ -61,14 +61,14 @@ def _tests(about: Mapping) -> Section:
     words = {True: "held", False: "did not hold", None: "open"}
     rows = [
         (
-            verdict_cell(words[one["held"]], one["held"]),
             one["name"],
             "" if one["value"] is None else wording.number(one["value"]),
             one["needed"],
+            verdict_cell(words[one["held"]], one["held"]),
         )
         for one in about["tests"]
     ]
-    return Section("Did the law hold?", [], ("", "asked", "came out", "needed"), rows)
+    return Section("Did the law hold?", [], ("asked", "came out", "needed", ""), rows)
 
 
 def _shares(about: Mapping) -> Section:
