@@ -44,20 +44,22 @@ CACHE_DIR = '{folder}/cache'
 VOCABULARY = '{folder}/vocabulary.model'
 ABLATION_DIR = '{out}'
 STEPS = {steps}
-SEEDS = (0, 1, 2)
+SEEDS = {seeds}
 VARIANTS = [
     ('by_size', "languages.temperature.alpha = 1.0"),
     ('square_root',),
     ('equal', "languages.temperature.alpha = 0.0"),
 ]
+training.PhaseConfig.warmup_steps = {warmup}
 training.train.compilation_cache_dir = ''
 """
 
 
-def recipe(folder: pathlib.Path, out: pathlib.Path, steps: int) -> str:
-    """The recipe of a way as a file; the argument that names it."""
-    path = folder / f"{out.name}.gin"
-    path.write_text(RECIPE.format(folder=folder, out=out, steps=steps), encoding="utf-8")
+def recipe(out: pathlib.Path, steps: int, seeds: int) -> str:
+    """The recipe of a way as a file beside its folder; the argument that names it."""
+    path, options = out.with_suffix(".gin"), {"steps": steps, "seeds": tuple(range(seeds))}
+    options["warmup"] = min(30, steps // 4)
+    path.write_text(RECIPE.format(folder=out.parent, out=out, **options), encoding="utf-8")
     return f"--gin_file={path}"
 
 
@@ -133,18 +135,19 @@ def main() -> None:
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--before", type=pathlib.Path, help="a checkout of the version before")
     parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--seeds", type=int, default=3, help="of each of the 3 variants")
     parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
     folder = options.folder.resolve()
     generate.write(folder / "text")
-    shared = recipe(folder, folder / "now", options.steps)
+    shared = recipe(folder / "now", options.steps, options.seeds)
     for mode in ("train_tokenizer", "cache"):
         if mode == "cache" or not (folder / "vocabulary.model").exists():
             run(REPO, mode, shared)
     lines: list[dict[str, dict]] = []
     for _ in range(options.rounds):
         out = folder / "before"
-        argument = recipe(folder, out, options.steps)
+        argument = recipe(out, options.steps, options.seeds)
 
         def one_by_one(argument=argument, out=out):
             run(REPO, "ablate", argument, "--start=False")

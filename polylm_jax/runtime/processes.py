@@ -7,3 +7,9 @@ ALONE = "POLYLM_ALONE"
 # The first word of run.py in place of a mode: a process that runs what it is given, see
 # `ablation.workers`.
 WORKER = "worker"
+
+
+class Several:
+    """Whether this process trains several runs: what one has computed is then kept for the next."""
+
+    runs = False

@@ -25,7 +25,7 @@ from polylm_jax.data.rows import Rows
 from polylm_jax.data.stores.store import TokenStore
 from polylm_jax.languages.registry import LANGUAGES
 from polylm_jax.model import partitioning
-from polylm_jax.training import executables
+from polylm_jax.training import executables, known_values
 from polylm_jax.training.programs import Programs
 from polylm_jax.training.step import row_loss
 
@@ -40,12 +40,8 @@ class Score:
     characters: int = 0
 
     def __add__(self, other: "Score") -> "Score":
-        return Score(
-            self.nats + other.nats,
-            self.bytes + other.bytes,
-            self.tokens + other.tokens,
-            self.characters + other.characters,
-        )
+        mine, theirs = dataclasses.astuple(self), dataclasses.astuple(other)
+        return Score(*(a + b for a, b in zip(mine, theirs, strict=True)))
 
     @property
     def bits_per_byte(self) -> float:
@@ -177,13 +173,7 @@ def unigram(
 class Validation:
     """The model over the held-out rows; compiled once, its arrays shared over the mesh."""
 
-    def __init__(
-        self,
-        rows: HeldOut,
-        pieces: Pieces,
-        mesh: Mesh,
-        batch_size: int,
-    ):
+    def __init__(self, rows: HeldOut, pieces: Pieces, mesh: Mesh, batch_size: int):
         self.rows = rows
         self._pieces = pieces
         self._mesh = mesh
@@ -228,7 +218,15 @@ class Validation:
         return self.rows.scores(values, self._pieces)
 
     def run(self, params, stop: Callable[[], bool] = lambda: False) -> dict[str, Any] | None:
-        """Scores per language; None if `stop()`, asked after every batch, ended it early."""
+        """Scores per language; None if `stop()`, asked after every batch, ended it early.
+
+        In a process of several runs, those that start from the same parameters are scored once.
+        """
+        rows = self.rows.tokens, self.rows.counted, dict(self.rows.packing)
+        values = known_values.once(self._values, rows, params, lambda: self._computed(params, stop))
+        return None if values is None else self.scores(values.astype(np.float64))
+
+    def _computed(self, params, stop: Callable[[], bool]) -> np.ndarray | None:
         values: list[np.ndarray] = []
         pending = None
         for start in range(0, len(self.rows.tokens), self._batch_size):
@@ -243,7 +241,7 @@ class Validation:
             if stop():
                 return None
         values.append(jax.device_get(pending))
-        return self.scores(np.concatenate(values)[: len(self.rows.tokens)].astype(np.float64))
+        return np.concatenate(values)[: len(self.rows.tokens)]
 
     def report(self, scores: Mapping[str, Any], baseline: Mapping[str, Score]) -> dict:
         """The line of validation.jsonl."""

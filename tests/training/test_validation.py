@@ -14,6 +14,7 @@ from polylm_jax.data.stores.store import TokenStore
 from polylm_jax.model import partitioning
 from polylm_jax.model.network import PolyLM
 from polylm_jax.model.optimizer import OptimizerConfig, make_optimizer
+from polylm_jax.runtime.processes import Several
 from polylm_jax.training import train_state, validation
 from polylm_jax.training.validation import Pieces, Score
 
@@ -139,3 +140,21 @@ def test_the_model_is_scored_as_by_plain_softmax(shape, rows_of, pieces):
             expected = nats[mine].sum() / (math.log(2) * sizes[counted].sum())
             assert getattr(scores[label], measure) == pytest.approx(expected, rel=1e-5)
     assert held_out.run(params, stop=lambda: True) is None
+
+
+def test_a_process_of_several_runs_scores_the_same_parameters_once(rows_of, pieces, monkeypatch):
+    mesh = partitioning.make_mesh(partitioning.MeshConfig())
+    model, tx = PolyLM(toy_run.MODEL), make_optimizer(OptimizerConfig(), lambda step: 0.0)
+    first, other = (train_state.create(model, tx, mesh, jax.random.key(n)).params for n in range(2))
+    held_out = validation.Validation(rows_of(toy_run.LANGUAGES, 1000), pieces, mesh, 16)
+    held_out.compile(model, train_state.abstract(model, tx, mesh).params, 2)
+    alone = held_out.run(first), held_out.run(other)
+    monkeypatch.setattr(Several, "runs", True)
+    assert (held_out.run(first), held_out.run(other)) == alone and alone[0] != alone[1]
+    program, calls = held_out._values, []
+    monkeypatch.setattr(held_out, "_computed", lambda *_: calls.append(1) or np.zeros(1))
+    assert held_out.run(first) == alone[0] and not calls
+    fewer = rows_of(toy_run.LANGUAGES, 8)
+    monkeypatch.setattr(held_out, "rows", fewer)
+    monkeypatch.setattr(held_out, "_computed", lambda *_: np.zeros(len(fewer.tokens)))
+    assert held_out.run(first) != alone[0] and held_out._values is program

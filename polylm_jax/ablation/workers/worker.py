@@ -26,6 +26,7 @@ import traceback
 from collections.abc import Callable, Iterator
 
 from polylm_jax.runtime import terminal
+from polylm_jax.runtime.processes import Several
 from polylm_jax.text import registrations
 
 _STDIN = 0
@@ -48,6 +49,7 @@ def work(call: Callable[[list[str]], int], replies: str, cores: str = "") -> int
     terminal.heard_by.append(lambda step, total, told: say(step=step, total=total, told=told))
     assert isinstance(sys.stdout, io.TextIOWrapper)
     sys.stdout.reconfigure(line_buffering=True)
+    Several.runs = True
     try:
         while (job := jobs.get()) is not None:
             busy.set()
