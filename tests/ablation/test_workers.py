@@ -13,7 +13,7 @@ import pytest
 
 from polylm_jax.ablation.plans import Plan
 from polylm_jax.ablation.variants import Run
-from polylm_jax.ablation.workers import pool, sweep, worker
+from polylm_jax.ablation.workers import places, pool, sweep, worker
 from polylm_jax.ablation.workers.order import Order
 from polylm_jax.ablation.workers.places import (
     GPU,
@@ -70,7 +70,7 @@ def test_a_process_that_has_a_part_of_its_host_joins_nobody(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("here", "need", "runs", "workers", "places"),
+    ("here", "need", "runs", "workers", "expected"),
     [
         (LAPTOP, TINY, 9, None, [Place((0,)), Place((1,))]),
         (LAPTOP, TINY, 1, None, [Place((0,))]),  # the bits don't follow from the number of workers
@@ -87,9 +87,9 @@ def test_a_process_that_has_a_part_of_its_host_joins_nobody(monkeypatch):
     ],
 )
 def test_there_is_a_worker_for_each_core_or_chip_where_a_run_needs_no_more(
-    here, need, runs, workers, places
+    here, need, runs, workers, expected
 ):
-    assert chosen(here, need, runs, workers) == places
+    assert chosen(here, need, runs, workers) == expected
 
 
 @pytest.mark.parametrize(
@@ -129,6 +129,18 @@ def test_this_machine_has_the_cores_that_this_process_may_use():
         assert machine({"JAX_PLATFORMS": "cpu"}).cores == (min(before),)
     finally:
         os.sched_setaffinity(0, before)
+
+
+def test_a_container_has_no_more_than_its_limits(tmp_path):
+    assert places._quota(64, tmp_path) == 64
+    for text, cores in (("max 100000", 64), ("250000 100000", 2), ("50000 100000", 1)):
+        (tmp_path / "cpu.max").write_text(text + "\n")
+        assert places._quota(64, tmp_path) == cores
+    (tmp_path / "memory.max").write_text("3000000\n")
+    (tmp_path / "memory.current").write_text("1000000\n")
+    assert places._free(tmp_path) == 2e6
+    (tmp_path / "memory.max").write_text("max\n")
+    assert places._free(tmp_path) != 2e6
 
 
 A, B, C, OTHER = Run("a", 0), Run("b", 0), Run("c", 0), Run("a", 1)

@@ -9,6 +9,7 @@ import dataclasses
 import glob
 import importlib.util
 import os
+import pathlib
 import re
 from collections.abc import Mapping, Sequence
 
@@ -23,6 +24,7 @@ CPU, TPU, GPU = "cpu", "tpu", "gpu"
 _ONE = "1,1,1"  # chips, or processes, along x, y and z
 _PORT = 8476  # the first of the ports that libtpu's processes are told
 _OF_A_SLICE = re.compile(r"MEGASCALE_.*|TPU_(PROCESS_ADDRESSES|MESH_CONTROLLER_.*|TOPOLOGY.*)")
+CONTAINER = pathlib.Path("/sys/fs/cgroup")  # what a container may have, by Linux's second version
 _PROCESS_BYTES = 1.5e9  # Python, JAX, SeqIO and TensorFlow
 
 
@@ -72,6 +74,7 @@ def machine(environ: Mapping[str, str] = os.environ) -> Machine:
     """This one, as far as JAX would use it; no device is touched."""
     known = hasattr(os, "sched_getaffinity")
     cores = tuple(sorted(os.sched_getaffinity(0) if known else range(os.cpu_count() or 1)))
+    cores = cores[: _quota(len(cores))]
     wanted = environ.get("JAX_PLATFORMS", "").lower()
     kinds = ((TPU, ("tpu",), _tpus), (GPU, ("cuda", "gpu"), _gpus))
     for kind, names, there in kinds:
@@ -97,14 +100,33 @@ def _gpus(environ: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted((path.removeprefix("/dev/nvidia") for path in found), key=int))
 
 
-def _free() -> float | None:
-    """Bytes of memory that Linux would give; None elsewhere."""
+def _quota(cores: int, group: pathlib.Path = CONTAINER) -> int:
+    """How many cores a container may keep busy, of so many that it sees; 1 at least."""
+    words = _words(group / "cpu.max")
+    limited = len(words) == 2 and all(word.isdigit() for word in words)
+    return max(1, min(cores, int(words[0]) // int(words[1]))) if limited else cores
+
+
+def _free(group: pathlib.Path = CONTAINER) -> float | None:
+    """Bytes of memory that Linux, and a container, would give; None where that isn't known."""
+    lines = (line.split() for line in _text(pathlib.Path("/proc/meminfo")).splitlines())
+    found = [1024.0 * int(words[1]) for words in lines if words[0] == "MemAvailable:"]
+    most, used = _words(group / "memory.max"), _words(group / "memory.current")
+    if most and used and most[0].isdigit():
+        found.append(float(int(most[0]) - int(used[0])))
+    return min(found, default=None)
+
+
+def _words(path: pathlib.Path) -> list[str]:
+    return _text(path).split()
+
+
+def _text(path: pathlib.Path) -> str:
+    """A file of Linux's, '' where there is none."""
     try:
-        with open("/proc/meminfo", encoding="utf-8") as file:
-            lines = dict(line.split(":", 1) for line in file)
-        return 1024.0 * int(lines["MemAvailable"].split()[0])
-    except (OSError, KeyError, ValueError):
-        return None
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return ""
 
 
 def chosen(here: Machine, need: Need, runs: int, workers: int | None = None) -> list[Place]:
