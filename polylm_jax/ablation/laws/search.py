@@ -3,7 +3,7 @@
 Everything is drawn with a fixed seed, so that the same laws give the same proposal.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from polylm_jax.ablation.laws.objective import Objective
 from polylm_jax.errors import InputError
 
 CORNERS, BETWEEN, REFINED = 60, 2000, 6
+SMOOTH = {"maxiter": 200, "ftol": 1e-10}
+CORNER = {"maxiter": 100, "ftol": 1e-8}  # between measures that are equally bad it creeps
 STEP = 1e-5  # of a share, for slopes
 BROKEN = 1e-5  # how far a constraint may be missed
 
@@ -47,6 +49,7 @@ class _Task:
         self.loss_columns = [self.measures.index(one.measure) for one in self.losses]
         self.limit_C = np.array([one.reference + one.by for one in self.losses])
         self.width = fitted.runs.shares_RK.shape[1]
+        self._newest: tuple[bytes, np.ndarray] = (b"", np.empty(0))
 
     def value(self, shares_QK: np.ndarray) -> np.ndarray:
         """value_Q of the objective."""
@@ -113,7 +116,7 @@ class _Task:
         found = optimize.minimize(
             self._goal, start, jac=self._goal_slope, method="SLSQP",
             bounds=[(0, 1)] * len(start_V) + [(None, None)] * worst,
-            constraints=self._conditions(len(start)), options={"maxiter": 200, "ftol": 1e-10},
+            constraints=self._conditions(len(start)), options=CORNER if worst else SMOOTH,
         )  # fmt: skip
         shares_K = np.clip(np.nan_to_num(found.x[: self.width]), 0, None)
         stages = len(self.where.stage_SV)
@@ -123,20 +126,30 @@ class _Task:
     def _goal(self, place: np.ndarray) -> float:
         if self.objective.kind == "worst":
             return float(place[-1])
-        return float(self.value(place[None, : self.width])[0])
+        return float(self.objective.value(self._around(place)[:1], self.measures)[0])
 
     def _goal_slope(self, place: np.ndarray) -> np.ndarray:
         slope = np.zeros(len(place))
         if self.objective.kind == "worst":
             slope[-1] = 1.0
         else:
-            slope[: self.width] = self._slopes(self.value, place)
+            slope[: self.width] = self._slopes(
+                lambda mean_QM: self.objective.value(mean_QM, self.measures), place
+            )
         return slope
 
-    def _slopes(self, of, place: np.ndarray) -> np.ndarray:
-        """Differences forward of a function of shares_QK, all shares in one call."""
+    def _around(self, place: np.ndarray) -> np.ndarray:
+        """mean_QM at a place, and a step from it in each share; of the newest place they are kept."""
         here_K = place[: self.width]
-        values = of(np.vstack([here_K, here_K + STEP * np.eye(self.width)]))
+        key = here_K.tobytes()
+        if self._newest[0] != key:
+            near_QK = np.vstack([here_K, here_K + STEP * np.eye(self.width)])
+            self._newest = (key, self.fitted.means(near_QK))
+        return self._newest[1]
+
+    def _slopes(self, of: Callable, place: np.ndarray) -> np.ndarray:
+        """Differences forward of a function of mean_QM, by share."""
+        values = of(self._around(place))
         return ((values[1:] - values[0]) / STEP).T
 
     def _conditions(self, size: int) -> list[dict]:
@@ -149,17 +162,17 @@ class _Task:
             most_N = self.where.most_N
             found += [{"type": "ineq", "fun": lambda z: most_N - rows @ z, "jac": lambda z: -rows}]
         if self.losses:
-            found += [self._nonlinear(lambda q: -self.excess(self.fitted.means(q)), size, 0.0)]
+            found += [self._nonlinear(lambda mean_QM: -self.excess(mean_QM), size, 0.0)]
         if self.objective.kind == "worst":
             found += [
                 self._nonlinear(
-                    lambda q: -self.objective.parts(self.fitted.means(q), self.measures), size, 1.0
+                    lambda mean_QM: -self.objective.parts(mean_QM, self.measures), size, 1.0
                 )
             ]
         return found
 
-    def _nonlinear(self, of, size: int, last: float) -> dict:
-        """A condition of(shares) + last * (the bound of the worst) >= 0."""
+    def _nonlinear(self, of: Callable, size: int, last: float) -> dict:
+        """A condition of(mean_QM) + last * (the bound of the worst) >= 0."""
 
         def slope(place: np.ndarray) -> np.ndarray:
             slopes = self._slopes(of, place)
@@ -169,7 +182,7 @@ class _Task:
             return found
 
         def value(place: np.ndarray) -> np.ndarray:
-            return of(place[None, : self.width])[0] + last * place[-1]
+            return of(self._around(place)[:1])[0] + last * place[-1]
 
         return {"type": "ineq", "fun": value, "jac": slope}
 
