@@ -17,6 +17,9 @@ _URL_ANYWHERE = regex.compile(_URL)
 _LONG = regex.compile(
     rf"[^\s\p{{Han}}\p{{Hiragana}}\p{{Katakana}}\p{{Thai}}\p{{Lao}}\p{{Khmer}}\p{{Myanmar}}]{{{MAX_WORD + 1},}}"
 )
+_CUE = re.compile(
+    r"(?m)^(?:\d+\n)?(?:\d+:)?\d\d:\d\d[.,]\d{3} --> .*(?:\n|$)"
+)  # of subtitles, with its number
 _BLANKS = re.compile(r"\n{3,}")  # of lines without space around them
 _LINE_ENDS = re.compile(r"\r\n?|[\u2028\u2029\x0b\x0c\x85]")
 
@@ -27,7 +30,8 @@ def invisible_share(text: str) -> float:
 
 
 def repaired(text: str, hiding: bool = True) -> tuple[str, Counter]:
-    """(the text, what was done to it: 'URL lines', 'long words', 'invisible characters', 'spaces').
+    """(the text, what was done to it: 'URL lines', 'subtitle times', 'long words', 'invisible
+    characters', 'spaces').
 
     hiding: whether it may have invisible characters; the search is half of the time.
 
@@ -36,6 +40,8 @@ def repaired(text: str, hiding: bool = True) -> tuple[str, Counter]:
     """
     done: Counter[str] = Counter()
     text = _LINE_ENDS.sub("\n", text)
+    if " --> " in text:
+        text, done["subtitle times"] = _CUE.subn("", text)
     if hiding:
         text, done["invisible characters"] = invisible.unhidden(invisible.untypeset(text)[0])
     kept = []

@@ -51,6 +51,9 @@ def test_an_address_inside_a_sentence_stays_and_an_empty_line_parts_paragraphs()
     )
     assert repairs.repaired(text)[0] == "Read https://a.example/b?c=1 first.\n\nThen go."
     assert repairs.repaired(text)[1]["URL lines"] == 1
+    film = "1\n00:00:04,200 --> 00:00:06,900\nWe left\nbefore dawn.\n\n2\n00:07.100 --> 00:10.400 line:0\nIn 2019"
+    assert repairs.repaired(film)[0] == "We left\nbefore dawn.\n\nIn 2019"
+    assert repairs.repaired("a --> b\n12:30 --> 13:00")[0] == "a --> b\n12:30 --> 13:00"
 
 
 def test_joiners_and_marks_of_direction_are_text():
