@@ -70,7 +70,10 @@ class Average:
 
     def updated(self, kept: dict, params, step: jax.Array, seed: int) -> dict:
         """With the parameters after one step more; step: int32, how many were done before it."""
-        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), _SALT), step)
+        # In float32 nothing is drawn, so that runs of all seeds have the same program.
+        drawn = self.dtype != "float32"
+        key = jax.random.fold_in(jax.random.key(seed), _SALT) if drawn else None
+        key = jax.random.fold_in(key, step) if drawn else None
         if self.kind == "exponential":
             count = jnp.minimum(step + 1, self.steps)
             return {AVERAGE: self._towards(kept[AVERAGE], params, count, key)}
@@ -80,7 +83,7 @@ class Average:
         shown = jax.tree.map(lambda old, new: jnp.where(taken, new, old), kept[AVERAGE], filling)
         return {AVERAGE: shown, FILLING: filling}
 
-    def _towards(self, mean, params, count: jax.Array, key: jax.Array):
+    def _towards(self, mean, params, count: jax.Array, key: jax.Array | None):
         """A mean with one value more, which is one of `count`."""
         part = 1.0 / count.astype(jnp.float32)
         leaves, tree = jax.tree.flatten(mean)
@@ -90,13 +93,13 @@ class Average:
         ]
         return jax.tree.unflatten(tree, made)
 
-    def _rounded(self, x: jax.Array, key: jax.Array, number: int) -> jax.Array:
+    def _rounded(self, x: jax.Array, key: jax.Array | None, number: int) -> jax.Array:
         """float32 -> the dtype; to bfloat16 up or down by chance, so that its mean is the value.
 
         The nearest would stand still: 1/256 of a value is the least step, and 1/1000 of a
         difference is less.
         """
-        if self.dtype == "float32":
+        if key is None:
             return x
         noise = jax.random.bits(jax.random.fold_in(key, number), x.shape, jnp.uint16)
         bits = jax.lax.bitcast_convert_type(x, jnp.uint32) + noise.astype(jnp.uint32)

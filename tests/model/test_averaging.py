@@ -70,6 +70,17 @@ def test_what_is_drawn_follows_from_the_seed_and_the_step_alone():
     )
 
 
+def test_in_float32_runs_of_all_seeds_have_one_program():
+    def text(average, seed):
+        params = {"w": jnp.zeros(3)}
+        step = jax.jit(lambda kept, n: average.updated(kept, params, n, seed))
+        return step.lower(average.begun(params), jnp.int32(0)).as_text()
+
+    assert text(Average(), 0) == text(Average(), 1)
+    rounded = Average(dtype="bfloat16")
+    assert text(rounded, 0) != text(rounded, 1)
+
+
 def test_what_is_kept_is_as_large_as_it_says():
     for kind, dtype, size in (
         ("exponential", "float32", 4),
