@@ -183,6 +183,8 @@ def test_the_steps_that_a_beginning_saves_follow_from_what_its_run_keeps(monkeyp
     ]
     assert found == [50, 0, 30, 44]
     assert Order({A: plan("", 50), B: plan("", 200)}, share=False).saved(A, B) == 0
+    leaving = Order({A: plan("", 100), B: plan("", 200)}, True, "a", {"b": 40, "c": 45})
+    assert (leaving.saved(A, B), leaving.saved(B, A)) == (40, 0)
     assert Order({A: plan("", 50), OTHER: plan("", 200)}).saved(A, OTHER) == 0  # another seed
 
 

@@ -6,6 +6,7 @@ one comes after the others, and waits where going on from there ends sooner than
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 
 from polylm_jax.ablation import reuse
 from polylm_jax.ablation.plans import Plan
@@ -16,10 +17,20 @@ _AT = re.compile(r"^\S*\.keep_at = [\[(]([\d, ]*)[\])]$", re.MULTILINE)
 
 
 class Order:
-    """made: all plans. share: whether beginnings are shared at all."""
+    """made: all plans. share: whether beginnings are shared at all.
 
-    def __init__(self, made: Mapping[Run, Plan], share: bool = True):
+    trunk, leaves: as for `ablate`; the trunk keeps a checkpoint where another variant leaves it.
+    """
+
+    def __init__(
+        self,
+        made: Mapping[Run, Plan],
+        share: bool = True,
+        trunk: str = "",
+        leaves: Mapping[str, int] = MappingProxyType({}),
+    ):
         self._made, self._share = made, share
+        self._trunk, self._leaves = trunk, leaves
         self._saved: dict[tuple[Run, Run], int] = {}
 
     def next(
@@ -51,7 +62,8 @@ class Order:
         if (one, run) not in self._saved:
             a, b = self._made[one], self._made[run]
             shared = min(reuse.shared_steps(a, b), b.resolved.total_steps - 1)
-            self._saved[one, run] = max((s for s in _kept(a) if s <= shared), default=0)
+            leaves = self._leaves.get(run.variant, 0) if one.variant == self._trunk else 0
+            self._saved[one, run] = max(s for s in {0, leaves, *_kept(a)} if s <= max(shared, 0))
         return self._saved[one, run]
 
 

@@ -61,7 +61,8 @@ class Sweep:
         self._report, self._reported = report, time.monotonic()
         self._several = len(places) > 1
         self._pool = Pool(places, quiet=self._several)
-        self._order = Order(made, share=asked is not None)
+        branching = (asked.trunk, asked.leaves) if asked else ()
+        self._order = Order(made, asked is not None, *branching)
         self._places = places
         self._numbers: dict[Run, int] = {}
         self._pending: list[Run] = []

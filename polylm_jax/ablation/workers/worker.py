@@ -24,6 +24,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 from polylm_jax.runtime import terminal
 from polylm_jax.runtime.processes import Several
@@ -34,8 +35,10 @@ _PIECE = 1 << 16  # bytes read at once
 INTERRUPTED = 128 + signal.SIGINT
 
 
-def work(call: Callable[[list[str]], int], replies: str, cores: str = "") -> int:
-    """Runs what comes on stdin by `call`, until it closes or a run fails.
+def work(call: Callable[[list[str]], int], replies: str, cores: str = "") -> NoReturn:
+    """Runs what comes on stdin by `call`, until it closes or a run fails; the process ends then.
+
+    All that a run opens it has closed, so Python's way out, which waits for every thread, isn't taken.
 
     replies: number of the file that is written to. cores: of the CPU, comma separated, that all
     threads stay on; set before anything that starts threads is imported.
@@ -50,19 +53,21 @@ def work(call: Callable[[list[str]], int], replies: str, cores: str = "") -> int
     assert isinstance(sys.stdout, io.TextIOWrapper)
     sys.stdout.reconfigure(line_buffering=True)
     Several.runs = True
+    code = 0
     try:
-        while (job := jobs.get()) is not None:
+        while (
+            not code and (job := jobs.get()) is not None
+        ):  # a failure leaves nothing to go on with
             busy.set()
             began = time.process_time()
             code = _code(call, job)
             busy.clear()
             memory = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             say(code=code, cpu=time.process_time() - began, memory=memory)
-            if code:  # what it left behind is nothing to go on with
-                return code
     except KeyboardInterrupt:
-        return INTERRUPTED
-    return 0
+        code = INTERRUPTED
+    _flush()
+    os._exit(code % 256)
 
 
 def _listen(jobs: queue.SimpleQueue, busy: threading.Event) -> None:
