@@ -224,7 +224,9 @@ def expected(annotation: object, quoted: bool = True) -> str:
         return ", ".join([expected(arguments[0], quoted), *bounds])
     if origin in (typing.Union, types.UnionType):
         words = [expected(member, quoted) for member in arguments]
-        return " or ".join(dict.fromkeys(words))
+        return (", or " if any("," in word for word in words) else " or ").join(
+            dict.fromkeys(words)
+        )
     if annotation is str and not quoted:
         return "text"
     if annotation in _SCALARS:

@@ -118,7 +118,7 @@ def test_items_too_long_are_told(folder, capsys):
         (["--gin.LANGUAGES=['id']"], "val.id.jsonl"),
         (["--gin.CHECKPOINT='nowhere'"], "has no 'checkpoints' folder"),
         (["--step=8"], "no complete checkpoint 8: it has 7"),
-        (["--limit=0"], "limit = 0"),
+        (["--limit=0"], "--limit=0: give a whole number, 1 or more, or None"),
         (["--dtype=float23"], "Did you mean 'float32'?"),
         (["--compare=tunde"], "Did you mean 'tuned'?"),
         (["--gin.EVALUATION_TASKS=['xcopa.ht']"], "isn't registered"),
