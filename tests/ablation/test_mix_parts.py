@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from polylm_jax.ablation.mixing import components, draws, outcome, pool
+from polylm_jax.ablation.mixing import components, draws, outcome, pool, seed_effects
 from polylm_jax.ablation.mixing.components import Component
 from polylm_jax.errors import InputError
 
@@ -79,6 +79,22 @@ def test_scores_are_turned_and_one_that_no_run_has_is_named():
     assert np.isnan(pool.value(numbers[0], "bits_per_byte/th"))
     with pytest.raises(InputError, match="'evaluation/y', a measure that no run has.*evaluation/x"):
         pool.measures_of(numbers, ["evaluation/y"])
+
+
+def test_what_a_seed_does_to_all_mixtures_alike_is_taken_out():
+    run = lambda seed, value: {"seed": seed, "numbers": {"bits_per_byte/ar": value}}
+    anchors = {"a": [run(0, 1.3), run(1, 0.9)], "b": [run(0, 2.2), run(1, 1.8)]}
+    effects = seed_effects.of(anchors, (0, 1))
+    left = {
+        name: [seed_effects.without(one, effects)["numbers"]["bits_per_byte/ar"] for one in runs]
+        for name, runs in anchors.items()
+    }
+    assert left["a"] == pytest.approx([1.1, 1.1]) and left["b"] == pytest.approx([2.0, 2.0])
+    other = seed_effects.without(run(0, 5.0), effects)
+    assert other["numbers"]["bits_per_byte/ar"] == pytest.approx(4.8)
+    assert other["as_measured"]["bits_per_byte/ar"] == 5.0
+    assert seed_effects.of({"a": anchors["a"]}, (0, 1)) == {}  # its own noise, for all one knows
+    assert seed_effects.of({"a": anchors["a"], "b": anchors["b"][:1]}, (0, 1)) == {}
 
 
 def test_the_seeds_spread_is_pooled_and_unknown_of_one_seed():

@@ -13,6 +13,7 @@ proxies     The runs of a mix, trained by `ablate`'s machinery
 question    What is asked of a proposal, by names
 report      The report of a mix, from what its runs left
 run         `run.py mix`
+seed_effects  What a seed does to every mixture alike, taken out of every run
 sections    What the report says, section by section, in both forms
 telling     What the report says in sentences
 """

@@ -51,7 +51,8 @@ def spread(runs: Runs, measures: Sequence[str]) -> np.ndarray:
     for kind in (ANCHOR, PROPOSAL):
         for seeds in runs.get(kind, {}).values():
             if len(seeds) > 1:
-                values = table(seeds, measures)
+                said = [{"numbers": run.get("as_measured", run["numbers"])} for run in seeds]
+                values = table(said, measures)
                 squares += ((values - values.mean(axis=0)) ** 2).sum(axis=0)
                 free += len(seeds) - 1
     return np.sqrt(squares / free) if free else np.full(len(measures), np.nan)

@@ -14,7 +14,7 @@ from typing import Literal
 from polylm_jax.ablation import evidence as records
 from polylm_jax.ablation import variants
 from polylm_jax.ablation.laws.conformal import LEAST
-from polylm_jax.ablation.mixing import answer, cost, designs, pool, proposed, proxies
+from polylm_jax.ablation.mixing import answer, cost, designs, pool, proposed, proxies, seed_effects
 from polylm_jax.ablation.mixing.answer import Answer
 from polylm_jax.ablation.mixing.designs import ANCHOR, HELD_OUT, PROXY, Design, MixSizes, Mixture
 from polylm_jax.ablation.mixing.pool import Earlier, Point
@@ -106,8 +106,11 @@ class _Mix:
         return [] if found is None or found.is_already else [found.mixture]
 
     def measured(self, kind: str, found: Answer | None = None) -> dict[str, list[dict]]:
-        """Mixture -> the evidence of its finished runs."""
-        return proxies.measured(self.place, kind, self.mixtures(kind, found))
+        """Mixture -> the evidence of its finished runs, without what their seeds do to all alike."""
+        anchors = proxies.measured(self.place, ANCHOR, self.design.of(ANCHOR))
+        effects = seed_effects.of(anchors, self.design.mixtures[0].seeds)
+        made = proxies.measured(self.place, kind, self.mixtures(kind, found))
+        return {n: [seed_effects.without(r, effects) for r in runs] for n, runs in made.items()}
 
     def done(self) -> dict[str, int]:
         """Kind -> finished runs, as far as they are known before a proposal is."""
