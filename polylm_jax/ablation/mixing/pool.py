@@ -164,7 +164,7 @@ def point(record: Mapping, design: Design) -> Point:
     """A compatible record as a law has it."""
     shares_PC = _components(_by_task(record, design), design)
     shares_PC = shares_PC / shares_PC.sum(axis=1, keepdims=True)
-    return Point(named(shares_PC), shares_PC.ravel(), record["numbers"], record["bytes"])
+    return Point(named(shares_PC), shares_PC.ravel(), record["numbers"], record.get("bytes", {}))
 
 
 def named(shares_PC: np.ndarray) -> str:
