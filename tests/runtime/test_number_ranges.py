@@ -115,7 +115,7 @@ def test_a_range_takes_what_it_says(name, value):
 
 
 def test_the_sentence_says_the_range():
-    assert expected(ranges.Count | None) == "a whole number, 1 or more or None"
+    assert expected(ranges.Count | None) == "a whole number, 1 or more, or None"
     assert expected(ranges.Share) == "a number, from 0 to 1"
     assert expected(ranges.Positive) == "a number, above 0"
     with pytest.raises(InputError, match=r"keep_at = \[5, -3\], in which keep_at\[1\] is -3"):
@@ -129,7 +129,7 @@ def test_the_sentence_says_the_range():
         ("train", "--gin.BATCH_SIZE=1e300", "BATCH_SIZE = 1e+300: give a whole number, 1 or more"),
         ("train", "--hung_seconds=nan", "--hung_seconds=nan: give a number, above 0"),
         ("serve", "--port=99999", "--port=99999: give a whole number, from 0 to 65535"),
-        ("evaluate", "--limit=-4", "--limit=-4: give a whole number, 1 or more or None"),
+        ("evaluate", "--limit=-4", "--limit=-4: give a whole number, 1 or more, or None"),
         ("export", "--max_shard_gb=0", "--max_shard_gb=0: give a number, above 0"),
     ],
 )
