@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from polylm_jax.ablation import evidence, power, wording
 from polylm_jax.languages import labels
+from polylm_jax.runtime.ranges import Seed
 from polylm_jax.runtime.storage import Folder, to_json
 
 BITS = "bits_per_byte/"
@@ -24,7 +25,7 @@ class Seeds:
     """
 
     folder: str = ""
-    seeds: Sequence[int] = ()
+    seeds: Sequence[Seed] = ()
     evidence: Sequence[str] = ()
 
     def told(self) -> list[str]:
