@@ -71,9 +71,9 @@ class Average:
     def updated(self, kept: dict, params, step: jax.Array, seed: int) -> dict:
         """With the parameters after one step more; step: int32, how many were done before it."""
         # In float32 nothing is drawn, so that runs of all seeds have the same program.
-        drawn = self.dtype != "float32"
-        key = jax.random.fold_in(jax.random.key(seed), _SALT) if drawn else None
-        key = jax.random.fold_in(key, step) if drawn else None
+        key = None
+        if self.dtype != "float32":
+            key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), _SALT), step)
         if self.kind == "exponential":
             count = jnp.minimum(step + 1, self.steps)
             return {AVERAGE: self._towards(kept[AVERAGE], params, count, key)}
