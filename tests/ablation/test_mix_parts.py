@@ -5,6 +5,8 @@ import pytest
 
 from polylm_jax.ablation.mixing import components, draws, outcome, pool, seed_effects
 from polylm_jax.ablation.mixing.components import Component
+from polylm_jax.ablation.mixing.designs import ANCHOR, Design, Mixture
+from polylm_jax.ablation.mixing.question import MixQuestion
 from polylm_jax.errors import InputError
 
 
@@ -95,6 +97,25 @@ def test_what_a_seed_does_to_all_mixtures_alike_is_taken_out():
     assert other["as_measured"]["bits_per_byte/ar"] == 5.0
     assert seed_effects.of({"a": anchors["a"]}, (0, 1)) == {}  # its own noise, for all one knows
     assert seed_effects.of({"a": anchors["a"], "b": anchors["b"][:1]}, (0, 1)) == {}
+
+
+def test_a_mixture_that_breaks_the_constraints_is_no_measure_of_the_proposal():
+    """Equal shares read the small component 5 times; with 6 epochs allowed they are the best."""
+
+    def mixture(name, small):
+        return Mixture(name, ANCHOR, np.array([[1 - small, small]]), (0,))
+
+    parts = (component("en", ["a.en"], ["en"]), component("ar", ["a.ar"], ["ar"], tokens=100))
+    mixtures = (mixture("recipe", 0.1), mixture("equal", 0.5), mixture("unimax", 0.4))
+    design = Design(parts, {"one": 100}, mixtures, 1000, {})
+    values = {"recipe": 3.0, "equal": 1.0, "unimax": 2.0, "mine": 2.5}
+    told = lambda epochs: outcome.among_allowed(
+        design, MixQuestion(most_epochs=epochs), mixture("mine", 0.3), values
+    )
+    assert told(4.0) == {"allowed_regret": 0.5, "best_allowed": "unimax"}
+    assert told(3.0) == {"allowed_regret": 0.0, "best_allowed": "mine"}
+    assert told(6.0) == {"allowed_regret": 1.5, "best_allowed": "equal"}
+    assert outcome.among_allowed(design, MixQuestion(), mixture("other", 0.3), values) == {}
 
 
 def test_the_seeds_spread_is_pooled_and_unknown_of_one_seed():

@@ -10,13 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from polylm_jax.ablation import claims, power
-from polylm_jax.ablation.mixing import draws, pool
+from polylm_jax.ablation.mixing import draws, pool, question
 from polylm_jax.ablation.mixing.answer import Answer
 from polylm_jax.ablation.mixing.designs import ANCHOR, HELD_OUT, PROXY, Design, Mixture
 from polylm_jax.ablation.mixing.proxies import PROPOSAL
+from polylm_jax.ablation.mixing.question import MixQuestion
 
 RANK, ERROR, INSIDE, REGRET = 0.9, 2.0, 0.8, 0.01
 OBJECTIVE = "objective"
+ROUNDED = 1e-4  # of a share: what rounding may break of a constraint
 FEWEST = 4  # held-out mixtures for a rank correlation
 Runs = Mapping[str, Mapping[str, Sequence[Mapping]]]  # kind -> mixture -> its finished runs
 
@@ -138,6 +140,25 @@ def _of_the_proposal(found: Answer, runs: Runs) -> dict:
     return {"values": values, "against": against, **regret}
 
 
+def among_allowed(
+    design: Design, asked: MixQuestion, proposal: Mixture, values: Mapping[str, float]
+) -> dict:
+    """The regret among the mixtures that keep the linear constraints, and which of these is best.
+
+    A mixture that reads a small language too often may well have the smallest loss: it was no answer
+    to what was asked. values: mixture -> the objective as measured.
+    """
+    if proposal.name not in values:
+        return {}
+    where, prior_K = asked.space(design), question.own_shares(design)
+    kept = {
+        one.name for one in design.mixtures
+        if where.slack(one.shares.ravel(), prior_K).min(initial=0) >= -ROUNDED
+    }  # fmt: skip
+    best = min(values.keys() & {*kept, proposal.name}, key=values.__getitem__)
+    return {"allowed_regret": values[proposal.name] - values[best], "best_allowed": best}
+
+
 def _against(mine: Sequence[Mapping], others: Sequence[Mapping], found: Answer) -> dict:
     """Differences of the objective and of each measure, over the seeds that both have."""
     measures, objective = found.fitted.runs.measures, found.objective
@@ -188,6 +209,11 @@ def tests(checked_: Mapping) -> Iterator[Test]:
     yield Test(
         "regret of the proposal against the best mixture trained", regret, f"at most {REGRET:g}",
         None if regret is None else regret <= REGRET,
+    )  # fmt: skip
+    regret = checked_.get("allowed_regret")
+    yield Test(
+        "the same among the mixtures trained that keep the constraints", regret,
+        f"at most {REGRET:g}", None if regret is None else regret <= REGRET,
     )  # fmt: skip
     yield _not_worse(checked_)
 

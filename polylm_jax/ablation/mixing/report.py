@@ -53,6 +53,8 @@ def described(
 ) -> dict:
     """The whole report as plain values."""
     checked = outcome.checked(design, found, runs)
+    proposal = design.mixtures[0] if found.is_already else found.mixture
+    checked |= outcome.among_allowed(design, asked, proposal, checked.get("values", {}))
     tests = list(outcome.tests(checked))
     parameters = next(r["parameters"] for seeds in runs[ANCHOR].values() for r in seeds)
     return {
