@@ -20,7 +20,7 @@ from polylm_jax.checkpoints import param_store
 from polylm_jax.checkpoints.hf import param_table, token_ids, verifying
 from polylm_jax.checkpoints.hf.exporting import export
 from polylm_jax.errors import InputError
-from polylm_jax.languages.registry import LANGUAGES
+from polylm_jax.languages.registry import PAPER_CODES
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 
 pytest_plugins = ["toy_fixture"]
@@ -263,7 +263,7 @@ def test_the_tokenizer_of_the_folder_is_the_trained_one(toy, tmp_path):
 
 
 def test_texts_are_compared_in_every_language():
-    assert set(token_ids.TEXTS) == set(LANGUAGES)
+    assert set(token_ids.TEXTS) == set(PAPER_CODES)
 
 
 def test_a_unigram_vocabulary_is_never_called_equal(tmp_path, capsys):

@@ -1,7 +1,9 @@
 """Real processes over loopback, two of four devices each: the same run as one process with eight."""
 
+import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -24,9 +26,12 @@ when_asked = pytest.mark.skipif(
 
 
 def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+    """Below the ports that the system gives to whoever connects: until it is used, it stays free."""
+    while True:
+        port = random.SystemRandom().randrange(15_000, 32_000)
+        with contextlib.suppress(OSError), socket.socket() as found:
+            found.bind(("127.0.0.1", port))
+            return port
 
 
 def start(folder, model_dir, steps=STEPS, pause=0.0, number=2, stuck=None, other=None, **settings):

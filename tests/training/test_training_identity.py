@@ -66,6 +66,7 @@ DECIDES = {  # field -> another value of it, with which the steps have other num
     "phase.final_fraction": 0.5,
     "phase.decay_steps": 2,
     "phase.decay_shape": "1-sqrt",
+    "phase.batch_size": 16,
 }
 # What a field needs to have anything to decide: of the plain run and of the changed one.
 WITH = {
