@@ -2,6 +2,7 @@
 
 Runs that differ in their seed, their rows or their learning rates have one train step. That a program
 is the same is told by its text, as it was traced, and by nothing that would have to be kept complete.
+A process of one run keeps none: `plan --search` compiles dozens, each to be looked at once.
 """
 
 import collections
@@ -14,6 +15,7 @@ import jax
 from jax.sharding import Mesh
 
 from polylm_jax.errors import InputError
+from polylm_jax.runtime.processes import Several
 
 KEPT = 16  # programs: of a run two, or three
 _REFUSED = re.compile(r"No such compile option: .*|While setting option .*")
@@ -24,20 +26,26 @@ def compiled(
     lowered: jax.stages.Lowered, options: Mapping[str, object], mesh: Mesh
 ) -> jax.stages.Compiled:
     """A program for a mesh, compiled; InputError for an option that the compiler doesn't know or take."""
+    if not Several.runs:
+        return _compiled(lowered, options)
     key = _key(lowered, options, mesh)
     if key in _made:
         _made.move_to_end(key)
         return _made[key]
+    _made[key] = _compiled(lowered, options)
+    if len(_made) > KEPT:
+        _made.popitem(last=False)
+    return _made[key]
+
+
+def _compiled(lowered: jax.stages.Lowered, options: Mapping[str, object]) -> jax.stages.Compiled:
+    given: dict[str, Any] = dict(options)
     try:
-        given: dict[str, Any] = dict(options)
-        _made[key] = lowered.compile(compiler_options=given) if given else lowered.compile()
+        return lowered.compile(compiler_options=given) if given else lowered.compile()
     except jax.errors.JaxRuntimeError as error:
         if not (said := _REFUSED.search(str(error))):
             raise
         raise InputError(f"COMPILER_OPTIONS: the compiler says {said[0]!r}: mend it.") from error
-    if len(_made) > KEPT:
-        _made.popitem(last=False)
-    return _made[key]
 
 
 def _key(lowered: jax.stages.Lowered, options: Mapping[str, object], mesh: Mesh) -> str:

@@ -9,9 +9,15 @@ import pytest
 import toy_run
 
 from polylm_jax.model import partitioning
+from polylm_jax.runtime.processes import Several
 from polylm_jax.training.programs import Programs
 
 pytest_plugins = ["toy_fixture"]
+
+
+@pytest.fixture(autouse=True)
+def several(monkeypatch):
+    monkeypatch.setattr(Several, "runs", True)
 
 
 @pytest.fixture
