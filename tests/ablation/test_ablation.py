@@ -5,10 +5,10 @@ import json
 import os
 import re
 
-import gin
 import pytest
 import toy_ablation
 import toy_run
+from clean_gin import clean  # noqa: F401
 
 import run
 from polylm_jax.ablation import launch
@@ -18,13 +18,6 @@ from polylm_jax.runtime.storage import Folder
 
 pytest_plugins = ["toy_fixture"]
 ALONE = ["OTHER_BUDGETS = []", "CLAIMS = []"]  # of one variant
-
-
-@pytest.fixture(autouse=True)
-def clean():
-    gin.clear_config()
-    yield
-    gin.clear_config()
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import gin
 import pytest
 import toy_ablation
 import toy_finetune
+from clean_gin import clean  # noqa: F401
 
 import run
 from polylm_jax.ablation.workers import sweep
@@ -70,13 +71,6 @@ ablation.Claim:
   than = 'alone'
   measure = 'bits_per_byte/ja'
 """
-
-
-@pytest.fixture(autouse=True)
-def clean():
-    gin.clear_config()
-    yield
-    gin.clear_config()
 
 
 @pytest.fixture(scope="module")

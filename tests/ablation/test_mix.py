@@ -7,19 +7,13 @@ import shutil
 import gin
 import pytest
 import toy_mix
+from clean_gin import clean  # noqa: F401
 
 import run
 from polylm_jax.ablation import run as ablations
 from polylm_jax.ablation.mixing import pool
 
 REPORT = ("report.html", "report.md", "report.json", "proposed.gin", "laws.png")
-
-
-@pytest.fixture(autouse=True)
-def clean():
-    gin.clear_config()
-    yield
-    gin.clear_config()
 
 
 @pytest.fixture(scope="module")

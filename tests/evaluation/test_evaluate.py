@@ -6,6 +6,7 @@ import json
 import gin
 import pytest
 import toy_hf
+from clean_gin import clean  # noqa: F401
 from tables import unpadded
 
 import run
@@ -40,13 +41,6 @@ evaluation.evaluate:
   batching = @evaluation.Batching()
 evaluation.Batching.tokens_per_part = 128
 """
-
-
-@pytest.fixture(autouse=True)
-def clean():
-    gin.clear_config()
-    yield
-    gin.clear_config()
 
 
 @pytest.fixture(scope="module")

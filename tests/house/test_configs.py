@@ -7,6 +7,7 @@ import re
 import gin
 import jax
 import pytest
+from clean_gin import clean  # noqa: F401
 
 import run
 from polylm_jax.errors import InputError
@@ -23,13 +24,6 @@ POOLS = [path for path in FILES if path.name.endswith("_pool.gin")]
 RECIPES = [
     path for path in FILES if path.parent.name == "recipes" and path not in [*CORPORA, *POOLS]
 ]
-
-
-@pytest.fixture(autouse=True)
-def clean():
-    gin.clear_config()
-    yield
-    gin.clear_config()
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -7,6 +7,7 @@ import gin
 import pytest
 import toy_t5x
 import toy_t5x_gin
+from clean_gin import clean  # noqa: F401
 
 import run
 from polylm_jax.model.config import PolyLMConfig
@@ -28,13 +29,6 @@ RECIPES = {
     "polylm_13b": "polylm_13b",
     "demo": "demo",
 }
-
-
-@pytest.fixture(autouse=True)
-def clean():
-    gin.clear_config()
-    yield
-    gin.clear_config()
 
 
 def experiment_of_recipe(name):
