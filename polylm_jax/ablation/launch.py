@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 
 from polylm_jax.ablation import records
 from polylm_jax.ablation.plans import Plan
@@ -36,3 +37,13 @@ def is_done(place: Folder, plan: Plan) -> bool:
     """Whether the log of a run says that it has reached its end."""
     total, size = plan.resolved.total_steps, plan.tokens_per_step
     return records.read(place, plan.run, total, size).state == DONE
+
+
+def end(failed: Mapping[Run, int], elsewhere: Mapping[Run, str]) -> None:
+    """Says which runs other processes have (-> who) and which failed (-> exit code): SystemExit(1) then."""
+    for run, holder in elsewhere.items():
+        print(f"{run.title} is left to another process: {holder}")
+    if failed:
+        names = "; ".join(f"{run.title} (exit code {code})" for run, code in failed.items())
+        print(f"not finished: {names}. The same command tries again.", file=sys.stderr)
+        sys.exit(1)

@@ -9,7 +9,6 @@ ABLATION_DIR/ablation.json                 the variants, their plans, the claims
 
 import functools
 import json
-import sys
 from collections.abc import Collection, Mapping, Sequence
 
 from polylm_jax.ablation import branches, launch, plans, reuse
@@ -96,12 +95,7 @@ def ablate(
         place, made, order, asked if share_beginnings else None, bool(variant), workers=workers
     )
     print(_report(place))
-    for run, holder in elsewhere.items():
-        print(f"{run.title} is left to another process: {holder}")
-    if failed:
-        names = "; ".join(f"{run.title} (exit code {code})" for run, code in failed.items())
-        print(f"not finished: {names}. The same command tries again.", file=sys.stderr)
-        sys.exit(1)
+    launch.end(failed, elsewhere)
 
 
 def planned(place: Folder, asked: Ablation, reconfigured: Reconfigured) -> dict[Run, Plan]:

@@ -7,12 +7,11 @@ MIX_DIR/design.json                                  what is trained, and what m
 """
 
 import dataclasses
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from polylm_jax.ablation import evidence as records
-from polylm_jax.ablation import variants
+from polylm_jax.ablation import launch, variants
 from polylm_jax.ablation.laws.conformal import LEAST
 from polylm_jax.ablation.mixing import answer, cost, designs, pool, proposed, proxies, seed_effects
 from polylm_jax.ablation.mixing.answer import Answer
@@ -136,12 +135,7 @@ class _Mix:
                 asked = self.proxy.ablation(self.design.components, mixtures)
                 done = proxies.train(self.place, kind, asked, self.reconfigured, self.workers)
                 failed, elsewhere = {**failed, **done.failed}, {**elsewhere, **done.elsewhere}
-        for run, holder in elsewhere.items():
-            print(f"{run.title} is left to another process: {holder}")
-        if failed:
-            names = "; ".join(f"{run.title} (exit code {code})" for run, code in failed.items())
-            print(f"not finished: {names}. The same command tries again.", file=sys.stderr)
-            sys.exit(1)
+        launch.end(failed, elsewhere)
         if elsewhere:
             print("The same command goes on when they are done.")
         return not elsewhere
