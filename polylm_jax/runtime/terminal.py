@@ -35,6 +35,20 @@ def where_time_goes(seconds: Mapping[str, float]) -> str:
     return "  time: " + ", ".join(f"{name} {v / seconds['all']:.1%}" for name, v in shares.items())
 
 
+def bar(what: str, console: rich.console.Console, disable: bool = False) -> rich.progress.Progress:
+    """A bar for each task: `what` it is, how many of how many, its field `told`, the time so far and left."""
+    return rich.progress.Progress(
+        what,
+        rich.progress.MofNCompleteColumn(),
+        rich.progress.BarColumn(),
+        "{task.fields[told]}",
+        rich.progress.TimeElapsedColumn(),
+        rich.progress.TimeRemainingColumn(),
+        console=console,
+        disable=disable,
+    )
+
+
 class Terminal:
     """Lines on stdout, and a progress bar where stdout is a terminal; silent unless `enabled`."""
 
@@ -45,17 +59,9 @@ class Terminal:
         self._total = total_steps
         self._bar = None
         if enabled and self._console.is_terminal:
-            self._bar = rich.progress.Progress(
-                "step",
-                rich.progress.MofNCompleteColumn(),
-                rich.progress.BarColumn(),
-                "{task.fields[numbers]}",
-                rich.progress.TimeElapsedColumn(),
-                rich.progress.TimeRemainingColumn(),
-                console=self._console,
-            )
+            self._bar = bar("step", self._console)
             self._task = self._bar.add_task(
-                "", start=False, total=total_steps, completed=step, numbers=""
+                "", start=False, total=total_steps, completed=step, told=""
             )
 
     def line(self, text: str) -> None:
@@ -93,7 +99,7 @@ class Terminal:
         for hear in heard_by:
             hear(step, self._total, numbers)
         if self._bar:
-            self._bar.update(self._task, completed=step, numbers=numbers)
+            self._bar.update(self._task, completed=step, told=numbers)
         else:
             times = where_time_goes(report.get("seconds", {}))
             self.line(f"step {step}/{self._total}  {report['phase']}  {numbers}{times}")
@@ -107,16 +113,7 @@ class CountedBar:
 
     def __init__(self, what: str, total: int, done: int = 0, enabled: bool = True):
         self._console = rich.console.Console(stderr=True, highlight=False, quiet=not enabled)
-        self._bar = rich.progress.Progress(
-            what,
-            rich.progress.MofNCompleteColumn(),
-            rich.progress.BarColumn(),
-            "{task.fields[told]}",
-            rich.progress.TimeElapsedColumn(),
-            rich.progress.TimeRemainingColumn(),
-            console=self._console,
-            disable=not (enabled and self._console.is_terminal),
-        )
+        self._bar = bar(what, self._console, disable=not (enabled and self._console.is_terminal))
         self._task = self._bar.add_task("", total=total, completed=done, told="")
         self._total, self._done = total, done
         self._began = self._spoke = time.monotonic()

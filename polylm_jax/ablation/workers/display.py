@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from typing import Self
 
 import rich.console
-import rich.progress
 
 from polylm_jax.ablation.variants import Run
 from polylm_jax.ablation.workers.places import Place
-from polylm_jax.runtime.terminal import LINE_SECONDS
+from polylm_jax.runtime.terminal import LINE_SECONDS, bar
 
 
 class Display:
@@ -25,16 +24,8 @@ class Display:
         self._console = rich.console.Console(file=sys.stdout, highlight=False, soft_wrap=True)
         self._titles: dict[int, str] = {}
         self._spoke: dict[int, float] = {}
-        self._bar = rich.progress.Progress(
-            "{task.description}",
-            rich.progress.MofNCompleteColumn(),
-            rich.progress.BarColumn(),
-            "{task.fields[told]}",
-            rich.progress.TimeElapsedColumn(),
-            rich.progress.TimeRemainingColumn(),
-            console=self._console,
-            disable=len(places) == 1 or not self._console.is_terminal,
-        )
+        disable = len(places) == 1 or not self._console.is_terminal
+        self._bar = bar("{task.description}", self._console, disable)
         self._tasks = [
             self._bar.add_task(str(place), total=None, told="", visible=False) for place in places
         ]

@@ -9,10 +9,11 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from polylm_jax.errors import InputError
-from polylm_jax.model import averaging, cost
+from polylm_jax.model import cost
 from polylm_jax.model.config import POLICIES
 from polylm_jax.model.partitioning import MeshConfig
 from polylm_jax.training.experiment import Experiment
+from polylm_jax.training.inspection import memory_report
 from polylm_jax.training.planning.chips import Topology
 
 TENSOR = (1, 2, 4, 8)
@@ -67,16 +68,7 @@ def held(experiment: Experiment, topology: Topology) -> float:
 
 def parts(experiment: Experiment, topology: Topology) -> dict[str, int]:
     """What they are of."""
-    return cost.per_device(
-        experiment.model,
-        experiment.mesh.shape(topology.num_chips),
-        batch_size=max(experiment.batch_sizes),
-        length=experiment.sequence_length,
-        microbatches=experiment.microbatches,
-        num_chunks=experiment.num_chunks,
-        vocab_blocks=experiment.vocab_blocks,
-        average=averaging.bytes_per_parameter(experiment.average),
-    )
+    return memory_report(experiment, experiment.mesh.shape(topology.num_chips))
 
 
 def thumb(experiment: Experiment, topology: Topology, peak_flops: float) -> float:
