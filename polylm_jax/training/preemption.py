@@ -37,11 +37,12 @@ from polylm_jax.training import shared_keys
 T = TypeVar("T")
 
 _NOTICE = "RECEIVED_PREEMPTION_NOTICE"  # JAX's key, set by the process that caught the signal
-_LEFT = "polylm_left_before_the_first_step"  # ours: then no step of the others can end either
+_LEFT = "polylm_left"  # ours, the code: then no step of the others can end either
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 INTERRUPTED = 128 + signal.SIGINT
 _POLL_SECONDS = 0.5
 _TELL_SECONDS = 120
+_ANSWER_SECONDS = 2.0
 _FLUSH_SECONDS = 2.0  # the most that flushing the logs may add to the grace period
 _LEADER_SECONDS = 3.0  # process 0 serves the others, and they die with it: it leaves last
 
@@ -69,10 +70,13 @@ def leave_alone(error: Exception, flush: Callable[[], None]) -> None:
     """Ends one of several processes. Python's way out waits for all of them, which may be stuck.
 
     Of several threads the first one says why: when it goes, collectives break in the others, too.
+    So they do where another process was told to leave and has left: then its code is this one's.
     """
     _alone.acquire(timeout=_ALONE_SECONDS)
     code = exit_code(error)
-    if code == 1:
+    if code == 1 and (theirs := _code_of_another()):
+        code, error = int(theirs), RuntimeError("another process was told to leave, and has left")
+    elif code == 1:
         traceback.print_exception(error, file=sys.stdout)
     sentence = " ".join(str(error).split()) or type(error).__name__
     print(f"process {jax.process_index()} leaves: {sentence}", file=sys.stderr, flush=True)
@@ -105,13 +109,24 @@ def by_the_first(key: str, work: Callable[[], T]) -> T | None:
     return done
 
 
-def _told(key: str) -> bool:
-    """Whether some process has set a key."""
+def _told(key: str) -> str | None:
+    """What some process has set a key to; None where none has."""
     try:
-        shared_keys.client().key_value_try_get(key)
+        return shared_keys.client().key_value_try_get(key)
     except jax.errors.JaxRuntimeError:  # NOT_FOUND
-        return False
-    return True
+        return None
+
+
+def _code_of_another() -> str | None:
+    """Of a process that was told to leave and didn't wait for the others; None if none has said so."""
+    if jax.process_count() == 1:
+        return None
+    said: list[str | None] = []
+    # Process 0, which is asked, may itself be stopped: then nobody answers.
+    asking = threading.Thread(target=lambda: said.append(_told(_LEFT)), daemon=True)
+    asking.start()
+    asking.join(_ANSWER_SECONDS)
+    return said[0] if said else None
 
 
 class Preemption:
@@ -199,15 +214,13 @@ class Preemption:
 
     def _watch_notice(self) -> None:
         while not self._closed.wait(_POLL_SECONDS):
-            if _told(_NOTICE):
+            if _told(_NOTICE) is not None:
                 return self._count_down()
 
     def _count_down(self) -> None:
         self._noticed.set()
         with self._leaving:
             if not self._in_loop:
-                if self._several:
-                    shared_keys.client().key_value_set(_LEFT, "", allow_overwrite=True)
                 self._leave(self.exit_code, "nothing to save yet")
         name = signal.Signals(self._signal).name
         print(f"{name}: saves after this step, then leaves", file=sys.stderr, flush=True)
@@ -218,10 +231,12 @@ class Preemption:
                     LEFT_UNSAVED,
                     f"{self._grace_seconds:g} s of grace are over, and nothing is saved",
                 )
-            if self._several and _told(_LEFT):
-                self._leave(LEFT, "another process left before its first step")
+            if self._several and (theirs := _told(_LEFT)):
+                self._leave(int(theirs), "another process has left before this one could save")
 
     def _leave(self, code: int, why: str) -> None:
+        if self._several:
+            shared_keys.client().key_value_set(_LEFT, str(code), allow_overwrite=True)
         name = signal.Signals(self._signal).name
         print(f"{name}: leaves with exit code {code}, {why}", file=sys.stderr, flush=True)
         leave(code, self.flush)

@@ -33,6 +33,22 @@ for reason in ("the first", "the second"):
     error = RuntimeError(f"{reason}: start again from the checkpoint.")
     threading.Thread(target=preemption.leave_alone, args=(error, lambda: None)).start()
 """
+LEFT_AT_THE_START = """
+import os, signal, time
+import jax
+from jax.experimental import multihost_utils
+from polylm_jax.model import partitioning; from polylm_jax.training import preemption
+partitioning.initialize_distributed()
+multihost_utils.sync_global_devices("both are there")
+if jax.process_index() == 1:
+    with preemption.Preemption(grace_seconds=60):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(600)
+try:
+    multihost_utils.sync_global_devices("one never comes")
+except Exception as error:
+    preemption.leave_alone(error, lambda: None)
+"""
 HOW = pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
 when_asked = pytest.mark.skipif(
     not os.environ.get("POLYLM_SLOW_TESTS"),
@@ -151,6 +167,16 @@ def test_sigterm_to_one_of_four_saves_on_all(toy_folder, tmp_path):
     assert [process.returncode for process in processes] == [143] * 4, said
     (left,) = toy_run.events(tmp_path / "four", "leave")
     assert left["step"] in [event["step"] for event in toy_run.events(tmp_path / "four", "commit")]
+
+
+@pytest.mark.timeout(200)
+def test_one_that_left_as_told_gives_its_code_to_those_whose_collective_it_broke():
+    """Before, it was a race: the broken collective's error, with code 1, or the notice, with 143."""
+    processes = start(["-c", LEFT_AT_THE_START], 2, devices=2)
+    ((code, text),) = ends(processes, victim=1)
+    assert code == 143, text
+    (sentence,) = sentences(text)
+    assert "process 0 leaves: another process was told to leave" in sentence
 
 
 def test_one_reason_is_said():
