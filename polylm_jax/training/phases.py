@@ -82,12 +82,16 @@ class PhaseConfig:
 
 
 def with_shares(
-    phases: Sequence[PhaseConfig], shares: Sequence[Mapping[str, float]], how: str = BY_HAND
+    phases: Sequence[PhaseConfig],
+    shares: Sequence[Mapping[str, float]],
+    how: str = BY_HAND,
+    parts: Sequence[Share] = (),
 ) -> list[PhaseConfig]:
-    """The phases with other shares of tokens, one mapping each; lengths and learning rates stay.
+    """The phases with other shares of tokens, one mapping each; learning rates stay.
 
-    how: where the shares come from, which `inspect` says. Raises InputError unless there are as many
-    as there are phases.
+    how: where the shares come from, which `inspect` says. parts: of the whole run that each phase
+    lasts, which sum to 1; without them lengths stay. Raises InputError unless there are as many as
+    there are phases, and for phases whose lengths can't be added up.
     """
     if len(shares) != len(phases):
         raise InputError(
@@ -95,9 +99,39 @@ def with_shares(
             f"{len(phases)} phases: give one mapping for each."
         )
     named = [config.title(number) for number, config in enumerate(phases)]
+    if parts:
+        phases = _divided(phases, parts)
     return [
         dataclasses.replace(config, mixture=Shares(one, how), name=name)
         for config, one, name in zip(phases, shares, named, strict=True)
+    ]
+
+
+def _divided(phases: Sequence[PhaseConfig], parts: Sequence[float]) -> list[PhaseConfig]:
+    """The phases with these parts of their whole length, each of one step or token at least."""
+    if len(parts) != len(phases) or not math.isclose(sum(parts), 1.0, abs_tol=1e-6):
+        raise InputError(
+            f"training.with_shares.parts = {list(parts)} for {len(phases)} phases: give each phase's "
+            "part of the run; they sum to 1."
+        )
+    unit = "steps" if all(config.steps is not None for config in phases) else "tokens"
+    lengths = [getattr(config, unit) for config in phases]
+    if None in lengths or len({config.batch_size for config in phases}) > 1:
+        raise InputError(
+            "training.with_shares.parts needs phases whose lengths are all in steps, of one batch size, "
+            "or all in tokens: give all of them steps, or all of them tokens."
+        )
+    total = sum(lengths)
+    ends = [round(total * sum(parts[: number + 1])) for number in range(len(parts))]
+    new = [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
+    if min(new) < 1:
+        raise InputError(
+            f"training.with_shares.parts = {list(parts)} leaves a phase without any of the {total:,} "
+            f"{unit}: give it a larger part."
+        )
+    return [
+        dataclasses.replace(config, **{unit: length})
+        for config, length in zip(phases, new, strict=True)
     ]
 
 

@@ -6,6 +6,7 @@ cost        What a mix will take, told before anything starts
 designs     What a mix will train, in one file
 draws       The mixtures that are trained before anything is known
 outcome     What the check's runs say of the law
+places      Where the second of two phases begins, as a part of a mixture
 pictures    The pictures of a mix's report
 pool        What a law is fitted to: the runs of a design and compatible evidence
 proposed    proposed.gin: the recipe with the proposed shares

@@ -13,7 +13,7 @@ _WHAT = {
     ANCHOR: "mixtures to compare with",
     PROXY: "mixtures drawn at random",
     HELD_OUT: "mixtures that no law sees",
-    PROPOSAL: "what will be proposed",
+    PROPOSAL: "what will be proposed",  # of several phases, the best of one, too
 }
 
 
@@ -21,7 +21,7 @@ def planned(design: Design, done: Mapping[str, int]) -> list[tuple[str, int, int
     """(kind, runs, of them done) of every kind. done: kind -> finished runs."""
     seeds = len(design.mixtures[0].seeds)
     runs = {kind: sum(len(one.seeds) for one in design.of(kind)) for kind in _WHAT}
-    runs[PROPOSAL] = seeds
+    runs[PROPOSAL] = seeds * (2 if len(design.phases) > 1 else 1)
     return [(kind, number, min(done.get(kind, 0), number)) for kind, number in runs.items()]
 
 
@@ -34,13 +34,20 @@ def told(
     tokens = left * design.tokens
     names = ", ".join(one.name for one in design.components)
     phases = " + ".join(f"{n:,}" for n in design.phases.values())
+    if design.moves:
+        low, high = design.identity["places"]
+        phases = (
+            f"{design.tokens:,} tokens, the second phase from {low:.0%} to {high:.0%} of them on"
+        )
+    else:
+        phases = f"{phases} tokens"
     lines = [f"{len(design.components)} components: {names}"]
     lines += [
         f"{number:4} runs of {_WHAT[kind]}{f', {had} done' if had else ''}"
         for kind, number, had in rows if number
     ]  # fmt: skip
     lines.append(
-        f"{sum(n for _, n, _ in rows)} runs of {phases} tokens, for a target of "
+        f"{sum(n for _, n, _ in rows)} runs of {phases}, for a target of "
         f"{count(design.target_tokens)}; {left} runs, {count(tokens)} tokens are left"
     )
     return [*lines, _time(tokens, speeds, price_per_hour)] if left else lines

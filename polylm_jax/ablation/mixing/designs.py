@@ -14,11 +14,11 @@ from typing import NamedTuple
 import numpy as np
 
 from polylm_jax.ablation.mixing import components as parts
-from polylm_jax.ablation.mixing import draws
+from polylm_jax.ablation.mixing import draws, places
 from polylm_jax.ablation.mixing.components import Component
 from polylm_jax.errors import InputError
 from polylm_jax.runtime.fingerprint import differences
-from polylm_jax.runtime.ranges import Count, Natural, NonNegative, Positive, Seed
+from polylm_jax.runtime.ranges import Count, Natural, NonNegative, Positive, Seed, Share
 from polylm_jax.runtime.storage import Folder, to_json
 from polylm_jax.training.experiment import Resolved
 from polylm_jax.training.identity import fingerprint
@@ -37,7 +37,8 @@ class MixSizes:
     target_tokens: of the run that the mixture is for. proxies, held_out: mixtures drawn; proxies
     None are two a component and phase. seeds: of each anchor and of the proposal; the first also of
     the others. epochs: most epochs of a component at the target in what is drawn. alpha: of the
-    temperature. pools: components of several tasks.
+    temperature. pools: components of several tasks. places: of two phases, from and up to which part of
+    the tokens the second may begin; None leaves it where the recipe has it.
     """
 
     target_tokens: Count
@@ -47,15 +48,25 @@ class MixSizes:
     epochs: Positive = 4.0
     alpha: NonNegative = 0.3
     pools: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    places: Sequence[Share] | None = None
 
 
 class Mixture(NamedTuple):
-    """A mixture of a design: anchor, proxy or held out, its shares [P, C] and its seeds."""
+    """A mixture of a design: anchor, proxy or held out, its shares [P, C] and its seeds.
+
+    parts: of the tokens that each phase has [P], where they differ between mixtures.
+    """
 
     name: str
     kind: str
     shares: np.ndarray
     seeds: tuple[int, ...]
+    parts: np.ndarray | None = None
+
+    @property
+    def point(self) -> np.ndarray:
+        """What a law knows it by [K]: its shares, phase by phase; where parts differ, times them."""
+        return (self.shares if self.parts is None else self.parts[:, None] * self.shares).ravel()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +101,30 @@ class Design:
         """Of a proxy."""
         return sum(self.phases.values())
 
+    @property
+    def moves(self) -> bool:
+        """Whether the second phase begins elsewhere in other mixtures: all shares then sum to 1."""
+        return self.mixtures[0].parts is not None
+
+    @property
+    def stages(self) -> int:
+        """How many parts of a law's point sum to 1 each."""
+        return 1 if self.moves else len(self.phases)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """What each number of a law's point counts in the shares of the whole run [K]."""
+        repeated = np.repeat(self.weights, len(self.components))
+        return np.ones_like(repeated) if self.moves else repeated
+
+    def divided(self, point_K: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """(shares [P, C], parts [P] or None) of a law's point."""
+        found_PC = np.clip(np.reshape(point_K, (len(self.phases), -1)), 0, None)
+        if not self.moves:
+            return found_PC, None
+        parts_P = found_PC.sum(axis=1)
+        return found_PC / np.maximum(parts_P, 1e-12)[:, None], parts_P
+
 
 def settle(place: Folder, design: Design) -> None:
     """Writes the design into MIX_DIR; InputError where another one stands there.
@@ -122,9 +157,29 @@ def make(resolved: Resolved, sizes: MixSizes) -> Design:
     }
     _check(found, sum(phases.values()), sizes)
     mixtures = _mixtures(parts.point(resolved, found), found, sizes)
+    if sizes.places is not None:
+        steps = sum(phases.values()) // (length * resolved.experiment.batch_size)
+        mixtures = _placed(mixtures, [*phases.values()], sizes.places, steps)
     return Design(
         found, phases, tuple(mixtures), sizes.target_tokens, _identity(resolved, found, sizes)
     )
+
+
+def _placed(
+    mixtures: Sequence[Mixture], tokens: Sequence[int], where: Sequence[float], steps: int
+) -> list[Mixture]:
+    """Mixtures with the parts of their phases: anchors have the recipe's, others theirs by chance."""
+    places.check(where, len(tokens))
+    own_P = np.array(tokens, float) / sum(tokens)
+    # Each kind by its own generator, as their shares: more proxies leave the others what they were.
+    drawn = {
+        kind: iter(places.drawn(where, len(mixtures), steps, seed))
+        for kind, seed in ((PROXY, 0), (HELD_OUT, 1))
+    }
+    return [
+        one._replace(parts=own_P if one.kind == ANCHOR else next(drawn[one.kind]))
+        for one in mixtures
+    ]
 
 
 def _titles(resolved: Resolved) -> list[str]:
@@ -187,6 +242,7 @@ def _identity(resolved: Resolved, components: Sequence[Component], sizes: MixSiz
         "recipe": {name: value for name, value in recipe.items() if name not in free},
         "components": {one.name: sorted(one.tasks) for one in components},
         **{name: asked[name] for name in ("target_tokens", "seeds", "epochs", "alpha")},
+        **({} if sizes.places is None else {"places": list(sizes.places)}),
     }
 
 
@@ -195,5 +251,11 @@ def _plain(design: Design) -> dict:
         "identity": design.identity,
         "phases": design.phases,
         "components": [dataclasses.asdict(one) for one in design.components],
-        "mixtures": [{**one._asdict(), "shares": one.shares.tolist()} for one in design.mixtures],
+        "mixtures": [_plain_mixture(one) for one in design.mixtures],
     }
+
+
+def _plain_mixture(one: Mixture) -> dict:
+    found = {**one._asdict(), "shares": one.shares.tolist()}
+    del found["parts"]
+    return found if one.parts is None else {**found, "parts": one.parts.tolist()}

@@ -62,7 +62,7 @@ def spread(runs: Runs, measures: Sequence[str]) -> np.ndarray:
 
 def predicted(found: Answer, mixtures: Sequence[Mixture]):
     """The laws' prediction for mixtures [Q, M]."""
-    return found.fitted.predict(np.stack([one.shares.ravel() for one in mixtures]))
+    return found.fitted.predict(np.stack([one.point for one in mixtures]))
 
 
 def checked(design: Design, found: Answer, runs: Runs) -> dict:
@@ -73,7 +73,7 @@ def checked(design: Design, found: Answer, runs: Runs) -> dict:
     noise = spread(runs, measures)
     result: dict = {"spread": _named(measures, noise), "mixtures": {}, "measures": {}}
     proposal = means(runs, (PROPOSAL,), measures)
-    all_asked = [*mixtures, *([found.mixture] if proposal else [])]
+    all_asked = [*mixtures, *(one for one in found.to_train if one.name in proposal)]
     if not all_asked:
         return {}
     said = predicted(found, all_asked)
@@ -131,9 +131,10 @@ def _of_the_proposal(found: Answer, runs: Runs) -> dict:
         return {"values": values}
     best = min(values, key=values.__getitem__)
     mine = runs[ANCHOR][name] if found.is_already else runs[PROPOSAL][name]
+    one_phase = {n: seeds for n, seeds in runs[PROPOSAL].items() if n != name}
     against = {
         other: _against(mine, seeds, found)
-        for other, seeds in runs[ANCHOR].items() if other != name and seeds
+        for other, seeds in {**runs[ANCHOR], **one_phase}.items() if other != name and seeds
     }  # fmt: skip
     _discover(against)
     regret = {"regret": values[name] - values[best], "best": best}
@@ -153,7 +154,7 @@ def among_allowed(
     where, prior_K = asked.space(design), question.own_shares(design)
     kept = {
         one.name for one in design.mixtures
-        if where.slack(one.shares.ravel(), prior_K).min(initial=0) >= -ROUNDED
+        if where.slack(one.point, prior_K).min(initial=0) >= -ROUNDED
     }  # fmt: skip
     best = min(values.keys() & {*kept, proposal.name}, key=values.__getitem__)
     return {"allowed_regret": values[proposal.name] - values[best], "best_allowed": best}

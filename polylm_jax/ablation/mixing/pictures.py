@@ -77,8 +77,7 @@ def laws(design: Design, found: Answer, runs: Runs) -> Figure | None:
 def _law(panel: Axes, design: Design, found: Answer, runs: Runs, name: str) -> None:
     columns = list(found.fitted.runs.own[name])
     number = found.fitted.runs.measures.index(name)
-    weight_K = np.repeat(design.weights, len(design.components))
-    of = lambda shares_PC: float((weight_K * np.ravel(shares_PC))[columns].sum())
+    of = lambda point_K: float((design.counts * point_K)[columns].sum())
     here = _trained(design, found)
     values = outcome.means(runs, [kind for kind, _ in KINDS], found.fitted.runs.measures)
     seen = [values[n][number] for n in values if np.isfinite(values[n][number])]
@@ -91,20 +90,20 @@ def _law(panel: Axes, design: Design, found: Answer, runs: Runs, name: str) -> N
     most = max([of(shares) for shares in here.values()])
     shares_QK = _varied(design, columns, np.linspace(0, min(1.05 * most, 1), POINTS))
     said = found.fitted.predict(shares_QK)
-    x_Q = (weight_K * shares_QK)[:, columns].sum(axis=1)
+    x_Q = (design.counts * shares_QK)[:, columns].sum(axis=1)
     panel.fill_between(x_Q, said.low_QM[:, number], said.high_QM[:, number], alpha=0.2, linewidth=0)
     panel.plot(x_Q, said.mean_QM[:, number], zorder=3)
     low, high = min(seen), max(seen)  # a band that is wide where nothing was trained is cut off
     panel.set_ylim(low - 0.3 * (high - low) - 1e-4, high + 0.3 * (high - low) + 1e-4)
-    panel.axvline(of(design.mixtures[0].shares), color="black", linestyle=":", linewidth=0.8)
-    panel.axvline(of(found.mixture.shares), color="black", linestyle="--", linewidth=0.8)
+    panel.axvline(of(design.mixtures[0].point), color="black", linestyle=":", linewidth=0.8)
+    panel.axvline(of(found.mixture.point), color="black", linestyle="--", linewidth=0.8)
     panel.set_title(_name(name), fontsize="small")
     panel.tick_params(labelsize="x-small")
 
 
 def _trained(design: Design, found: Answer) -> dict[str, np.ndarray]:
-    """Mixture -> shares [P, C], of all that may have runs."""
-    return {one.name: one.shares for one in (*design.mixtures, found.mixture)}
+    """Mixture -> a law's point [K], of all that may have runs."""
+    return {one.name: one.point for one in (*design.mixtures, found.mixture)}
 
 
 def _varied(design: Design, columns: Sequence[int], share_Q: np.ndarray) -> np.ndarray:
@@ -126,7 +125,7 @@ def _varied(design: Design, columns: Sequence[int], share_Q: np.ndarray) -> np.n
             changed = (1 - share) * others
             changed[mine] = share * own
             rows.append(changed / changed.sum())
-        found.append(np.concatenate(rows))
+        found.append(design.mixtures[0]._replace(shares=np.stack(rows)).point)
     return np.stack(found)
 
 
@@ -194,4 +193,5 @@ def _possible(design: Design, found: Answer) -> np.ndarray:
     most_C = draws.ceilings(tokens, design.target_tokens, epochs)
     centre = draws.centre(design.mixtures[0].shares, tokens)
     drawn = draws.drawn(centre, most_C, DRAWN, np.random.default_rng(2))
-    return np.stack([one.ravel() for one in (*drawn, found.mixture.shares)])
+    points = [design.mixtures[0]._replace(shares=shares).point for shares in drawn]
+    return np.stack([*points, found.mixture.point])

@@ -107,7 +107,7 @@ def unfit(record: Mapping, design: Design, settings: Mapping) -> str:
     """Why a record is no evidence for a design, in words that follow a number; '' where it is."""
     if record.get("format") != evidence.FORMAT:
         return "in another format"
-    changed = differences(record["settings"], settings)
+    changed = differences(_comparable(record["settings"], design), _comparable(settings, design))
     if changed:
         field = changed[0].partition(":")[0]
         head = field.partition(".")[0]
@@ -121,8 +121,17 @@ def unfit(record: Mapping, design: Design, settings: Mapping) -> str:
         return "of other held-out text"
     if not _divided_alike(record, design):
         return "whose components are divided otherwise"
-    held = {named(one.shares) for one in design.of(HELD_OUT)}
+    held = {named(one.point, design) for one in design.of(HELD_OUT)}
     return "of mixtures that are held out here" if point(record, design).mixture in held else ""
+
+
+def _comparable(settings: Mapping, design: Design) -> Mapping:
+    """Of a run's settings what must be alike: where phases may begin elsewhere, their whole length."""
+    if not design.moves:
+        return settings
+    rows = sum(phase["rows"] for phase in settings["phases"])
+    phases = [{**phase, "rows": None} for phase in settings["phases"]]
+    return {**settings, "phases": phases, "rows": rows}
 
 
 def held_out(design: Design) -> dict[str, str]:
@@ -164,11 +173,16 @@ def point(record: Mapping, design: Design) -> Point:
     """A compatible record as a law has it."""
     shares_PC = _components(_by_task(record, design), design)
     shares_PC = shares_PC / shares_PC.sum(axis=1, keepdims=True)
-    return Point(named(shares_PC), shares_PC.ravel(), record["numbers"], record.get("bytes", {}))
+    if design.moves:
+        tokens_P = np.array([phase["tokens"] for phase in record["mixture"]], float)
+        shares_PC = shares_PC * (tokens_P / tokens_P.sum())[:, None]
+    point_K = shares_PC.ravel()
+    return Point(named(point_K, design), point_K, record["numbers"], record.get("bytes", {}))
 
 
-def named(shares_PC: np.ndarray) -> str:
+def named(point_K: np.ndarray, design: Design) -> str:
     """What runs of one mixture are known by, whatever their seeds and folders."""
+    shares_PC = np.reshape(point_K, (len(design.phases), -1))
     return hashlib.sha256(str(shares_PC.round(DIGITS).tolist()).encode()).hexdigest()[:12]
 
 
@@ -207,7 +221,7 @@ def runs(points: Sequence[Point], design: Design, measures: Sequence[str]) -> Ru
         question.columns_of(design),
         tuple(measures),
         {name: _own(name, design) for name in measures},
-        len(design.phases),
+        design.stages,
     )
 
 

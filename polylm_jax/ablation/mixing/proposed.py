@@ -53,6 +53,8 @@ def recipe(
         f"training.with_shares.how = {how(where, design, found)!r}",
         f"training.with_shares.shares = [\n{phases}\n]",
     ]
+    if found.mixture.parts is not None:
+        lines.append(f"training.with_shares.parts = {found.mixture.parts.tolist()!r}")
     return "\n".join(lines) + "\n"
 
 

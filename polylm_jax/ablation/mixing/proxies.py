@@ -8,8 +8,6 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from polylm_jax.ablation import evidence, plans, variants
 from polylm_jax.ablation import run as ablations
 from polylm_jax.ablation.mixing import components as parts
@@ -71,21 +69,22 @@ class MixProxy:
     def ablation(self, components: Sequence[Component], mixtures: Sequence[Mixture]) -> Ablation:
         """The mixtures, all with the same seeds, as an ablation of the recipe."""
         repeat = f"training.Experiment.{REPEAT} = {self.target_tokens}"
-        given = [
-            (one.name, *self.lines, repeat, *lines(components, one.shares, one.name))
-            for one in mixtures
-        ]
+        given = [(one.name, *self.lines, repeat, *lines(components, one)) for one in mixtures]
         return Ablation(variants.read(given), tuple(mixtures[0].seeds)).check()
 
 
-def lines(components: Sequence[Component], shares_PC: np.ndarray, name: str) -> tuple[str, ...]:
-    """The gin lines that give the recipe's phases these shares; none for the recipe's own."""
-    if name == draws.RECIPE:
+def lines(components: Sequence[Component], mixture: Mixture) -> tuple[str, ...]:
+    """The gin lines that give the recipe's phases a mixture's shares; none for the recipe's own."""
+    if mixture.name == draws.RECIPE:
         return ()
-    return (
-        f"training.with_shares.shares = {parts.shares_of_tasks(components, shares_PC)!r}",
+    shares = parts.shares_of_tasks(components, mixture.shares)
+    found = (
+        f"training.with_shares.shares = {shares!r}",
         "training.Experiment.phases = @training.with_shares()",
     )
+    if mixture.parts is None:
+        return found
+    return (*found, f"training.with_shares.parts = {mixture.parts.tolist()!r}")
 
 
 def place_of(mix: Folder, kind: str) -> Folder:

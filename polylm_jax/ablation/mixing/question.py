@@ -19,6 +19,7 @@ from polylm_jax.ablation.laws.objective import Objective
 from polylm_jax.ablation.mixing import components as parts
 from polylm_jax.ablation.mixing import draws
 from polylm_jax.ablation.mixing.designs import Design
+from polylm_jax.ablation.mixing.places import bounds
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.languages.registry import LANGUAGES, PARALLEL
 from polylm_jax.runtime.ranges import Finite, NonNegative, Positive, Share
@@ -94,11 +95,13 @@ class MixQuestion:
         losses = () if own is None else tuple(
             NoWorse(BITS + key, own[BITS + key], by) for key, by in self.no_worse.items()
         )  # fmt: skip
-        near = None if self.near is None else self.near * len(design.phases)  # a mean over phases
+        near = None if self.near is None else self.near * design.stages  # a mean over phases
         return Constraints(sums=tuple(self._sums(design)), losses=losses, near=near)
 
     def _sums(self, design: Design) -> Iterator[Sum]:
         """Shares of the whole run, whatever phase they are in."""
+        if places := design.identity.get("places"):
+            yield from bounds(columns_of(design)[: len(design.components)], places)
         for number, one in enumerate(design.components):
             most = self.most_epochs * one.tokens / design.target_tokens
             if most < 1:
@@ -125,7 +128,7 @@ class MixQuestion:
     def space(self, design: Design):
         """The shares that the linear constraints leave."""
         columns, prior_K = columns_of(design), own_shares(design)
-        return space(self.constraints(design), columns, prior_K, len(design.phases))
+        return space(self.constraints(design), columns, prior_K, design.stages)
 
 
 def columns_of(design: Design) -> tuple[str, ...]:
@@ -138,19 +141,36 @@ def columns_of(design: Design) -> tuple[str, ...]:
 
 def weights_of(design: Design, numbers: Sequence[int], sign: float = 1.0) -> dict[str, float]:
     """Column -> what its share counts in the share of the whole run of these components."""
-    columns, width = columns_of(design), len(design.components)
+    counts, width = design.counts, len(design.components)
     return {
-        columns[phase * width + number]: sign * float(weight)
-        for phase, weight in enumerate(design.weights)
-        for number in numbers
+        name: sign * float(counts[column])
+        for column, name in enumerate(columns_of(design))
+        if column % width in numbers
     }
+
+
+def same_in_all(design: Design) -> Iterator[Sum]:
+    """The constraints that all phases have the same shares; where phases may begin is the recipe's."""
+    columns, width = columns_of(design), len(design.components)
+    parts_K = np.repeat(design.weights, width) if design.moves else np.ones(len(columns))
+    if design.moves:
+        first = dict.fromkeys(columns[:width], 1.0)
+        yield Sum("", first, float(design.weights[0]))
+        yield Sum("", {name: -1.0 for name in first}, -float(design.weights[0]))
+    for column in range(width, len(columns)):
+        same = {
+            columns[column % width]: 1 / parts_K[column % width],
+            columns[column]: -1 / parts_K[column],
+        }
+        yield Sum("", same, 0.0)
+        yield Sum("", {name: -weight for name, weight in same.items()}, 0.0)
 
 
 def own_shares(design: Design) -> np.ndarray:
     """The recipe's own mixture [K]."""
-    return design.mixtures[0].shares.ravel()
+    return design.mixtures[0].point
 
 
-def whole_run(design: Design, shares_K: np.ndarray) -> np.ndarray:
+def whole_run(design: Design, point_K: np.ndarray) -> np.ndarray:
     """Shares of the whole run [C] of a law's point."""
-    return design.weights @ np.reshape(shares_K, (len(design.phases), -1))
+    return np.reshape(design.counts * point_K, (len(design.phases), -1)).sum(axis=0)

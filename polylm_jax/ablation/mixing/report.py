@@ -74,6 +74,10 @@ def described(
         "distance": found.distance,
         "proposal": found.mixture.name,
         "phases": {name: float(w) for name, w in zip(design.phases, design.weights, strict=True)},
+        "parts": {
+            one.name: one.parts.tolist()
+            for one in (*design.of(ANCHOR), *found.to_train) if one.parts is not None
+        },
         "shares": list(_shares(design, found)),
         "objective": _plain(found.proposal.objective),
         "binding": list(found.proposal.binding),
@@ -86,7 +90,7 @@ def described(
             name: {"own": found.own[name], "proposal": _plain(found.proposal.measures[name]), **about}
             for name, about in found.fitted.table().items()
         },
-        "outside": dataclasses.asdict(found.fitted.outside(found.mixture.shares.reshape(1, -1))[0]),
+        "outside": dataclasses.asdict(found.fitted.outside(found.mixture.point[None])[0]),
         "check": checked,
     }  # fmt: skip
 
@@ -103,8 +107,8 @@ def _plain(one: Interval) -> dict:
 
 def _shares(design: Design, found: Answer) -> Iterator[dict]:
     """Of each component its shares of the whole run and of each phase, tokens, epochs."""
-    mixtures = [*design.of(ANCHOR), found.mixture]
-    whole = {one.name: question.whole_run(design, one.shares) for one in mixtures}
+    mixtures = [*design.of(ANCHOR), *(found.to_train or [found.mixture])]
+    whole = {one.name: question.whole_run(design, one.point) for one in mixtures}
     for number, component in enumerate(design.components):
         share = float(whole[found.mixture.name][number])
         yield {

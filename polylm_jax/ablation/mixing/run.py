@@ -102,7 +102,7 @@ class _Mix:
         """Those of a kind that have runs of their own."""
         if kind != PROPOSAL:
             return self.design.of(kind)
-        return [] if found is None or found.is_already else [found.mixture]
+        return [] if found is None else found.to_train
 
     def measured(self, kind: str, found: Answer | None = None) -> dict[str, list[dict]]:
         """Mixture -> the evidence of its finished runs, without what their seeds do to all alike."""

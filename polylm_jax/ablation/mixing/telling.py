@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from polylm_jax.ablation import wording
 from polylm_jax.ablation.mixing import draws
+from polylm_jax.ablation.mixing.answer import ONE_PHASE
 from polylm_jax.ablation.mixing.proxies import PROPOSAL
 from polylm_jax.runtime.terminal import count
 
@@ -26,7 +27,7 @@ OBJECTIVES = {
 
 def short(name: str) -> str:
     """'proposal_3fa4c1d2' -> 'proposal'."""
-    return PROPOSAL if name.startswith(f"{PROPOSAL}_") else name
+    return next((kind for kind in (PROPOSAL, ONE_PHASE) if name.startswith(f"{kind}_")), name)
 
 
 def verdict(about: Mapping) -> Iterator[str]:
@@ -46,6 +47,7 @@ def verdict(about: Mapping) -> Iterator[str]:
         )
     else:
         yield from apart(about)
+        yield from phases(about)
 
 
 def _held(about: Mapping) -> str:
@@ -81,6 +83,29 @@ def apart(about: Mapping) -> Iterator[str]:
             "No proposal can be told from the recipe's own mixture: the best one is predicted to "
             f"change the objective by {told}, and the interval holds zero."
         )
+
+
+def phases(about: Mapping) -> Iterator[str]:
+    """Of several phases: whether they are worth anything, and where the second one begins."""
+    if len(about["phases"]) == 1:
+        return
+    if about["parts"]:
+        recipe, proposal = (about["parts"][n][0] for n in (draws.RECIPE, about["proposal"]))
+        yield (
+            f"The second phase begins at {proposal:.1%} of the tokens in the proposal, at {recipe:.1%} in "
+            "the recipe."
+        )
+    name = next((n for n in about["against"] if short(n) == ONE_PHASE), None)
+    if name is None:
+        yield "The proposal has the same shares in all phases: no phases are worth anything here."
+        return
+    said = wording.difference(about["against"][name]["objective"])
+    seen = about["check"].get("against", {}).get(name, {}).get("objective")
+    measured = f"measured {wording.difference(seen)}" if seen else "not measured yet"
+    yield (
+        "Against the best mixture with the same shares in all phases the proposal is predicted to change "
+        f"the objective by {said}; {measured}."
+    )
 
 
 def binding(about: Mapping) -> Iterator[str]:
