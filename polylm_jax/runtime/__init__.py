@@ -21,6 +21,7 @@ paths               What a user's path means
 processes           What one of several processes on a machine is told by whoever started it
 ranges              Which numbers a parameter takes, said in its annotation
 seals               JSON files that say whether they are what was written
+spread              Modes whose settings are fields of dataclasses
 stderr              Standard error without the lines that TensorFlow's C++ writes while it is
 storage             A folder on local disk or gs://
 tensorflow_devices  TensorFlow reads text and writes TensorBoard for us; the accelerators are JAX's

@@ -4,12 +4,13 @@ import argparse
 import ast
 import importlib.util
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NoReturn
 
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.runtime import names
 from polylm_jax.runtime.old_names import new_binding
+from polylm_jax.runtime.spread import documented
 
 GIVEN = ("recipe", "reconfigured", "gin_files")  # parameters that run.py fills in by itself
 USAGE = """run.py MODE --gin_file=FILE [--gin_file=FILE ...] [--gin.NAME=VALUE ...] [--FLAG=VALUE ...]
@@ -25,12 +26,61 @@ USAGE = """run.py MODE --gin_file=FILE [--gin_file=FILE ...] [--gin.NAME=VALUE .
 
 
 def source(dotted: str) -> ast.FunctionDef:
-    """The function of a dotted name such as 'polylm_jax.training.train', parsed from its file."""
+    """The function of a dotted name such as 'polylm_jax.training.train', parsed from its file.
+
+    Where it is `spread`, its source is as if it had the fields of its groups itself.
+    """
     module, name = names.defined_in(dotted)
+    function, _ = _definition(module, name)
+    assert isinstance(function, ast.FunctionDef), f"{dotted} is no function"
+    for decorator in function.decorator_list:
+        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "spread":
+            _spread(function, module, [ast.literal_eval(group) for group in decorator.args])
+    return function
+
+
+def _definition(module: str, name: str) -> tuple[ast.stmt, str]:
+    """A function or class of a module's source, and the module that it is imported from."""
     spec = importlib.util.find_spec(module)
-    assert spec is not None and spec.origin is not None, f"{dotted} is in no file"
-    body = ast.parse(pathlib.Path(spec.origin).read_text(encoding="utf-8")).body
-    return next(node for node in body if isinstance(node, ast.FunctionDef) and node.name == name)
+    assert spec is not None and spec.origin is not None, f"{module} is in no file"
+    for node in ast.parse(pathlib.Path(spec.origin).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
+            return node, module
+        if isinstance(node, ast.ImportFrom) and name in [alias.name for alias in node.names]:
+            return _definition(str(node.module), name)
+    raise AssertionError(f"{module} has no {name}")
+
+
+def _classes(module: str, name: str) -> Iterator[ast.ClassDef]:
+    """A class and those that it is made of, itself first."""
+    node, module = _definition(module, name)
+    assert isinstance(node, ast.ClassDef), f"{module}.{name} is no class"
+    yield node
+    for base in node.bases:
+        yield from _classes(module, ast.unparse(base))
+
+
+def _spread(function: ast.FunctionDef, module: str, groups: Sequence[str]) -> None:
+    """Puts the fields of the groups, and what is said of them, in place of the groups."""
+    own, said = function.args, []
+    pairs = [*zip(own.kwonlyargs, own.kw_defaults)]
+    own.kwonlyargs = [arg for arg, _ in pairs if arg.arg not in groups]
+    own.kw_defaults = [default for arg, default in pairs if arg.arg not in groups]
+    for arg, _ in pairs:
+        if arg.arg not in groups or arg.annotation is None:
+            continue
+        kinds = [*_classes(module, ast.unparse(arg.annotation))]
+        said += [_docstring(kind) for kind in kinds]
+        fields = {
+            field.target.id: field
+            for kind in reversed(kinds)
+            for field in kind.body
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        }
+        own.kwonlyargs += [ast.arg(name, one.annotation) for name, one in fields.items()]
+        own.kw_defaults += [one.value for one in fields.values()]
+    text = documented(_docstring(function), said)
+    function.body[0] = ast.Expr(ast.Constant(text))
 
 
 def parameters(function: ast.FunctionDef) -> dict[str, str]:
@@ -53,8 +103,8 @@ def usage(modes: Mapping[str, str], mode: str | None) -> str:
     return "\n".join([f"run.py {mode} --gin_file=FILE\n", _docstring(function), "", head, *rows])
 
 
-def _docstring(function: ast.FunctionDef) -> str:
-    return ast.get_docstring(function) or ""
+def _docstring(node: ast.FunctionDef | ast.ClassDef) -> str:
+    return ast.get_docstring(node) or ""
 
 
 class _Parser(argparse.ArgumentParser):

@@ -29,6 +29,7 @@ run               The training run, straight down
 run_directory     MODEL_DIR: what a run leaves there, and whether it may go on
 run_summary       What a run tells before its first step
 save_clock        A checkpoint after so many minutes
+settings          How a run goes, whatever it trains: when it saves, validates, reports
 shared_keys       JAX's store of keys and values that all processes of a run see
 skipped           Updates that a step left out because its loss or gradients were no numbers
 start             Where a run begins

@@ -12,16 +12,15 @@ from polylm_jax.data.packed_rows import PackedRows
 from polylm_jax.data.stores.store import TokenStore
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.model.lora import Lora
-from polylm_jax.runtime.ranges import Count, Natural, NonNegative, Positive
+from polylm_jax.runtime.ranges import Count, Natural
+from polylm_jax.runtime.spread import spread
 from polylm_jax.runtime.storage import to_json
 from polylm_jax.tokenizer.tokenizer import Tokenizer
-from polylm_jax.training import run, save_clock
+from polylm_jax.training import run
 from polylm_jax.training.adapted_programs import AdaptedPrograms
-from polylm_jax.training.evaluation import Evaluation
 from polylm_jax.training.experiment import Experiment
-from polylm_jax.training.heartbeat import SILENT_SECONDS
 from polylm_jax.training.programs import Programs
-from polylm_jax.training.watchdog import HUNG_SECONDS
+from polylm_jax.training.settings import TuningSettings
 
 LOSS_ON = ("responses", "all")
 
@@ -128,53 +127,15 @@ def _chosen(stores: dict[str, TokenStore], names: Sequence[str]) -> dict[str, To
     return {name: stores[name] for name in names}
 
 
-def finetune(
-    experiment: FinetuningExperiment,
-    model_dir: str,
-    *,
-    save_every_steps: Count = 1000,
-    save_every_minutes: Positive | None = save_clock.MINUTES,
-    keep_last: Count = 2,
-    keep_every: Count | None = None,
-    keep_at: Sequence[Natural] = (),
-    eval_every_steps: Natural = 100,
-    eval_rows: Count = 1000,
-    evaluation: Evaluation | None = None,
-    log_every_steps: Count = 10,
-    resume_step: Natural | None = None,
-    allow_changes: bool = False,
-    grace_seconds: NonNegative = 25.0,
-    silent_seconds: Count = SILENT_SECONDS,
-    hung_seconds: Positive = HUNG_SECONDS,
-    tensorboard: bool = True,
-    wandb_project: str | None = None,
-    profile_steps: Natural = 0,
-    compilation_cache_dir: str = "~/.cache/polylm_jax",
-    recipe: str = "",
-    allow_older_checkpoint: bool = False,
-    verify_stores: bool = False,
-) -> None:
+@spread("settings")
+def finetune(experiment: FinetuningExperiment, model_dir: str, *, settings: TuningSettings) -> None:
     """Tunes a checkpoint on instructions, or goes on tuning: MODEL_DIR's newest checkpoint is the start.
 
     The base is a run of ours or what `import_hf` made: --gin.BASE. What counts in the loss are the
     answers. All else is as in `train`: shares of tokens by phases of mixtures, resumption, logs.
-
-    save_every_steps, save_every_minutes, keep_last, keep_every, keep_at: checkpoints, as in `train`.
-    eval_every_steps: validation, of the base too; on held-out conversations, at most `eval_rows`
-    packed rows of each task. evaluation: SeqIO tasks that are evaluated on the way.
-    resume_step: goes on from this checkpoint, as in `train`.
-    allow_changes: goes on although the recipe differs from the checkpoint's.
-    grace_seconds, silent_seconds, hung_seconds: when it is told to leave, and when another process or
-    a device is silent, as in `train`.
-    wandb_project: also reports to Weights & Biases, where it is installed.
-    profile_steps: so many steps are traced, from the fourth on, into MODEL_DIR/profile for TensorBoard.
-    compilation_cache_dir: compiled programs are kept here for the next start; '' keeps none.
-    recipe: the resolved config, written beside the checkpoints before the first step.
-    allow_older_checkpoint: a damaged checkpoint is set aside, and the next older one is the start.
-    verify_stores: the token stores are read whole first, and every part compared with its SHA-256.
+    Validation scores held-out conversations, of the base too.
 
     Raises InputError for bad input, before anything compiles; SystemExit(143) when told to leave.
     """
     experiment.check_base()
-    settings = run.Settings.of(locals())
     run.run(experiment, model_dir, settings, AdaptedPrograms if experiment.lora else Programs)

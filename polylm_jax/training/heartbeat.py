@@ -17,7 +17,6 @@ import jax
 from polylm_jax.errors import InputError
 from polylm_jax.training import preemption, shared_keys
 
-SILENT_SECONDS = 30  # no compile, garbage collection or swapped page takes that long
 LEAST_SECONDS = 5  # a few counts must have been missed
 AGAIN = "start all of them again, and the run goes on from its newest checkpoint."
 _BEAT_SECONDS = 2.0
@@ -33,7 +32,7 @@ class Peers:
     than LEAST_SECONDS is an InputError.
     """
 
-    def __init__(self, flush: Callable[[], None], silent_seconds: int = SILENT_SECONDS):
+    def __init__(self, flush: Callable[[], None], silent_seconds: int):
         if silent_seconds < LEAST_SECONDS:
             raise InputError(f"silent_seconds = {silent_seconds}: give {LEAST_SECONDS} or more.")
         self._flush, self._silent_seconds = flush, silent_seconds

@@ -19,6 +19,7 @@ from polylm_jax.runtime.stderr import imports_kept_quiet
 from polylm_jax.runtime.storage import Folder
 from polylm_jax.runtime.tensorflow_devices import leave_gpus
 from polylm_jax.training import time_account
+from polylm_jax.training.settings import Settings
 
 
 class JsonLines:
@@ -119,8 +120,8 @@ class RunLog:
             self._wandb = _wandb(folder, wandb_project)
 
     @classmethod
-    def of(cls, directory, step: int, settings) -> Self:
-        """The logs in a `RunDirectory`, silent for None, as a run's `Settings` have them."""
+    def of(cls, directory, step: int, settings: Settings) -> Self:
+        """The logs in a `RunDirectory`, silent for None, as the settings have them."""
         folder = directory.folder if directory else None
         board, project = settings.tensorboard, settings.wandb_project
         return cls(folder, step, tensorboard=board, wandb_project=project)

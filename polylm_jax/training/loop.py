@@ -13,13 +13,13 @@ In order, once a step has been handed to the devices:
 import contextlib
 import dataclasses
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import jax
 
 from polylm_jax.checkpoints.checkpoint import Checkpoints, Progress
 from polylm_jax.data.batches import Batch
-from polylm_jax.errors import Diverged, InputError
+from polylm_jax.errors import Diverged
 from polylm_jax.model.averaging import PLAIN
 from polylm_jax.runtime.terminal import Terminal
 from polylm_jax.training import evaluation, metrics, replicas
@@ -30,41 +30,21 @@ from polylm_jax.training.metrics import Window
 from polylm_jax.training.preemption import Preemption, leave_alone
 from polylm_jax.training.profiling import Profile
 from polylm_jax.training.save_clock import SaveClock
+from polylm_jax.training.settings import Settings
 from polylm_jax.training.skipped import Skipped
 from polylm_jax.training.train_state import TrainState
 from polylm_jax.training.validation import Score, Validation
 from polylm_jax.training.watchdog import Watchdog
 
 
-@dataclasses.dataclass(frozen=True)
-class Cadence:
-    """Every how many steps: a report, validation (0: never), a checkpoint, tasks (0: never)."""
-
-    log: int
-    evaluate: int
-    save: int
-    tasks: int = 0
-    at: Collection[int] = ()  # steps that are saved, too
-
-    def check(self) -> "Cadence":
-        """Itself, or InputError."""
-        for field, value, least in (
-            ("log_every_steps", self.log, 1),
-            ("eval_every_steps", self.evaluate, 0),
-            ("save_every_steps", self.save, 1),
-        ):
-            if value < least:
-                raise InputError(f"{field} = {value}: give {least} or more.")
-        return self
-
-
 @dataclasses.dataclass
 class Watch:
-    """What looks at the clock while a run is under way; by default nothing follows from it."""
+    """What looks at the clock and at signals while a run is under way."""
 
-    watchdog: Watchdog = dataclasses.field(default_factory=lambda: Watchdog(lambda why: None))
-    clock: SaveClock = dataclasses.field(default_factory=lambda: SaveClock(None, 0))
-    grace: Grace = dataclasses.field(default_factory=lambda: Grace(math.inf, lambda why: None))
+    preemption: Preemption
+    watchdog: Watchdog
+    clock: SaveClock
+    grace: Grace
     pace: Pace = dataclasses.field(default_factory=Pace)
 
     def another_size(self) -> None:
@@ -74,9 +54,9 @@ class Watch:
 
     @classmethod
     def of(
-        cls, settings, step: int, leaving: Preemption, terminal: Terminal, log: RunLog
+        cls, settings: Settings, step: int, leaving: Preemption, terminal: Terminal, log: RunLog
     ) -> "Watch":
-        """As a run's `Settings` have it: that steps end, when to save, whether the grace is enough."""
+        """As the settings have it: that steps end, when to save, whether the grace is enough."""
 
         def hangs(why: str) -> None:
             leave_alone(RuntimeError(why), leaving.flush)
@@ -86,35 +66,52 @@ class Watch:
             log.event("grace", step, told=why)
 
         return cls(
+            leaving,
             Watchdog(hangs, settings.hung_seconds),
             SaveClock(settings.save_every_minutes, step),
             Grace(settings.grace_seconds, short),
         )
 
 
-@dataclasses.dataclass
-class Loop:
-    """A run under way: `progress` is where it stands, `total` the step at which it ends.
+@dataclasses.dataclass(frozen=True)
+class Scoring:
+    """What the parameters are scored on between two steps.
 
-    train_steps: rows of a batch -> the step of it. merged: the parameters of a plain model from a state, for tasks.
+    validation: held-out text, None where there is none; baseline: a unigram's scores of it.
+    tasks: evaluation tasks, if any; merged: a state -> the parameters of a plain model, for them.
     """
 
-    resolved: Resolved
-    progress: Progress
-    total: int
-    cadence: Cadence
-    train_steps: Mapping[int, Callable[..., tuple[TrainState, dict[str, jax.Array]]]]
     validation: Validation | None
     baseline: Mapping[str, Score]
     tasks: evaluation.Scores | None
+    merged: Callable[[TrainState], dict]
+
+
+@dataclasses.dataclass(frozen=True)
+class Reports:
+    """Where a run's numbers go."""
+
     window: Window
-    checkpoints: Checkpoints
-    preemption: Preemption
     log: RunLog
     terminal: Terminal
-    profile: Profile | None = None
-    merged: Callable[[TrainState], dict] = lambda state: state.params
-    watch: Watch = dataclasses.field(default_factory=Watch)
+    profile: Profile
+
+
+@dataclasses.dataclass
+class Loop:
+    """A run under way; `progress` is where it stands.
+
+    train_steps: rows of a batch -> the compiled step of it.
+    """
+
+    resolved: Resolved
+    settings: Settings
+    progress: Progress
+    train_steps: Mapping[int, Callable[..., tuple[TrainState, dict[str, jax.Array]]]]
+    scoring: Scoring
+    reports: Reports
+    checkpoints: Checkpoints
+    watch: Watch
 
     def __post_init__(self):
         # Metrics on the devices, and where the run will stand when they are there.
@@ -129,55 +126,57 @@ class Loop:
 
         state: given up (its buffers are reused). batches: the rows from `progress.rows` on.
         """
-        self.preemption.enter_loop()
+        self.watch.preemption.enter_loop()
         self.watch.watchdog.begin("step")
-        with self.terminal.running(), self._divergence_told():
+        with self.reports.terminal.running(), self._divergence_told():
             leaving = self._evaluation_is_due() and self._evaluate(state)
-            while self.progress.step < self.total and not leaving:
-                if self.profile:
-                    self.profile.before(self.progress.step, state)
+            while self.progress.step < self.resolved.total_steps and not leaving:
+                self.reports.profile.before(self.progress.step, state)
                 state = self._dispatch(state, self._next(batches))
                 due = self._save_is_due()
                 if not due and not self._evaluation_is_due():
                     self.watch.pace.wait()
-                leaving = self.preemption.reached()
+                leaving = self.watch.preemption.reached()
                 if self._evaluation_is_due() and not leaving:
                     leaving = self._evaluate(state)
                 if due or leaving:
                     self._save(state)
-            if self.profile:
-                self.profile.close(self.progress.step, state)
+            self.reports.profile.close(self.progress.step, state)
             self.watch.watchdog.begin("checkpoint")
             self.checkpoints.wait()
-        return self.progress.step == self.total and not self._evaluation_is_due()
+        return self.progress.step == self.resolved.total_steps and not self._evaluation_is_due()
 
     def _evaluation_is_due(self) -> bool:
         due = self._validation_is_on_time() or self._tasks_are_on_time()
         return due and self.progress.evaluated != self.progress.step
 
     def _validation_is_on_time(self) -> bool:
-        return self.validation is not None and self._on_time(self.cadence.evaluate)
+        return self.scoring.validation is not None and self._on_time(self.settings.eval_every_steps)
 
     def _tasks_are_on_time(self) -> bool:
-        return self.tasks is not None and self._on_time(self.cadence.tasks)
+        return self.scoring.tasks is not None and self._on_time(self.settings.tasks_every_steps)
 
     def _on_time(self, every: int) -> bool:
         step = self.progress.step
-        return every > 0 and (step % every == 0 or step == self.total)
+        return every > 0 and (step % every == 0 or step == self.resolved.total_steps)
 
     def _save_is_due(self) -> bool:
         step = self.progress.step
-        if step % self.cadence.save == 0 or step in self.cadence.at or step == self.total:
+        if (
+            step % self.settings.save_every_steps == 0
+            or step in self.settings.keep_at
+            or step == self.resolved.total_steps
+        ):
             return True
         return self.watch.clock.due(step)
 
     def _told_to_leave(self) -> bool:
         """Asked after each piece of validation or of a task."""
         self.watch.watchdog.end()
-        return self.preemption.reached()
+        return self.watch.preemption.reached()
 
     def _next(self, batches: Iterator[Batch]) -> Batch:
-        with self.window.spending("data"):
+        with self.reports.window.spending("data"):
             return next(batches)
 
     def _dispatch(self, state: TrainState, batch: Batch) -> TrainState:
@@ -212,15 +211,15 @@ class Loop:
         steps = self.resolved.steps
         rows = range(steps.begin(at.step - 1), at.rows)
         if told := self._skipped.told(at.step, rows, fetched):
-            self.log.event("skipped", at.step, rows=[rows.start, rows.stop])
-            return self.terminal.line(told)
-        self.window.add(at.step, fetched)
-        if at.step % self.cadence.log == 0 or at.step == self.total:
+            self.reports.log.event("skipped", at.step, rows=[rows.start, rows.stop])
+            return self.reports.terminal.line(told)
+        self.reports.window.add(at.step, fetched)
+        if at.step % self.settings.log_every_steps == 0 or at.step == self.resolved.total_steps:
             tokens = steps.trained(at.rows) * self.resolved.experiment.sequence_length
             place = {"phase": at.phase, "rows": at.rows, "tokens": tokens}
-            line = place | self.window.report()
-            self.log.metrics(at.step, line)
-            self.terminal.step(at.step, line)
+            line = place | self.reports.window.report()
+            self.reports.log.metrics(at.step, line)
+            self.reports.terminal.step(at.step, line)
 
     def _evaluate(self, state: TrainState) -> bool:
         """Validates and evaluates tasks; True when told to leave meanwhile: a resume does both."""
@@ -235,15 +234,17 @@ class Loop:
 
     def _validate(self, state: TrainState) -> bool:
         """False when told to leave meanwhile; nothing is reported then."""
-        validation, weights = self.validation, self.resolved.experiment.weights
+        validation, weights = self.scoring.validation, self.resolved.experiment.weights
         assert validation is not None  # else none is on time
         scores = validation.run(state.chosen(weights), stop=self._told_to_leave)
         if scores is None:
             return False
         step = self.progress.step
         of = {} if weights == PLAIN else {"weights": weights}
-        self.log.validation(step, validation.report(scores, self.baseline) | of)
-        self.terminal.show(validation.table(step, scores, self.baseline, self._scores))
+        self.reports.log.validation(step, validation.report(scores, self.scoring.baseline) | of)
+        self.reports.terminal.show(
+            validation.table(step, scores, self.scoring.baseline, self._scores)
+        )
         self._scores = scores
         wrong = sorted(name for name, score in scores.items() if not math.isfinite(score.nats))
         if wrong:
@@ -256,13 +257,13 @@ class Loop:
     def _score_tasks(self, state: TrainState) -> bool:
         """False when told to leave meanwhile; nothing is reported then."""
         self.watch.watchdog.begin("evaluation")
-        assert self.tasks is not None  # else none is on time
-        scores = self.tasks.run(self.merged(state), stop=self._told_to_leave)
+        assert self.scoring.tasks is not None  # else none is on time
+        scores = self.scoring.tasks.run(self.scoring.merged(state), stop=self._told_to_leave)
         if scores is None:
             return False
-        self.log.evaluation(self.progress.step, scores)
+        self.reports.log.evaluation(self.progress.step, scores)
         for line in evaluation.lines(self.progress.step, scores):
-            self.terminal.line(line)
+            self.reports.terminal.line(line)
         return True
 
     def _save(self, state: TrainState) -> None:
@@ -270,11 +271,11 @@ class Loop:
         with self._watched("checkpoint"):
             at = self.progress
             replicas.check(state, at.step)
-            self.log.ledger(at.step, self.resolved.ledger(at.rows, self._rows).as_line())
-            self.log.event("save", at.step)
+            self.reports.log.ledger(at.step, self.resolved.ledger(at.rows, self._rows).as_line())
+            self.reports.log.event("save", at.step)
             self.watch.grace.saving()
             self.checkpoints.save(state, self.progress)
-            self.log.flush()
+            self.reports.log.flush()
         self.watch.clock.saved(at.step)
 
     @contextlib.contextmanager
@@ -283,15 +284,15 @@ class Loop:
         try:
             yield
         except Diverged as error:
-            self.log.event("diverged", self.progress.step, told=str(error))
-            self.log.flush()
+            self.reports.log.event("diverged", self.progress.step, told=str(error))
+            self.reports.log.flush()
             raise
 
     @contextlib.contextmanager
     def _watched(self, what: str) -> Iterator[None]:
         """Counts the time of other work than steps, and watches that it ends."""
         self.watch.watchdog.begin(what)
-        with self.window.spending(what):
+        with self.reports.window.spending(what):
             yield
         self.watch.watchdog.begin("step")
         self.watch.pace.interrupted()

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import jax
 
@@ -12,18 +12,17 @@ from polylm_jax.data.mixture.schedule import Schedule
 from polylm_jax.data.preference_rows import Pairs, PreferenceRows
 from polylm_jax.errors import InputError
 from polylm_jax.model import devices, partitioning
-from polylm_jax.runtime.ranges import Count, Natural, NonNegative, Positive, Share
+from polylm_jax.runtime.ranges import Positive, Share
+from polylm_jax.runtime.spread import spread
 from polylm_jax.runtime.terminal import Terminal
 from polylm_jax.tokenizer.tokenizer import Tokenizer
-from polylm_jax.training import preemption, reference, run, save_clock
+from polylm_jax.training import preemption, reference, run
 from polylm_jax.training.adapted_programs import AdaptedPrograms
-from polylm_jax.training.evaluation import Evaluation
 from polylm_jax.training.finetuning import FinetuningExperiment
-from polylm_jax.training.heartbeat import SILENT_SECONDS
 from polylm_jax.training.preference import Preference
 from polylm_jax.training.programs import Programs
 from polylm_jax.training.reference import Reference, Scorer
-from polylm_jax.training.watchdog import HUNG_SECONDS
+from polylm_jax.training.settings import TuningSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,44 +72,19 @@ class PreferenceExperiment(FinetuningExperiment):
         return decides | {"preference": told | {"reference": dict(self.reference.base)}}
 
 
-def dpo(
-    experiment: PreferenceExperiment,
-    model_dir: str,
-    *,
-    save_every_steps: Count = 1000,
-    save_every_minutes: Positive | None = save_clock.MINUTES,
-    keep_last: Count = 2,
-    keep_every: Count | None = None,
-    keep_at: Sequence[Natural] = (),
-    eval_every_steps: Natural = 100,
-    eval_rows: Count = 1000,
-    evaluation: Evaluation | None = None,
-    log_every_steps: Count = 10,
-    resume_step: Natural | None = None,
-    allow_changes: bool = False,
-    grace_seconds: NonNegative = 25.0,
-    silent_seconds: Count = SILENT_SECONDS,
-    hung_seconds: Positive = HUNG_SECONDS,
-    tensorboard: bool = True,
-    wandb_project: str | None = None,
-    profile_steps: Natural = 0,
-    compilation_cache_dir: str = "~/.cache/polylm_jax",
-    recipe: str = "",
-    allow_older_checkpoint: bool = False,
-    verify_stores: bool = False,
-) -> None:
+@spread("settings")
+def dpo(experiment: PreferenceExperiment, model_dir: str, *, settings: TuningSettings) -> None:
     """Tunes a checkpoint on preferences (DPO), or goes on: MODEL_DIR's newest checkpoint is the start.
 
     The base, --gin.BASE, is the reference too: its log-likelihoods of all pairs are computed once and
     kept with their stores. All else is as in `finetune`: adapters or the whole model, shares of
-    tokens by phases of mixtures, resumption, logs. The options are `finetune`'s.
+    tokens by phases of mixtures, resumption, logs.
 
     Raises InputError for bad input, before anything compiles; SystemExit(143) when told to leave.
     """
     experiment.check_base()
-    devices.start(compilation_cache_dir)  # before the base scores: its program is kept on disk too
-    settings = run.Settings.of(locals())
-    settings.cadence  # noqa: B018, refuses what can't be before the reference is scored
+    devices.start(settings.compilation_cache_dir)  # before the base scores: its program is kept too
+    settings.check()
     score_reference(experiment)
     programs = AdaptedPrograms if experiment.lora else Programs
     run.run(experiment, model_dir, settings, programs)

@@ -12,7 +12,6 @@ import jax
 from polylm_jax.errors import InputError
 from polylm_jax.training import preemption
 
-MINUTES = 15.0
 _SAVE = "save"
 _TELL_SECONDS = 1800
 

@@ -16,15 +16,20 @@ from polylm_jax.training import agreement, identity
 from polylm_jax.training.experiment import Resolved
 from polylm_jax.training.programs import Programs
 from polylm_jax.training.run_directory import UNKNOWN, check_resume
+from polylm_jax.training.settings import Settings
 from polylm_jax.training.train_state import TrainState
 
 
 def begin(
-    checkpoints: Checkpoints, model_dir: str, resolved: Resolved, settings, programs: type[Programs]
+    checkpoints: Checkpoints,
+    model_dir: str,
+    resolved: Resolved,
+    settings: Settings,
+    programs: type[Programs],
 ) -> tuple[Progress, list[str], Programs, TrainState]:
     """Where the run goes on, what has changed since, its programs and its state.
 
-    settings: `run.Settings`. InputError for what can't be gone on from; a damaged checkpoint of this
+    InputError for what can't be gone on from; a damaged checkpoint of this
     run is passed over where that is allowed.
     """
     passed_over: list[str] = []

@@ -14,7 +14,6 @@ from typing import Self
 
 from polylm_jax.errors import InputError
 
-HUNG_SECONDS = 120
 LEAST_SECONDS = 1
 TIMES = 10  # a step under another program's load takes three times as long, never ten
 # The first piece of a kind, of which nothing is known yet, and what may wait for a bucket or compile.
@@ -30,7 +29,7 @@ class Watchdog:
     piece hangs before it has taken so long; less than LEAST_SECONDS is an InputError.
     """
 
-    def __init__(self, leave: Callable[[str], None], hung_seconds: float = HUNG_SECONDS):
+    def __init__(self, leave: Callable[[str], None], hung_seconds: float):
         if not hung_seconds >= LEAST_SECONDS:
             raise InputError(f"hung_seconds = {hung_seconds!r}: give {LEAST_SECONDS} or more.")
         self._leave, self._hung_seconds = leave, hung_seconds
