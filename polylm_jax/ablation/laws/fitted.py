@@ -1,7 +1,7 @@
 """A law per measure, chosen by cross-validation, with its intervals."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import threadpoolctl
@@ -33,7 +33,7 @@ class Measure:
       law: the name of the law that predicts.
       errors: law -> root mean square of its held-out errors, every mixture counting the same.
       whole: the law fitted to all runs.
-      held_out: the same law, fold by fold.
+      validated: every law that was tried, fold by fold.
       data: what it was fitted to.
     """
 
@@ -41,8 +41,13 @@ class Measure:
     law: str
     errors: Mapping[str, float]
     whole: forms.Law
-    held_out: HeldOut
+    validated: Mapping[str, HeldOut]
     data: Data
+
+    @property
+    def held_out(self) -> HeldOut:
+        """The law that predicts, fold by fold."""
+        return self.validated[self.law]
 
     def interval(self, shares_QK: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(mean_Q, low_Q, high_Q)."""
@@ -78,12 +83,32 @@ class Fitted:
         """How far each mixture lies from the runs."""
         return outside(self.runs, shares_QK)
 
+    def by(self, law: str) -> "Fitted":
+        """The same runs, every measure predicted by this law, which must have been validated."""
+        measures = (
+            one if one.law == law else _measure(one.name, one.data, one.validated, law)
+            for one in self.measures
+        )  # fmt: skip
+        return dataclasses.replace(self, measures=tuple(measures))
+
     def table(self) -> dict[str, dict]:
         """measure -> the law that was chosen and the held-out errors of all, as plain values."""
         return {one.name: {"law": one.law, "errors": dict(one.errors)} for one in self.measures}
 
 
-def fit(runs: Runs, law: str = CHOSEN, parts: int = folds.FOLDS) -> Fitted:
+def check_law(law: str, field: str = "law") -> str:
+    """Itself, or InputError, naming the field, where it is neither a law nor 'chosen'."""
+    known = (CHOSEN, *forms.LAWS)
+    if law not in known:
+        raise InputError(
+            f"{field} = {law!r} is not one of {', '.join(known)}.{nearest(law, known)}"
+        )
+    return law
+
+
+def fit(
+    runs: Runs, law: str = CHOSEN, parts: int = folds.FOLDS, beside: Iterable[str] = ()
+) -> Fitted:
     """Laws for every measure.
 
     Args:
@@ -91,21 +116,20 @@ def fit(runs: Runs, law: str = CHOSEN, parts: int = folds.FOLDS) -> Fitted:
       law: a name of forms.LAWS for all measures, or 'chosen': one of forms.CANDIDATES by
         held-out errors (held_out.choose); the errors of all are kept.
       parts: of the cross-validation.
+      beside: laws that are validated too, so that their errors and predictions stand beside.
 
     Raises:
       InputError: an unknown law, too few mixtures, shares that don't sum to 1.
     """
-    if law not in (CHOSEN, *forms.LAWS):
-        raise InputError(
-            f"law {law!r} is none: {CHOSEN}, {', '.join(forms.LAWS)}.{nearest(law, forms.LAWS)}"
-        )
+    check_law(law)
     runs = runs.check().in_order()
-    asked = [*forms.LAWS] if law == CHOSEN else [law]
+    among = forms.CANDIDATES if law == CHOSEN else (law,)
+    also = {*among, *(forms.LAWS if law == CHOSEN else beside)}
+    asked = [name for name in forms.LAWS if name in also]
     weight_R = folds.weights(runs.mixtures)
     with threadpoolctl.threadpool_limits(1):  # the same bits on any number of cores
         data = _data(runs, folds.of_mixtures(runs.mixtures, parts))
         found = [held_out.validate(one, asked) for one in data]
-        among = [name for name in asked if name in forms.CANDIDATES] or asked
         chosen = held_out.choose(found, [one.weight_R for one in data], among)
         measures = tuple(map(_measure, runs.measures, data, found, chosen))
     return Fitted(runs, weight_R, measures)
@@ -138,5 +162,6 @@ def _data(runs: Runs, fold_R: np.ndarray) -> list[Data]:
 
 
 def _measure(name: str, data: Data, found: Mapping[str, HeldOut], chosen: str) -> Measure:
+    """A measure's law of those that were validated, fitted to all runs."""
     errors = {law: one.root_mean_square(data.weight_R) for law, one in found.items()}
-    return Measure(name, chosen, errors, data.fit([chosen])[chosen], found[chosen], data)
+    return Measure(name, chosen, errors, data.fit([chosen])[chosen], found, data)
