@@ -58,7 +58,7 @@ def read(given: Sequence[Sequence[str]]) -> dict[str, Variant]:
     for one in given:
         parts = (one,) if isinstance(one, str) else tuple(one)
         name = str(parts[0]) if parts else ""
-        if not _NAME.fullmatch(name) or name in RESERVED:
+        if not fits_a_folder(name):
             raise InputError(
                 f"variant {name!r} can't name a folder: letters, digits, . _ + and - make a name "
                 f"({', '.join(RESERVED)} are taken)."
@@ -69,6 +69,11 @@ def read(given: Sequence[Sequence[str]]) -> dict[str, Variant]:
     if not found:
         raise InputError("VARIANTS is empty: name one variant at least.")
     return found
+
+
+def fits_a_folder(name: str) -> bool:
+    """Whether a folder of ABLATION_DIR may have this name."""
+    return bool(_NAME.fullmatch(name)) and name not in RESERVED
 
 
 def _line(name: str, line: str) -> str:

@@ -4,6 +4,7 @@ import zlib
 
 import numpy as np
 import toy_ablation
+import toy_evaluation
 import toy_run
 
 from polylm_jax.ablation import evidence
@@ -62,6 +63,24 @@ TWO_PHASES = (
 )
 
 
+SCORES = (
+    "import toy_mix",
+    "from polylm_jax import evaluation",
+    "training.train.evaluation = @evaluation.TrainingTasks()",
+    "evaluation.TrainingTasks.every_steps = 4",
+    "evaluation.TrainingTasks.tasks = @toy_mix.probe()",
+    "toy_mix.probe.vocabulary = %VOCABULARY",
+    "OBJECTIVE = 'scores'",
+    "MIX_WEIGHTS = {'evaluation/toy.rank/accuracy_sum': 1}",
+)
+
+
+def probe(vocabulary):
+    """A task that ranks choices, as a recipe registers it."""
+    toy_evaluation.add_rank("toy.rank", vocabulary)
+    return "toy.rank"
+
+
 def make(folder):
     """The vocabulary and stores of three sizes."""
     toy_run.make(folder)
@@ -92,10 +111,11 @@ def bits(shares, seed=None):
 
 
 class Training:
-    """In place of `ablation.run.train_all`. most: runs after which it is killed."""
+    """In place of `ablation.run.train_all`. most: runs after which it is killed. score: of the shares,
+    what 'toy.rank' gives."""
 
-    def __init__(self, most=None):
-        self.most, self.trained = most, []
+    def __init__(self, most=None, score=None):
+        self.most, self.trained, self.score = most, [], score
 
     def __call__(self, place, made, order, *_, **__):
         for run in order:
@@ -108,7 +128,8 @@ class Training:
             shares = {t: sum(p.get(t, 0.0) for p in phases) / len(phases) for t in SIZES}
             values = bits(shares, run.seed)
             folder = place.local / run.path
-            toy_ablation.write_logs(folder, values, steps=total, total=total)
+            scores = {"toy.rank": {"accuracy_sum": self.score(shares)}} if self.score else None
+            toy_ablation.write_logs(folder, values, steps=total, total=total, scores=scores)
             evidence.keep(place, made[run])
             self.trained.append(run.title)
         return {}, {}

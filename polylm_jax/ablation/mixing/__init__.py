@@ -13,7 +13,9 @@ proposed    proposed.gin: the recipe with the proposed shares
 proxies     The runs of a mix, trained by `ablate`'s machinery
 question    What is asked of a proposal, by names
 report      The report of a mix, from what its runs left
+resized     The law asked at another size
 run         `run.py mix`
+scored      Scores of tasks as what is to be made better
 seed_effects  What a seed does to every mixture alike, taken out of every run
 sections    What the report says, section by section, in both forms
 telling     What the report says in sentences

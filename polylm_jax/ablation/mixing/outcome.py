@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from polylm_jax.ablation import claims, power
+from polylm_jax.ablation.comparison import larger_is_better
 from polylm_jax.ablation.mixing import draws, pool, question
 from polylm_jax.ablation.mixing.answer import Answer
 from polylm_jax.ablation.mixing.designs import ANCHOR, HELD_OUT, PROXY, Design, Mixture
@@ -17,6 +18,7 @@ from polylm_jax.ablation.mixing.proxies import PROPOSAL
 from polylm_jax.ablation.mixing.question import MixQuestion
 
 RANK, ERROR, INSIDE, REGRET = 0.9, 2.0, 0.8, 0.01
+REGRET_OF_SCORES = 1.0  # a point of a task's score
 OBJECTIVE = "objective"
 ROUNDED = 1e-4  # of a share: what rounding may break of a constraint
 FEWEST = 4  # held-out mixtures for a rank correlation
@@ -184,8 +186,11 @@ def _discover(against: Mapping[str, dict]) -> None:
         one |= {"q_value": q_value, "beyond_noise": q_value is not None and q_value <= power.RATE}
 
 
-def tests(checked_: Mapping) -> Iterator[Test]:
-    """What is asked of the law and of the proposal, in the order in which a report has them."""
+def tests(checked_: Mapping, of_scores: bool = False) -> Iterator[Test]:
+    """What is asked of the law and of the proposal, in the order in which a report has them.
+
+    of_scores: whether the objective is one of scores, in points, not of bits per byte.
+    """
     by_measure = [one for one in checked_.get("measures", {}).values() if one["mixtures"]]
     ranks = [one["rank"] for one in by_measure if one["rank"] is not None]
     mean_rank = float(np.mean(ranks)) if ranks else None
@@ -193,9 +198,7 @@ def tests(checked_: Mapping) -> Iterator[Test]:
         "mean rank correlation over languages, on held-out mixtures", mean_rank,
         f"at least {RANK:g}", None if mean_rank is None else mean_rank >= RANK - 1e-9,
     )  # fmt: skip
-    noise = [v for v in checked_.get("spread", {}).values() if v]
-    errors = [one["error"] for one in by_measure]
-    ratio = float(np.mean(errors) / np.mean(noise)) if errors and noise else None
+    ratio = _ratio(checked_)
     yield Test(
         "mean absolute error over the seeds' standard deviation", ratio, f"at most {ERROR:g}",
         None if ratio is None else ratio <= ERROR,
@@ -206,17 +209,27 @@ def tests(checked_: Mapping) -> Iterator[Test]:
         "values inside their 90 % intervals", inside, f"at least {INSIDE:g}",
         None if inside is None else inside >= INSIDE,
     )  # fmt: skip
-    regret = checked_.get("regret")
-    yield Test(
-        "regret of the proposal against the best mixture trained", regret, f"at most {REGRET:g}",
-        None if regret is None else regret <= REGRET,
-    )  # fmt: skip
-    regret = checked_.get("allowed_regret")
-    yield Test(
-        "the same among the mixtures trained that keep the constraints", regret,
-        f"at most {REGRET:g}", None if regret is None else regret <= REGRET,
-    )  # fmt: skip
+    most = REGRET_OF_SCORES if of_scores else REGRET
+    for name, key in (
+        ("regret of the proposal against the best mixture trained", "regret"),
+        ("the same among the mixtures trained that keep the constraints", "allowed_regret"),
+    ):
+        regret = checked_.get(key)
+        held = None if regret is None else regret <= most
+        yield Test(name, regret, f"at most {most:g}", held)
     yield _not_worse(checked_)
+
+
+def _ratio(checked_: Mapping) -> float | None:
+    """The mean error over the mean noise of all measures; of several units, the mean of the ratios."""
+    noise = {name: v for name, v in checked_.get("spread", {}).items() if v}
+    found = checked_.get("measures", {})
+    errors = {name: one["error"] for name, one in found.items() if one["mixtures"]}
+    if not errors or not noise:
+        return None
+    if not any(map(larger_is_better, errors)):
+        return float(np.mean([*errors.values()]) / np.mean([*noise.values()]))
+    return float(np.mean([errors[name] / noise[name] for name in errors if name in noise]))
 
 
 def _not_worse(checked_: Mapping) -> Test:

@@ -5,7 +5,7 @@ and logs there, and `ablate --report_only` reads them.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from polylm_jax.ablation import evidence, plans, variants
@@ -35,11 +35,17 @@ class MixProxy:
     """What makes a proxy of a recipe.
 
     target_tokens: of the run that the mixture is for: small stores are repeated as often as there.
-    lines: gin lines, which make it short and small.
+    lines: gin lines, which make it short and small. sizes: name -> gin lines over these, which make the
+    runs of another size that the check trains (`mixing.sizes`).
     """
 
     target_tokens: Count
     lines: Sequence[str] = ()
+    sizes: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+
+    def at(self, size: str) -> "MixProxy":
+        """What makes the runs of a size."""
+        return dataclasses.replace(self, lines=(*self.lines, *self.sizes[size]), sizes={})
 
     def resolved(self, reconfigured: Reconfigured) -> Resolved:
         """The recipe as a proxy that repeats nothing on purpose, its stores open, checked.

@@ -15,6 +15,7 @@ from polylm_jax.ablation.laws.constraints import (
     refuse_contradictions,
     space,
 )
+from polylm_jax.ablation.laws.fitted import CHOSEN, check_law
 from polylm_jax.ablation.laws.objective import Objective
 from polylm_jax.ablation.mixing import components as parts
 from polylm_jax.ablation.mixing import draws
@@ -41,6 +42,7 @@ class MixQuestion:
     ceilings: Mapping[str, Share] = dataclasses.field(default_factory=dict)
     no_worse: Mapping[str, Finite] = dataclasses.field(default_factory=dict)
     near: NonNegative | None = None
+    law: str = CHOSEN
 
     def check(self, design: Design) -> "MixQuestion":
         """Itself, or InputError: what no component has, constraints that contradict one another."""
@@ -48,6 +50,7 @@ class MixQuestion:
             raise InputError(
                 f"OBJECTIVE = {self.kind!r} is not one of {', '.join(KINDS)}.{nearest(self.kind, KINDS)}"
             )
+        check_law(self.law, "LAW")
         if self.kind in ("weighted", SCORES) and not self.weights:
             raise InputError(
                 f"OBJECTIVE = {self.kind!r} needs MIX_WEIGHTS: give {{'NAME': weight}} of what counts."
@@ -99,7 +102,7 @@ class MixQuestion:
         return Constraints(sums=tuple(self._sums(design)), losses=losses, near=near)
 
     def _sums(self, design: Design) -> Iterator[Sum]:
-        """Shares of the whole run, whatever phase they are in."""
+        """Shares of the whole run, whatever phase they are in, or of the phase that a name says."""
         if places := design.identity.get("places"):
             yield from bounds(columns_of(design)[: len(design.components)], places)
         for number, one in enumerate(design.components):
@@ -115,9 +118,14 @@ class MixQuestion:
             for key, share in given.items():
                 if not 0 <= share <= 1:
                     raise InputError(f"{field}[{key!r}] = {share}: give a share, 0 to 1.")
-                numbers = parts.named(key, design.components, field)
+                phase, of = in_phase(key, design, field)
+                where = field if of == key else f"{field}[{key!r}]"
+                numbers = parts.named(of, design.components, where)
                 name = f"{kind} of {key}, {share:.2%}"
-                yield Sum(name, weights_of(design, numbers, sign), sign * share)
+                if phase is None:
+                    yield Sum(name, weights_of(design, numbers, sign), sign * share)
+                else:
+                    yield Sum(name, *share_in(design, numbers, phase, share, sign))
 
     def _is_validated(self, design: Design, number: int) -> bool:
         """Whether a run must have some of a component, for its language to be measured at all."""
@@ -147,6 +155,40 @@ def weights_of(design: Design, numbers: Sequence[int], sign: float = 1.0) -> dic
         for column, name in enumerate(columns_of(design))
         if column % width in numbers
     }
+
+
+def in_phase(key: str, design: Design, field: str) -> tuple[int | None, str]:
+    """'PHASE/NAME' -> (the phase's number, NAME); None for a name alone, which means the whole run.
+
+    InputError for a phase that the recipe hasn't.
+    """
+    if "/" not in key or any(key in one.labels for one in design.components):
+        return None, key
+    phases = list(design.phases)
+    found = [number for number, name in enumerate(phases) if key.startswith(f"{name}/")]
+    if not found:
+        name = key.rpartition("/")[0]
+        raise InputError(
+            f"{field} names {key!r}, and the recipe has no phase {name!r}.{nearest(name, phases)} "
+            f"There are {', '.join(map(repr, phases))}."
+        )
+    number = max(found, key=lambda one: len(phases[one]))
+    return number, key.removeprefix(f"{phases[number]}/")
+
+
+def share_in(
+    design: Design, numbers: Sequence[int], phase: int, share: float, sign: float
+) -> tuple[dict[str, float], float]:
+    """(weights, most) of a constraint on the share of a phase's tokens that components have.
+
+    Where the phase's part of the run is free, its share of it is held against all of the phase.
+    """
+    columns, width = columns_of(design), len(design.components)
+    mine = range(phase * width, (phase + 1) * width)
+    weights = {columns[place]: sign * (place % width in numbers) for place in mine}
+    if not design.moves:
+        return {name: weight for name, weight in weights.items() if weight}, sign * share
+    return {name: weight - sign * share for name, weight in weights.items()}, 0.0
 
 
 def same_in_all(design: Design) -> Iterator[Sum]:

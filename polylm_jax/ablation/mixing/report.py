@@ -11,8 +11,8 @@ import numpy as np
 
 from polylm_jax.ablation import figures, page
 from polylm_jax.ablation.laws.proposal import Interval
-from polylm_jax.ablation.mixing import outcome, pictures, question, sections
-from polylm_jax.ablation.mixing.answer import Answer
+from polylm_jax.ablation.mixing import outcome, pictures, question, resized, sections
+from polylm_jax.ablation.mixing.answer import Answer, Beside
 from polylm_jax.ablation.mixing.designs import ANCHOR, Design
 from polylm_jax.ablation.mixing.outcome import Runs
 from polylm_jax.ablation.mixing.pool import Earlier
@@ -55,7 +55,7 @@ def described(
     checked = outcome.checked(design, found, runs)
     proposal = design.mixtures[0] if found.is_already else found.mixture
     checked |= outcome.among_allowed(design, asked, proposal, checked.get("values", {}))
-    tests = list(outcome.tests(checked))
+    tests = list(outcome.tests(checked, of_scores=bool(asked.scores)))
     parameters = next(r["parameters"] for seeds in runs[ANCHOR].values() for r in seeds)
     return {
         "target": {"tokens": design.target_tokens, "parameters": target_parameters},
@@ -91,6 +91,8 @@ def described(
             for name, about in found.fitted.table().items()
         },
         "outside": dataclasses.asdict(found.fitted.outside(found.mixture.point[None])[0]),
+        "beside": {law: _beside(design, one) for law, one in found.beside.items()},
+        "sizes": resized.compared(design, found, runs),
         "check": checked,
     }  # fmt: skip
 
@@ -103,6 +105,18 @@ def _all(held: Iterator[bool | None]) -> bool | None:
 
 def _plain(one: Interval) -> dict:
     return dataclasses.asdict(one) | {"beyond_noise": one.beyond_noise}
+
+
+def _beside(design: Design, one: Beside) -> dict:
+    """What one law says by itself; shares: of the whole run, component -> what it would propose."""
+    found = one.mixture
+    whole_C = [] if found is None else question.whole_run(design, found.point).tolist()
+    return {
+        "shares": dict(zip((part.name for part in design.components), whole_C)),
+        "distance": one.distance,
+        "objective": _plain(one.change.objective),
+        "measures": {name: _plain(value) for name, value in one.change.measures.items()},
+    }
 
 
 def _shares(design: Design, found: Answer) -> Iterator[dict]:

@@ -2,6 +2,7 @@
 
 MIX_DIR/design.json                                  what is trained, and what must not change
        /anchors/, proxies/, held_out/, proposal/     each an ABLATION_DIR: runs, recipes, logs
+       /at_NAME/                                     the same, of a size of CHECK_SIZES
        /report.html, report.md, report.json, *.png
        /proposed.gin                                 a recipe for `run.py train`
 """
@@ -13,7 +14,17 @@ from typing import Literal
 from polylm_jax.ablation import evidence as records
 from polylm_jax.ablation import launch, variants
 from polylm_jax.ablation.laws.conformal import LEAST
-from polylm_jax.ablation.mixing import answer, cost, designs, pool, proposed, proxies, seed_effects
+from polylm_jax.ablation.mixing import (
+    answer,
+    cost,
+    designs,
+    pool,
+    proposed,
+    proxies,
+    resized,
+    scored,
+    seed_effects,
+)
 from polylm_jax.ablation.mixing.answer import Answer
 from polylm_jax.ablation.mixing.designs import ANCHOR, HELD_OUT, PROXY, Design, MixSizes, Mixture
 from polylm_jax.ablation.mixing.pool import Earlier, Point
@@ -69,14 +80,16 @@ def mix(
     variants.check_seeds(sizes.seeds)
     one = _begun(Folder(folder, "MIX_DIR"), sizes, proxy, question, evidence, reconfigured)
     one = dataclasses.replace(one, workers=workers)
-    print("\n".join(cost.told(one.design, one.done(), one.speeds(), price_per_hour)), flush=True)
+    told = cost.told(one.design, one.done(), one.speeds(), price_per_hour)
+    print("\n".join([*told, *resized.told(one.design, one.parameters)]), flush=True)
     if stage == "design" or not one.train(ANCHOR, PROXY) or stage == "train":
         return
     earlier = one.earlier.validated_as(one.points())
     found = one.answer(earlier)
     if stage != "fit":
         proposed.write(one.place, one.design, found, gin_files or {})
-    if stage == "check" and not one.train(HELD_OUT, PROPOSAL, found=found):
+    at_sizes = map(resized.kind, proxy.sizes)
+    if stage == "check" and not one.train(HELD_OUT, PROPOSAL, *at_sizes, found=found):
         return
 
     from polylm_jax.ablation.mixing import report  # brings matplotlib, which no other mode needs
@@ -87,7 +100,10 @@ def mix(
 
 @dataclasses.dataclass(frozen=True)
 class _Mix:
-    """A mix whose design is settled. settings: what decides a proxy, of `evidence.settings`."""
+    """A mix whose design is settled.
+
+    settings: what decides a proxy, of `evidence.settings`. parameters: of the model of each size.
+    """
 
     place: Folder
     design: Design
@@ -95,11 +111,14 @@ class _Mix:
     question: MixQuestion
     earlier: Earlier
     settings: Mapping
+    parameters: Mapping[str, int]
     reconfigured: Reconfigured
     workers: int | None = None
 
     def mixtures(self, kind: str, found: Answer | None = None) -> list[Mixture]:
         """Those of a kind that have runs of their own."""
+        if kind.startswith(resized.AT):
+            return resized.mixtures(self.design, found)
         if kind != PROPOSAL:
             return self.design.of(kind)
         return [] if found is None else found.to_train
@@ -110,6 +129,11 @@ class _Mix:
         effects = seed_effects.of(anchors, self.design.mixtures[0].seeds)
         made = proxies.measured(self.place, kind, self.mixtures(kind, found))
         return {n: [seed_effects.without(r, effects) for r in runs] for n, runs in made.items()}
+
+    def proxy_of(self, kind: str) -> MixProxy:
+        """What makes the runs of a kind of mixtures."""
+        size = kind.removeprefix(resized.AT)
+        return self.proxy if size == kind else self.proxy.at(size)
 
     def done(self) -> dict[str, int]:
         """Kind -> finished runs, as far as they are known before a proposal is."""
@@ -132,9 +156,14 @@ class _Mix:
         elsewhere: dict[variants.Run, str] = {}
         for kind in kinds:
             if mixtures := self.mixtures(kind, found):
-                asked = self.proxy.ablation(self.design.components, mixtures)
+                proxy = self.proxy_of(kind)
+                asked = proxy.ablation(self.design.components, mixtures)
                 done = proxies.train(self.place, kind, asked, self.reconfigured, self.workers)
                 failed, elsewhere = {**failed, **done.failed}, {**elsewhere, **done.elsewhere}
+            if there := [one.numbers for one in self.points()]:
+                pool.measures_of(
+                    there, self.question.scores
+                )  # a wrong name, before more is trained
         launch.end(failed, elsewhere)
         if elsewhere:
             print("The same command goes on when they are done.")
@@ -153,7 +182,9 @@ class _Mix:
 
     def runs(self, found: Answer) -> Done:
         """Kind -> mixture -> the evidence of its finished runs."""
-        return {k: self.measured(k, found) for k in (ANCHOR, PROXY, HELD_OUT, PROPOSAL)}
+        here = {k: self.measured(k, found) for k in (ANCHOR, PROXY, HELD_OUT, PROPOSAL)}
+        there = map(resized.kind, self.proxy.sizes)
+        return here | {k: proxies.measured(self.place, k, self.mixtures(k, found)) for k in there}
 
 
 def _begun(
@@ -168,6 +199,8 @@ def _begun(
     resolved = proxy.resolved(reconfigured)
     made = designs.make(resolved, sizes)
     question.check(made)  # before the folder knows of it
+    scored.check(question, proxy, reconfigured)
+    parameters = resized.parameters(proxy, made, reconfigured)
     if place.path in [path.rstrip("/") for path in folders]:
         raise InputError(
             f"EVIDENCE names MIX_DIR = {place.path!r} itself, whose runs are used anyway: leave it out."
@@ -178,7 +211,7 @@ def _begun(
     designs.settle(place, made)
     if folders:
         print(earlier.told())
-    return _Mix(place, made, proxy, question, earlier, settings, reconfigured)
+    return _Mix(place, made, proxy, question, earlier, settings, parameters, reconfigured)
 
 
 def _check_enough(design: Design, earlier: Earlier) -> None:

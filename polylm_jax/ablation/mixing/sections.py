@@ -53,7 +53,8 @@ def verdict(about: Mapping) -> list[str]:
 def all_of(about: Mapping) -> list[Section]:
     """The report after its verdict."""
     made = [_tests(about), _shares(about), _languages(about), _against(about), _measured(about)]
-    made += [_held_out(about), _laws(about), _rest(about)]
+    made += [_held_out(about), _laws(about), _proposals(about), _predictions(about)]
+    made += [*_sizes(about), _rest(about)]
     return [one for one in made if one.rows or one.sentences]
 
 
@@ -162,6 +163,45 @@ def _laws(about: Mapping) -> Section:
     ]
     heads = ("", "chosen", *(law.replace("_", " ") for law in names))
     return Section("Laws: held-out errors by folds of mixtures", [], heads, rows)
+
+
+def _proposals(about: Mapping) -> Section:
+    """What each law would propose by itself."""
+    alone = {law: one["shares"] for law, one in about["beside"].items() if one["shares"]}
+    rows = []
+    for one in about["shares"]:
+        name = one["component"]
+        shares = [one["shares"][about["proposal"]], *(shares[name] for shares in alone.values())]
+        rows.append((Language(name), *(f"{share:.2%}" for share in shares)))
+    heads = ("", "proposal", *(f"{law.replace('_', ' ')} alone" for law in alone))
+    return Section("What each law would propose", list(telling.beside(about)), heads, rows)
+
+
+def _predictions(about: Mapping) -> Section:
+    """The proposal less the recipe's own mixture by each law."""
+    of = about["beside"]
+    rows = [
+        (Language(name), *(_difference(name, one["measures"][name]) for one in of.values()))
+        for name in about["measures"]
+    ]
+    heads = ("", *(f"by {law.replace('_', ' ')} alone" for law in of))
+    return Section("The proposal less the recipe's own, by each law", [], heads, rows)
+
+
+def _sizes(about: Mapping) -> Iterator[Section]:
+    """What runs of another size say of the law."""
+    for size, one in about["sizes"].items():
+        told = lambda value: "" if value is None else wording.number(value, 2)
+        rows = [
+            (
+                Language(name),
+                *(told(ranks[key]) for key in ("law", "law_here", "runs")),
+                f"{ranks['turned']} of {ranks['pairs']}",
+            )
+            for name, ranks in one["measures"].items()
+        ]
+        heads = ("", f"law, {size}", "law, proxies", f"proxies, {size}", "in another order")
+        yield Section(f"At another size: {size}", list(telling.resized(size, about)), heads, rows)
 
 
 def _rest(about: Mapping) -> Section:

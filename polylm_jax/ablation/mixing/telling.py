@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from polylm_jax.ablation import wording
+from polylm_jax.ablation.laws.fitted import CHOSEN
 from polylm_jax.ablation.mixing import draws
 from polylm_jax.ablation.mixing.answer import ONE_PHASE
 from polylm_jax.ablation.mixing.proxies import PROPOSAL
@@ -18,10 +19,10 @@ PAIRED = (
     "expected not to be (Benjamini-Hochberg over all of them)."
 )
 OBJECTIVES = {
-    "mean": "the mean of the languages",
-    "weighted": "a weighted mean",
-    "worst": "the worst language against its reference",
-    "scores": "scores of tasks",
+    "mean": "the mean of the languages, small",
+    "weighted": "a weighted mean, small",
+    "worst": "the worst language against its reference, small",
+    "scores": "scores of tasks, large (the objective is their negative)",
 }
 
 
@@ -33,13 +34,15 @@ def short(name: str) -> str:
 def verdict(about: Mapping) -> Iterator[str]:
     """Whether the law held, first; then what it proposes."""
     yield _held(about)
-    small = OBJECTIVES[about["asked"]["kind"]]
+    wanted = OBJECTIVES[about["asked"]["kind"]]
     yield (
-        f"Asked for: {small}, small, for {count(about['target']['tokens'])} tokens. Laws of "
+        f"Asked for: {wanted}, for {count(about['target']['tokens'])} tokens. Laws of "
         f"{about['proxies']['runs']} runs of {about['proxies']['mixtures']} mixtures"
         f"{_earlier(about)}, each of {count(about['proxies']['tokens'])} tokens and "
         f"{about['proxies']['parameters']:,} parameters."
     )
+    if about["asked"]["law"] != CHOSEN:
+        yield f"LAW = {about['asked']['law'].replace('_', ' ')} predicts every measure, as asked."
     if about["is_already"]:
         yield (
             f"The recipe's shares are already the proposal: it lies {about['distance']:.2%} of the "
@@ -112,6 +115,41 @@ def binding(about: Mapping) -> Iterator[str]:
     """Which constraints the proposal touches."""
     names = "; ".join(about["binding"])
     yield f"Constraints that bind: {names}." if names else "No constraint binds."
+
+
+def beside(about: Mapping) -> Iterator[str]:
+    """How the laws differ: what each says of the proposal, and how far its own would lie from it."""
+    yield (
+        "What other text does to a language is learnt at the proxies' size and fades in larger models; "
+        "its own share's law is the one that lasts. Where the target is much larger, trust what both say."
+    )
+    for law, one in about["beside"].items():
+        told = wording.difference(one["objective"])
+        where = (
+            "by it no mixture keeps NO_WORSE"
+            if one["distance"] is None
+            else f"what it would propose itself lies {one['distance']:.2%} of the tokens from it"
+        )
+        yield (
+            f"By {law.replace('_', ' ')} alone the proposal changes the objective by {told} against the "
+            f"recipe's mixture; {where}."
+        )
+
+
+def resized(size: str, about: Mapping) -> Iterator[str]:
+    """What the runs of another size are, and whether the proposal is better there too."""
+    one = about["sizes"][size]
+    yield (
+        f"{len(one['mixtures'])} mixtures that no law has seen, trained with {one['parameters']:,} "
+        f"parameters on {count(one['tokens'])} tokens, one seed. Spearman's rank correlations of what the law "
+        "says, what proxies reach and what these runs reach; pairs of mixtures that they order otherwise."
+    )
+    if one["change"]:
+        here, there = (wording.signed(one["change"][side]) for side in ("here", "there"))
+        yield (
+            f"The objective of the proposal less the recipe's own: {here} at the proxies' size, {there} at "
+            f"{size}."
+        )
 
 
 def outside(about: Mapping) -> Iterator[str]:
