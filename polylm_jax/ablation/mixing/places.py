@@ -35,8 +35,8 @@ def drawn(places: Sequence[float], number: int, steps: int, seed: int) -> list[n
     steps: of a proxy; parts are whole steps, so that runs are what the design says.
     """
     low, high = (min(max(round(place * steps), 1), steps - 1) for place in places)
-    firsts = np.random.default_rng((_CHANCE, seed)).integers(low, high + 1, number) / steps
-    return [np.array([first, 1 - first]) for first in firsts]
+    firsts = np.random.default_rng((_CHANCE, seed)).integers(low, high + 1, number)
+    return [np.array([first, steps - first]) / steps for first in firsts]
 
 
 def bounds(first: Sequence[str], places: Sequence[float]) -> Iterator[Sum]:

@@ -226,7 +226,11 @@ def runs(points: Sequence[Point], design: Design, measures: Sequence[str]) -> Ru
 
 
 def _own(measure: str, design: Design) -> tuple[int, ...]:
-    """The columns of the components that are in a measure's language alone."""
+    """The columns of the components in a measure's language alone; else of those that it is a part of.
+
+    A part of a component that keeps its proportions goes with the component's share.
+    """
     label, width = measure.removeprefix(question.BITS), len(design.components)
-    mine = [n for n, one in enumerate(design.components) if set(one.languages) == {label}]
+    all_in = [n for n, one in enumerate(design.components) if set(one.languages) == {label}]
+    mine = all_in or [n for n, one in enumerate(design.components) if label in one.languages]
     return tuple(phase * width + n for phase in range(len(design.phases)) for n in mine)
