@@ -7,17 +7,16 @@ continued    Which checkpoints a finished run kept, and a run's folder made of o
 evidence     What a finished run says of its mixture, kept for laws of mixtures
 figures      The pictures of a report, narrow enough for a phone
 laws/        Laws of mixtures: from the shares that runs were trained on to what any would give
+forms        Both forms of a report that is made of sections: a page of HTML, and Markdown
 launch       Whose a run of an ablation is, and whether anything of it is left to be trained
-markdown     The report as Markdown
 mixing/      `run.py mix`: proxies, laws, a proposal and its check
-page         The report as one HTML page: no network, no scripts, readable on a phone
-page_tables  The tables of the page
 plans        What each run of an ablation will be
 power        Which difference so many seeds can see, and which of many are real
 records      What the logs of a run say, as far as it has come: curves, scores, tokens, cost
 report       The report of an ablation, from its logs as they are
 reuse        A run whose first steps another one has done goes on from there instead of doing them
 run          `run.py ablate`: named variants of one recipe, at one budget, over seeds, to one report
+sections     What the report says, section by section
 seeds        What seeds can see, told by `inspect` before any money is spent
 variants     The variants of an ablation
 wording      What both forms of a report say in words

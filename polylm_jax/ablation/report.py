@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from polylm_jax.ablation import comparison, figures, markdown, page, wording
+from polylm_jax.ablation import comparison, figures, forms, sections, wording
 from polylm_jax.ablation import records as run_records
 from polylm_jax.ablation.comparison import Records
 from polylm_jax.ablation.plans import FILE
@@ -36,12 +36,13 @@ def write(place: Folder) -> str:
         )
     found = comparison.compare(plan, records)
     drawn = pictures(plan, found, records)
+    title, made = found["title"] or "Ablation", list(sections.all_of(found))
     place.write("report.json", (json.dumps(found, ensure_ascii=False, indent=1) + "\n").encode())
-    place.write("report.md", markdown.report(found, list(drawn)).encode())
+    place.write("report.md", forms.as_markdown(title, made, list(drawn)).encode())
     for name, (figure, _) in drawn.items():
         place.write(f"{name}.png", figures.png(figure))
     shown = {name: (figures.svg(figure, name), told) for name, (figure, told) in drawn.items()}
-    place.write("report.html", page.report(found, shown).encode())
+    place.write("report.html", forms.as_html(title, made, shown).encode())
     return f"{place.path}/report.html"
 
 

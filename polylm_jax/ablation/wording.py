@@ -189,6 +189,10 @@ def cost(about: Mapping) -> list[str]:
     ]
 
 
+LEGEND = (
+    "In brackets the 95 % interval over paired seeds. What is beyond noise, also when so many are "
+    "looked at (q ≤ 0.05), is marked better (▲) or worse (▼) than the base; the rest can't be told from it."
+)
 SILENT = "Benchmarks that say nothing at this size: no difference in them is tested"
 SLOPES = "Bits per byte for each doubling of the parameters"
 COST_HEADS = ("tokens trained", "time", "tokens/s", "model FLOPs", "starts")

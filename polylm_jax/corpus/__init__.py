@@ -39,7 +39,6 @@ registry         The languages that a user registered, brought to the processes 
 repairs          Line-level repairs: addresses, over-long words, invisible characters, white space
 repetition       How much of a text says again what it said before
 report           What a cleaning run did, in numbers
-report_page      The report as one HTML page without anything from outside
 rules            The rules of Gopher and BLOOM
 shards           Documents between two stages
 shingles         Words, characters and their n-grams as 64-bit hashes, whole texts at a time

@@ -3,9 +3,11 @@
 import json
 import pathlib
 import shutil
+from collections.abc import Mapping
 
-from polylm_jax.corpus import plan, report, report_page
-from polylm_jax.runtime import output_folder
+from polylm_jax.corpus import plan, report
+from polylm_jax.languages.registry import LANGUAGES
+from polylm_jax.runtime import html_pages, output_folder
 
 PART_BYTES = 1 << 30  # of one file, compressed
 
@@ -26,7 +28,19 @@ class Publish:
             found = report.made(pathlib.Path(self.work), plan.settings_of(pathlib.Path(self.work)))
             text = json.dumps(found, ensure_ascii=False, indent=1, default=dict)
             (place / "report.json").write_text(text, encoding="utf-8")
-            (place / "report.html").write_text(report_page.page(found), encoding="utf-8")
+            (place / "report.html").write_text(page(found), encoding="utf-8")
+
+
+def page(found: Mapping) -> str:
+    """The report as a page."""
+    stages = [f"#{stage}" for stage in report.STAGES]
+    given = {"report": found, "stages": stages, "name_of": _name_of}
+    return html_pages.page("corpus.html", title="Corpus cleaning", **given)
+
+
+def _name_of(code: str) -> str:
+    """'Thai (th)', of a pair its codes."""
+    return f"{LANGUAGES[code].name} ({code})" if code in LANGUAGES else code
 
 
 def join(parts: list[pathlib.Path], place: pathlib.Path, name: str) -> None:

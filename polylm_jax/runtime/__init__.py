@@ -7,6 +7,7 @@ fingerprint         What decides the numbers of a run, as nested names and value
 gin_errors          What gin has against a config
 gin_statements      Gin files statement by statement
 home                Where run.py, gin_configs and tasks stand
+html_pages          Pages of HTML from templates/, each one file
 huge_pages          Memory in pages of 2 MB
 json_lines          JSON lines that a process may leave at any moment and another one goes on with
 lock                One process at a time in a MODEL_DIR

@@ -106,7 +106,7 @@ def test_samples_of_what_went_are_kept_and_shown(raw, report):
     by_reason = {(s["language"], s["reason"]): s["documents"] for s in report["samples"]}
     assert by_reason["th", "symbols"][0]["id"] == "symbols-th"
     page = (raw / "out" / "report.html").read_text(encoding="utf-8")
-    assert "dir=auto lang=ar" in page and "28.3%" in page and "Thai (th)" in page
+    assert 'dir="auto" lang="ar"' in page and "28.3%" in page and "Thai (th)" in page
 
 
 def outputs(folder: pathlib.Path) -> dict[str, bytes]:

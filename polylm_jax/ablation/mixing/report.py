@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from polylm_jax.ablation import figures, page
+from polylm_jax.ablation import figures, forms
 from polylm_jax.ablation.laws.proposal import Interval
 from polylm_jax.ablation.mixing import outcome, pictures, question, resized, sections
 from polylm_jax.ablation.mixing.answer import Answer, Beside
@@ -32,14 +32,13 @@ def write(
     """Writes the report into MIX_DIR and says where the page is."""
     about = described(design, asked, found, runs, earlier, target_parameters)
     drawn = pictures.all_of(design, found, runs)
-    made = sections.all_of(about)
+    title, made = sections.title(about), sections.all_of(about)
     place.write("report.json", (json.dumps(about, ensure_ascii=False, indent=1) + "\n").encode())
-    place.write("report.md", sections.as_markdown(about, made, list(drawn)).encode())
+    place.write("report.md", forms.as_markdown(title, made, list(drawn)).encode())
     for name, (figure, _) in drawn.items():
         place.write(f"{name}.png", figures.png(figure))
     shown = {name: (figures.svg(figure, name), told) for name, (figure, told) in drawn.items()}
-    whole = page.document(sections.title(about), sections.as_html(about, made, shown))
-    place.write("report.html", whole.encode())
+    place.write("report.html", forms.as_html(title, made, shown).encode())
     return "\n".join([*sections.verdict(about), f"{place.path}/report.html"])
 
 

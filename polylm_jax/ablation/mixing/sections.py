@@ -1,44 +1,18 @@
-"""What the report of a mix says, section by section, and both forms of it: HTML and Markdown.
+"""What the report of a mix says, section by section.
 
 It leads with whether the law held.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
 
-from polylm_jax.ablation import markdown, page, page_tables, wording
+from polylm_jax.ablation import wording
 from polylm_jax.ablation.comparison import larger_is_better
+from polylm_jax.ablation.forms import Cell, Section, number_cell, verdict_kind
 from polylm_jax.ablation.mixing import telling
 from polylm_jax.ablation.mixing.question import BITS
-from polylm_jax.ablation.page_tables import Cell, cell, text
 from polylm_jax.languages import labels
 from polylm_jax.languages.registry import LANGUAGES
 from polylm_jax.runtime.terminal import count
-
-
-class Language(str):
-    """A measure or a component in a cell, shown by its language's name where it has one."""
-
-
-class Verdict(str):
-    """A cell that is for the better (True), for the worse (False), or neither (None)."""
-
-    good: bool | None = None
-
-
-class Section(NamedTuple):
-    """A heading, sentences, and a table if there are rows."""
-
-    heading: str
-    sentences: Sequence[str]
-    heads: Sequence[str] = ()
-    rows: Sequence[Sequence[str]] = ()
-
-
-def verdict_cell(told: str, good: bool | None) -> Verdict:
-    made = Verdict(told)
-    made.good = good
-    return made
 
 
 def title(about: Mapping) -> str:
@@ -51,8 +25,11 @@ def verdict(about: Mapping) -> list[str]:
 
 
 def all_of(about: Mapping) -> list[Section]:
-    """The report after its verdict."""
-    made = [_tests(about), _shares(about), _languages(about), _against(about), _measured(about)]
+    """The whole report: its verdict, then what it rests on; sections without a word are left out."""
+    first, *more = verdict(about)
+    lead = [[Cell(first, kind=verdict_kind(about["law_held"], ""))]]
+    made = [Section("", rows=lead, kind="cards"), Section("", more)]
+    made += [_tests(about), _shares(about), _languages(about), _against(about), _measured(about)]
     made += [_held_out(about), _laws(about), _proposals(about), _predictions(about)]
     made += [*_sizes(about), _rest(about)]
     return [one for one in made if one.rows or one.sentences]
@@ -65,11 +42,12 @@ def _tests(about: Mapping) -> Section:
             one["name"],
             "" if one["value"] is None else wording.number(one["value"]),
             one["needed"],
-            verdict_cell(words[one["held"]], one["held"]),
+            Cell(words[one["held"]], kind=verdict_kind(one["held"])),
         )
         for one in about["tests"]
     ]
-    return Section("Did the law hold?", [], ("asked", "came out", "needed", ""), rows)
+    heads = ("asked", "came out", "needed", "")
+    return Section("Did the law hold?", heads=heads, rows=rows, pictures=True)
 
 
 def _shares(about: Mapping) -> Section:
@@ -80,7 +58,7 @@ def _shares(about: Mapping) -> Section:
         shares = [f"{one['shares'][name]:.2%}" for name in names]
         by_phase = [f"{share:.2%}" for share in one["by_phase"]] if len(phases) > 1 else []
         facts = [count(one["tokens"]), f"{one['epochs']:.2f}"]
-        rows.append((Language(one["component"]), *shares, *by_phase, *facts))
+        rows.append((_named(one["component"]), *shares, *by_phase, *facts))
     heads = ["", *(telling.short(name) for name in names)]
     heads += [f"proposal, {phase}" for phase in phases] if len(phases) > 1 else []
     heads += ["tokens there are", "epochs of the proposal at the target"]
@@ -94,7 +72,7 @@ def _languages(about: Mapping) -> Section:
     for name, one in about["measures"].items():
         of = [about["against"][other]["measures"][name] for other in others]
         sides = [_level(name, one["proposal"]), *(_difference(name, value) for value in of)]
-        rows.append((Language(name), *sides))
+        rows.append((_named(name), *sides))
     heads = ("", "proposal", *(f"less {other}'s" for other in others))
     return Section("Predicted for each language", [telling.INTERVALS], heads, rows)
 
@@ -118,7 +96,7 @@ def _measured(about: Mapping) -> Section:
     if not names:
         return Section("", [])
     rows = [
-        (Language(m), *(_paired(m, against[other].get(m)) for other in names))
+        (_named(m), *(_paired(m, against[other].get(m)) for other in names))
         for m in ("objective", *about["measures"])
     ]
     heads = ("", *(f"less {other}'s" for other in names))
@@ -134,7 +112,7 @@ def _held_out(about: Mapping) -> Section:
         spread = check["spread"][name]
         rows.append(
             (
-                Language(name),
+                _named(name),
                 "" if one["rank"] is None else wording.number(one["rank"], 2),
                 "" if one["error"] is None else wording.number(one["error"], 4),
                 "" if spread is None else wording.number(spread, 4),
@@ -155,7 +133,7 @@ def _laws(about: Mapping) -> Section:
     names = list(next(iter(about["measures"].values()))["errors"])
     rows = [
         (
-            Language(name),
+            _named(name),
             one["law"].replace("_", " "),
             *(wording.number(one["errors"][law], 4) for law in names),
         )
@@ -172,7 +150,7 @@ def _proposals(about: Mapping) -> Section:
     for one in about["shares"]:
         name = one["component"]
         shares = [one["shares"][about["proposal"]], *(shares[name] for shares in alone.values())]
-        rows.append((Language(name), *(f"{share:.2%}" for share in shares)))
+        rows.append((_named(name), *(f"{share:.2%}" for share in shares)))
     heads = ("", "proposal", *(f"{law.replace('_', ' ')} alone" for law in alone))
     return Section("What each law would propose", list(telling.beside(about)), heads, rows)
 
@@ -181,7 +159,7 @@ def _predictions(about: Mapping) -> Section:
     """The proposal less the recipe's own mixture by each law."""
     of = about["beside"]
     rows = [
-        (Language(name), *(_difference(name, one["measures"][name]) for one in of.values()))
+        (_named(name), *(_difference(name, one["measures"][name]) for one in of.values()))
         for name in about["measures"]
     ]
     heads = ("", *(f"by {law.replace('_', ' ')} alone" for law in of))
@@ -194,7 +172,7 @@ def _sizes(about: Mapping) -> Iterator[Section]:
         told = lambda value: "" if value is None else wording.number(value, 2)
         rows = [
             (
-                Language(name),
+                _named(name),
                 *(told(ranks[key]) for key in ("law", "law_here", "runs")),
                 f"{ranks['turned']} of {ranks['pairs']}",
             )
@@ -217,80 +195,27 @@ def _faced(measure: str, one: Mapping) -> Mapping:
     return {**one, "mean": -one["mean"], **ends}
 
 
-def _level(measure: str, one: Mapping) -> str:
+def _level(measure: str, one: Mapping) -> Cell:
     value, digits = _faced(measure, one), wording.digits_of(measure)
     ends = " to ".join(wording.number(value[end], digits) for end in ("low", "high"))
-    return f"{wording.number(value['mean'], digits)} ({ends})"
+    return number_cell(f"{wording.number(value['mean'], digits)} ({ends})")
 
 
-def _difference(measure: str, one: Mapping) -> Verdict:
+def _difference(measure: str, one: Mapping) -> Cell:
     good = None if not one["beyond_noise"] else one["mean"] < 0
     digits = 3 if measure == BITS else wording.digits_of(measure)
-    return verdict_cell(wording.difference(_faced(measure, one), digits), good)
+    return number_cell(wording.difference(_faced(measure, one), digits), verdict_kind(good))
 
 
-def _paired(measure: str, one: Mapping | None) -> str:
+def _paired(measure: str, one: Mapping | None) -> Cell | str:
     if one is None:
         return ""
     return _difference(BITS if measure == "objective" else measure, one)
 
 
-def named(key: str) -> str:
-    """'bits_per_byte/th' or 'th' as both forms may show it."""
+def _named(key: str) -> Cell:
+    """'bits_per_byte/th' or 'th' by its language's name."""
     code = key.removeprefix(BITS)
-    return (
-        labels.name_of(code) if code in LANGUAGES else wording.name_of(key) if "/" in key else key
-    )
-
-
-def as_html(
-    about: Mapping, made: Sequence[Section], pictures: Mapping[str, tuple[str, str]]
-) -> Iterator[str]:
-    """The parts of the page."""
-    first, *more = verdict(about)
-    kind = {True: "good", False: "bad", None: ""}[about["law_held"]]
-    yield f"<div class='card {kind}'><b>{text(first)}</b></div>"
-    yield from (f"<p>{text(one)}</p>" for one in more)
-    for number, one in enumerate(made):
-        yield f"<h2>{text(one.heading)}</h2>"
-        yield from (f"<p class=dim>{text(sentence)}</p>" for sentence in one.sentences)
-        if one.rows:
-            yield page_tables.table(one.heads, [[_html(c) for c in row] for row in one.rows])
-        if number == 0:
-            yield page.figures(pictures)
-
-
-def _html(value: str) -> str | Cell:
-    if isinstance(value, Language):
-        code = value.removeprefix(BITS)
-        return page_tables.named(BITS + code) if code in LANGUAGES else cell(text(named(value)))
-    if isinstance(value, Verdict):
-        kind = {True: "good", False: "bad", None: "dim"}[value.good]
-        return cell(text(value), kind)
-    return value
-
-
-def as_markdown(about: Mapping, made: Sequence[Section], pictures: Sequence[str]) -> str:
-    """The whole text; pictures lie beside it as NAME.png."""
-    first, *more = verdict(about)
-    parts = [f"# {title(about)}", f"**{first}**", *more]
-    for one in made:
-        parts += [f"## {one.heading}", *one.sentences]
-        if one.rows:
-            parts.append(
-                markdown.table(one.heads, [[_markdown(c) for c in row] for row in one.rows])
-            )
-    parts += [f"![{name}]({name}.png)" for name in pictures]
-    return "\n\n".join(parts) + "\n"
-
-
-def _markdown(value: str) -> str:
-    if isinstance(value, Language):
-        return named(value)
-    if isinstance(value, Verdict) and value.good is not None:
-        return (
-            f"**{value}** {'better' if value.good else 'worse'}"
-            if value[:1] in "+−"
-            else f"**{value}**"
-        )
-    return value
+    if code in LANGUAGES:
+        return Cell(labels.name_of(code), language=LANGUAGES[code])
+    return Cell(wording.name_of(key) if "/" in key else key)
