@@ -13,8 +13,11 @@ from polylm_jax.errors import InputError
 from polylm_jax.inference.generation.decode import Request
 from polylm_jax.inference.generation.sampling import Sampling
 from polylm_jax.inference.serving import programs, sampler
+from polylm_jax.inference.serving.chat_template import ChatFormat
 from polylm_jax.inference.serving.engine import Closed, Full
 from polylm_jax.inference.serving.jobs import FAILED, Job
+from polylm_jax.inference.serving.protocol import Chat, Completion
+from polylm_jax.inference.serving.requests import Asking, Limits
 from polylm_jax.inference.serving.sampler import Rule
 from polylm_jax.model.network import PolyLM
 
@@ -86,7 +89,7 @@ def test_a_text_is_the_same_alone_and_in_a_crowd_to_the_last_bit_and_nothing_com
     lengths = [5, 30, 70, 100, 9, 50, 120, 33, 64, 1]
     jobs = [
         {"tokens": ids, "max_new_tokens": 30, "rule": RULES[number % len(RULES)], "log_p": True,
-         "prompt_log_p": number % 2 == 0}
+         "prompt_log_p": number % 2 == 0, "repeatable": True}
         for number, ids in enumerate(prompts(*lengths))
     ]  # fmt: skip
     alone = [made(engine, [Job(**one)])[0] for one in jobs]
@@ -97,6 +100,56 @@ def test_a_text_is_the_same_alone_and_in_a_crowd_to_the_last_bit_and_nothing_com
     assert [one.wait()[0] for one in crowd] == alone
     now = [getattr(programs, name)._cache_size() for name in ("prefill", "advance", "join", "move")]
     assert now == sizes
+
+
+def test_as_many_rows_are_computed_as_are_there_and_tokens_stay_the_same(engine, monkeypatch):
+    computed, run = [], engine.lanes._decoder.run
+
+    def counted(program, *arguments, **options):
+        if program is programs.advance:
+            computed.append(len(arguments[2]))
+        return run(program, *arguments, **options)
+
+    monkeypatch.setattr(engine.lanes._decoder, "run", counted)
+
+    def texts(repeatable, rules):
+        computed.clear()
+        asked = [
+            Job(ids, 40, rule, log_p=True, repeatable=repeatable)
+            for rule, ids in zip(rules, prompts(*range(20, 20 + len(rules))), strict=True)
+        ]
+        return made(engine, asked), set(computed)
+
+    assert engine.lanes.widths == (2, toy_serving.ROWS)
+    for rule in RULES:
+        (all_rows, widths), (two_rows, few) = (texts(asked, [rule]) for asked in (True, False))
+        assert widths == {toy_serving.ROWS} and few == {2}
+        assert [text[:2] for text in two_rows] == [text[:2] for text in all_rows]
+        np.testing.assert_allclose(two_rows[0][2], all_rows[0][2], atol=2e-5)
+    crowd, widths = texts(False, RULES[: toy_serving.ROWS])
+    assert toy_serving.ROWS in widths
+    assert [text[:2] for text in crowd] == [
+        text[:2] for text in texts(True, RULES[: toy_serving.ROWS])[0]
+    ]
+
+
+def test_who_names_a_seed_may_repeat_it_to_the_last_bit():
+    asking = Asking(
+        toy_serving.tokenizer(), ChatFormat("", toy_serving.tokenizer()), Limits(160, 128, 8, ())
+    )
+    chat = {"messages": [{"role": "user", "content": "a"}]}
+    for seed, repeatable in ((None, False), (0, True), (7, True)):
+        wanted = asking.completion(Completion(prompt="a", n=2, seed=seed))
+        wanted += asking.chat(Chat(**chat, seed=seed))
+        assert [one.job.repeatable for one in wanted] == [repeatable] * 3
+
+
+def test_rows_that_are_computed_alone_keep_the_others_as_they_are(engine):
+    """A text that ends early leaves holes: the others' rows are not the first ones then."""
+    rule = Rule(bias={2: -100.0})
+    jobs = [Job(ids, count, rule) for ids, count in zip(prompts(9, 8, 7), (3, 60, 9), strict=True)]
+    alone = [made(engine, [Job(job.tokens, job.max_new_tokens, rule)])[0][0] for job in jobs]
+    assert [tokens for tokens, *_ in made(engine, jobs)] == alone
 
 
 def test_log_p_is_the_models_own(engine):

@@ -50,7 +50,7 @@ def decoder() -> Decoder:
 @functools.cache
 def lanes() -> Lanes:
     """Warm ones. One engine at a time may use them."""
-    found = Lanes(decoder(), smallest_prompt=64)
+    found = Lanes(decoder(), smallest_prompt=80)
     found.warm()
     return found
 

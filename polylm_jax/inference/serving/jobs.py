@@ -43,8 +43,9 @@ class Made:
 class Job:
     """One text wanted. deliver: called with each `Made`, from the engine's thread.
 
-    max_new_tokens: 0 only reads the prompt. log_p, prompt_log_p: whether those are wanted. over: it
-    has had its last delivery, or nobody waits for it any more.
+    max_new_tokens: 0 only reads the prompt. log_p, prompt_log_p: whether those are wanted.
+    repeatable: to the last bit the same whoever else is served, which costs all rows of its lane.
+    over: it has had its last delivery, or nobody waits for it any more.
     """
 
     tokens: Sequence[int]
@@ -52,6 +53,7 @@ class Job:
     rule: Rule = Rule()  # noqa: RUF009 (frozen)
     log_p: bool = False
     prompt_log_p: bool = False
+    repeatable: bool = False
     deliver: Callable[[Made], None] = lambda made: None
     over: bool = False
     arrived: float = 0.0

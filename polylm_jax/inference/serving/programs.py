@@ -1,6 +1,6 @@
 """The compiled parts of serving: prefill some prompts, place their rows among others, make tokens.
 
-Shapes: P rows of one prefill, B rows of a lane, T positions of a prompt bucket, C tokens of a call,
+Shapes: P rows of one prefill, B rows of a lane, W of them computed, T positions of a prompt bucket, C tokens of a call,
 K likeliest tokens, V vocabulary.
 
 As in `generation.steps` a row's keys are in columns 0, 1, 2 ... of its own; here rows also come and
@@ -89,13 +89,24 @@ def _told(static, params, x_PTD, tokens_PT, wanted):
     jax.jit, static_argnames=("static", "chunk"), donate_argnames=("rows",)
 )  # fmt: skip
 def advance(
-    params, rows: Rows, left_B, controls: Controls, count, *, static: Static, chunk: int
+    params, rows: Rows, places_W, left_W, controls: Controls, count, *, static: Static, chunk: int
 ) -> tuple[Rows, Chosen]:
-    """Up to `count` (<= chunk) more tokens of every row, fewer where it has fewer left or ends.
+    """Up to `count` (<= chunk) more tokens of some rows, fewer where one has fewer left or ends.
 
-    left_B: tokens that a row may still make, 0 for one that is none. Returns early once none goes
-    on. -> the rows, and `Chosen` with an axis C behind the first, `steps.NONE` where none was made.
+    places_W: the rows that are computed, B for none; not looked at where W is B, and all are.
+    left_W: tokens that a row may still make, 0 for one that is none. controls: of the W. Returns
+    early once none goes on. -> the rows, and `Chosen` [W, C, ...], `steps.NONE` where none was made.
     """
+    if len(left_W) == len(rows.token_B):
+        return _advance(params, rows, left_W, controls, count, static, chunk)
+    some = jax.tree.map(lambda x: jnp.take(x, places_W, axis=0, mode="clip"), rows)
+    some, made = _advance(params, some, left_W, controls, count, static, chunk)
+    whole = jax.tree.map(lambda all, x: all.at[places_W].set(x, mode="drop"), rows, some)
+    return _placed(whole), made
+
+
+def _advance(params, rows, left_B, controls, count, static, chunk):
+    """Of all rows that it is given."""
 
     def wanted(carry):
         step, _, left_B, _ = carry

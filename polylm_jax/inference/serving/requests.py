@@ -54,7 +54,10 @@ class Asking:
                 400, "best_of other than n is not served: leave it out.", param="best_of"
             )
         told = bool(asked.echo) and asked.logprobs is not None
-        job = functools.partial(Job, log_p=asked.logprobs is not None, prompt_log_p=told)
+        job = functools.partial(
+            Job, log_p=asked.logprobs is not None, prompt_log_p=told,
+            repeatable=asked.seed is not None,
+        )  # fmt: skip
         prompts = self._prompts(asked.prompt)
         self._check_choices(len(prompts) * (asked.n or 1))
         limit = COMPLETION_TOKENS if asked.max_tokens is None else asked.max_tokens
@@ -84,10 +87,9 @@ class Asking:
             raise ApiError(400, "max_tokens = 0: give a positive number.", param="max_tokens")
         self._fits(ids, limit, "messages")
         stops = (*asked.stops, *self.limits.chat_stops)
-        return [
-            Wanted(Job(ids, limit, rule, log_p=bool(asked.logprobs)), stops)
-            for rule in self._rules(asked)
-        ]
+        repeatable = asked.seed is not None
+        job = functools.partial(Job, log_p=bool(asked.logprobs), repeatable=repeatable)
+        return [Wanted(job(ids, limit, rule), stops) for rule in self._rules(asked)]
 
     def _prompts(self, prompt) -> list[list[int]]:
         """Token ids of each prompt; none at all is `</s>`, after which a document begins."""

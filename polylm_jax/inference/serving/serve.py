@@ -107,7 +107,7 @@ def serve(
         chat_format=chat_format, tokenizer=tokenizer, telemetry=telemetry,
         model=name or pathlib.PurePath(checkpoint).name or "polylm",
         fingerprint=fingerprint(
-            found.identity, tokenizer.fingerprint, model.numerics, chat_template, limits
+            found.identity, tokenizer.fingerprint, model.numerics, chat_template, limits, rows, chunk
         ),
         max_length=model.max_length, max_body_bytes=max_body_bytes, body_seconds=body_seconds,
     )  # fmt: skip
@@ -178,9 +178,14 @@ def _warm(lanes: Lanes) -> None:
     lanes.warm()
     print(
         f"compiled in {time.monotonic() - began:.0f} s: prompts to {lanes.prompt_buckets}, "
-        f"{lanes.rows} rows, {lanes.nbytes / 2**20:,.0f} MiB of caches",
+        f"{lanes.rows} rows ({_widths(lanes)} computed), {lanes.nbytes / 2**20:,.0f} MiB of caches",
         file=sys.stderr,
     )
+
+
+def _widths(lanes: Lanes) -> str:
+    """'2 or 8', 'all'."""
+    return " or ".join(map(str, lanes.widths)) if len(lanes.widths) > 1 else "all"
 
 
 class Server(uvicorn.Server):

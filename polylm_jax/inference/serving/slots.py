@@ -4,8 +4,9 @@
     lanes     128 256 512 1024 2048              columns of the cache
 
 A text begins in the first lane that has room for its bucket and a chunk, and moves on when it has
-filled that. Rows come and go one by one, between two chunks. The shapes that a text is computed in
-follow from its own length, so what it gets does not depend on the others, to the last bit.
+filled that. Rows come and go one by one, between two chunks. As many rows of a lane are computed as
+are there, of a few widths: 2, 8, 32 ... all. A sum's last bit follows its shapes, so in a lane with a
+repeatable text all are computed: what that one gets does not depend on the others, to the last bit.
 """
 
 import dataclasses
@@ -22,6 +23,7 @@ from polylm_jax.inference.serving import programs, sampler
 from polylm_jax.inference.serving.jobs import Job, LogP, Made
 
 SMALLEST_PROMPT, SMALLEST_LANE = 32, 128
+SMALLEST_WIDTH = 2  # XLA's CPU compiler copies the cache of a single row at each token
 PREFILL_TOKENS = 512  # of one prefill, about: it keeps the texts under way waiting
 
 
@@ -75,6 +77,7 @@ class Lanes:
         limit = decoder.config.max_length
         self.rows = decoder.batch_size
         self.prompt_buckets = buckets.doubled(smallest_prompt, limit)
+        self.widths = self._widths()
         self._static = steps.Static(decoder.config, Kind(), decoder.eos, decoder.pieces)
         self._lanes = {c: Lane(c, self.rows) for c in buckets.doubled(smallest_lane, limit)}
         self.reset()
@@ -106,8 +109,16 @@ class Lanes:
         """What the job's prompt is padded to: jobs of one bucket may start together."""
         return buckets.bucket(len(job.tokens), self.prompt_buckets)
 
+    def _widths(self) -> tuple[int, ...]:
+        """Numbers of rows that are computed: each four times the one before.
+
+        On a mesh that shares rows out it is always all of them: each device has a part.
+        """
+        some = (SMALLEST_WIDTH * 4**n for n in range(8)) if self._split == 1 else ()
+        return (*(width for width in some if width < self.rows), self.rows)
+
     def at_once(self, bucket: int) -> int:
-        """How many prompts of a bucket one prefill reads; always as many rows are computed."""
+        """How many prompts of a bucket one prefill reads at most."""
         rows = max(2, min(self.rows, PREFILL_TOKENS // bucket))
         return max(rows // self._split, 1) * self._split
 
@@ -117,21 +128,30 @@ class Lanes:
         for _ in range(2):  # the second time with what programs gave, which lies as it always will
             for bucket in self.prompt_buckets:
                 job.tokens = [0] * bucket
-                lane, new, _, _ = self._read([job])
-                self._join(lane, new, {0: job})
-                lane.texts = [None] * self.rows
+                for rows in self._reads(bucket):
+                    lane, new, _, _ = self._read([job], rows)
+                    self._join(lane, new, {0: job})
+                    lane.texts = [None] * self.rows
             lanes = [*self._lanes.values()]
             lanes[0].take(text := Text(job, 0, 0, 1 << 20))
             for lane in lanes:
-                self._advance(lane)
+                for width in self.widths:
+                    self._advance(lane, width)
                 text.length = lane.columns
                 self._move_on()
             lanes[-1].texts = [None] * self.rows
         self.reset()
 
+    def _reads(self, bucket: int) -> tuple[int, ...]:
+        """Rows that a prefill of a bucket computes: one prompt, or as many as it reads at most."""
+        most = self.at_once(bucket)
+        return (1, most) if self._split == 1 else (most,)
+
     def start(self, jobs: Sequence[Job]) -> list[tuple[Job, Made]]:
         """Reads prompts of one bucket; the texts go on with the next steps."""
-        lane, new, chosen, prompts = self._read(jobs)
+        alone = len(jobs) == 1 and not jobs[0].repeatable
+        rows = self._reads(self.bucket(jobs[0]))[0 if alone else -1]
+        lane, new, chosen, prompts = self._read(jobs, rows)
         token_P = np.asarray(chosen.token_B)
         going = {row: job for row, job in enumerate(jobs) if self._goes_on(job, token_P[row])}
         if going:
@@ -143,10 +163,10 @@ class Lanes:
             for row, job in enumerate(jobs)
         ]
 
-    def _read(self, jobs):
-        """Prefill -> the lane where these begin, and what `programs.prefill` gives."""
+    def _read(self, jobs, rows):
+        """Prefill of so many rows -> the lane where they begin, and what `programs.prefill` gives."""
         bucket = self.bucket(jobs[0])
-        rows, lane = self.at_once(bucket), self._lane(bucket + self._decoder.chunk)
+        lane = self._lane(bucket + self._decoder.chunk)
         tokens_PT, lengths_P = np.zeros((rows, bucket), np.int32), np.ones(rows, np.int32)
         for row, job in enumerate(jobs):
             lengths_P[row] = len(job.tokens)
@@ -177,9 +197,9 @@ class Lanes:
         running = []
         for lane in self._lanes.values():
             if lane.occupied:
-                running.append((lane, self._advance(lane)))
-        for lane, made in running:
-            yield from self._delivered(lane, made)
+                running.append((lane, *self._advance(lane, self._width(lane))))
+        for lane, texts, made in running:
+            yield from self._delivered(lane, texts, made)
 
     def _free(self):
         for lane in self._lanes.values():
@@ -187,30 +207,41 @@ class Lanes:
                 if text.job.over:
                     lane.texts[text.row] = None
 
-    def _advance(self, lane) -> sampler.Chosen:
-        left_B = np.array([text.left if text else 0 for text in lane.texts], np.int32)
-        jobs = [text.job if text else None for text in lane.texts]
+    def _width(self, lane) -> int:
+        if any(text.job.repeatable for text in lane.occupied):
+            return self.rows
+        return buckets.bucket(len(lane.occupied), self.widths)
+
+    def _advance(self, lane, width) -> tuple[list[Text | None], sampler.Chosen]:
+        """A chunk of so many rows -> the text of each, and what was made of it."""
+        texts = [*lane.texts] if width == self.rows else lane.occupied
+        texts += [None] * (width - len(texts))
+        places_W = np.array([text.row if text else self.rows for text in texts], np.int32)
+        left_W = np.array([text.left if text else 0 for text in texts], np.int32)
+        jobs = [text.job if text else None for text in texts]
         if jobs != lane.controlled:
             lane.controls, lane.controlled = _controls(jobs, self._decoder), jobs
-        count = np.int32(min(self._decoder.chunk, left_B.max()))
+        count = np.int32(min(self._decoder.chunk, left_W.max()))
         lane.state, made = self._decoder.run(
-            programs.advance, lane.state, self._decoder.placed(left_B), lane.controls, count,
-            static=self._static, chunk=self._decoder.chunk,
+            programs.advance, lane.state, *self._decoder.placed((places_W, left_W)), lane.controls,
+            count, static=self._static, chunk=self._decoder.chunk,
         )  # fmt: skip
-        return made
+        return texts, made
 
-    def _delivered(self, lane, made):
+    def _delivered(self, lane, texts, made):
         wanted = any(text.job.log_p for text in lane.occupied)
         made = _fetched(made) if wanted else made.replace(token_B=np.asarray(made.token_B))
-        for text in lane.occupied:
-            ids = made.token_B[text.row]
+        for row, text in enumerate(texts):
+            if not text:
+                continue
+            ids = made.token_B[row]
             ids = ids[ids != steps.NONE].tolist()
             text.left -= len(ids)
             text.length += len(ids)
             finish = "eos" if ids[-1] in self._decoder.eos else None if text.left else "length"
             if finish:
                 lane.texts[text.row] = None
-            log_p = _log_p(made, text.row, len(ids)) if text.job.log_p else None
+            log_p = _log_p(made, row, len(ids)) if text.job.log_p else None
             yield text.job, Made(ids, finish, log_p)
 
     def _move_on(self):
