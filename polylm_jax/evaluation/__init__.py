@@ -17,6 +17,7 @@ report          What an evaluation found, as JSON and as Markdown
 requests        Requests: what is scored given what, as token ids, cut where lm_eval 0.4 cuts them
 result          The numbers of a task, and how they came about
 run             `run.py evaluate`: a checkpoint over evaluation tasks, to a table beside the paper's
+run_scores      Scores of a run over its training, as it wrote them or of its evaluated checkpoints
 runner          A task from its examples to its numbers
 scoring         Log-likelihoods of continuations under a model, in batches of few shapes
 signal_report   `run.py signal`: which tasks say anything at the size of one's own runs

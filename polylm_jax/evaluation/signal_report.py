@@ -2,8 +2,8 @@
 
     OUTPUT/signal.md, signal.json
 
-From the scores that runs wrote while they trained (MODEL_DIR/evaluation.jsonl), of several variants
-and seeds. FineTasks (Hugging Face, 2024) asks of a task and metric: does it rise with training, does
+From the scores that runs wrote while they trained (MODEL_DIR/evaluation.jsonl), or that `evaluate`
+gave their checkpoints, of several variants and seeds. FineTasks (Hugging Face, 2024) asks of a task and metric: does it rise with training, does
 it stand out of the noise of seeds, is it above guessing, does it keep the order of variants.
 """
 
@@ -18,16 +18,15 @@ from typing import NamedTuple
 import scipy.stats
 
 from polylm_jax.errors import InputError
-from polylm_jax.evaluation import protocol
+from polylm_jax.evaluation import protocol, run_scores
 from polylm_jax.evaluation.report import GAP
+from polylm_jax.evaluation.run_scores import Scores
 from polylm_jax.evaluation.tables import METRICS
-from polylm_jax.runtime import json_lines
 from polylm_jax.runtime.markdown import table
 from polylm_jax.runtime.storage import Folder
 from polylm_jax.text import mixtures
 
 MONOTONE, NOISE, ABOVE, ORDER = 0.5, 20.0, 3.0, 0.5
-COUNTS = ("items", "items_too_long")
 FALLING = ("bits", "nats", "answer_bits")  # metrics of which less is better
 LEGEND = (
     f"Rises: Spearman's correlation of score and step, the mean over runs, {MONOTONE} at least. Over "
@@ -37,8 +36,6 @@ LEGEND = (
     f"second half of training, {ORDER} at least. {GAP}: not to be told from these runs, or not of this "
     "metric. A task says something where nothing that can be told speaks against it, and rising can."
 )
-
-Scores = dict[int, float]  # step -> score
 
 
 class Signal(NamedTuple):
@@ -61,15 +58,19 @@ class Signal(NamedTuple):
 def signal(runs: Mapping[str, Sequence[str]], output: str, tasks: str | Sequence[str] = ()) -> None:
     """Says of each evaluation task whether its scores tell anything of one's own runs.
 
-    runs: variant -> MODEL_DIRs of its seeds, whose runs evaluated tasks while they trained. output:
-    the folder of the report. tasks: as registered, for what guessing scores in each.
+    runs: variant -> MODEL_DIRs of its seeds, whose runs evaluated tasks while they trained, or folders
+    that `evaluate` wrote the results of a run's checkpoints into. output: the folder of the report.
+    tasks: as registered, for what guessing scores in each; results of `evaluate` know it.
 
     Raises InputError for runs without scores.
     """
     guessing = _guessing(mixtures.tasks_of(tasks) if tasks else [])
-    scores = {variant: [_scores(path) for path in dirs] for variant, dirs in runs.items()}
-    if not scores or not all(scores.values()):
+    read = {variant: [run_scores.read(path) for path in dirs] for variant, dirs in runs.items()}
+    if not read or not all(read.values()):
         raise InputError("runs is empty: give {variant: [MODEL_DIR of each seed]}.")
+    for run in itertools.chain.from_iterable(read.values()):
+        guessing |= run.guessing
+    scores = {variant: [run.scores for run in some] for variant, some in read.items()}
     found = criteria(scores, guessing)
     folder = Folder(str(output).rstrip("/"), "OUTPUT")
     plain = [{**one._asdict(), "says": one.says} for one in found]
@@ -82,24 +83,6 @@ def signal(runs: Mapping[str, Sequence[str]], output: str, tasks: str | Sequence
 def _guessing(names: Sequence[str]) -> dict[str, float]:
     told = {name: protocol.find(name) for name in names if name in protocol.names()}
     return {name: 100 / one.choices for name, one in told.items() if one.choices}
-
-
-def _scores(path: str) -> dict[tuple[str, str], Scores]:
-    """(task, metric) -> step -> score of one run."""
-    lines = json_lines.objects(Folder(str(path).rstrip("/"), "runs").peek("evaluation.jsonl"))
-    if not lines:
-        raise InputError(
-            f"runs has {path!r}, which holds no evaluation.jsonl: train it with evaluation tasks."
-        )
-    found: dict[tuple[str, str], Scores] = {}
-    for line in lines:
-        for task, metrics in line.items():
-            if not isinstance(metrics, Mapping):
-                continue
-            for metric, value in metrics.items():
-                if metric not in COUNTS and isinstance(value, int | float):
-                    found.setdefault((task, metric), {})[int(line["step"])] = float(value)
-    return found
 
 
 def criteria(

@@ -1,5 +1,6 @@
 """FineTasks' criteria: what each catches, from scores of runs with seeds."""
 
+import itertools
 import json
 import math
 
@@ -89,6 +90,32 @@ def test_runs_to_a_report_and_what_is_silent(tmp_path, capsys):
     text = unpadded((tmp_path / "out" / "signal.md").read_text())
     assert "| good | accuracy by sum |" in text and "| (flat) |" in text
     assert signal_report.silent(str(tmp_path / "out")) == {"flat"}
+
+
+def test_checkpoints_that_were_evaluated_after_training_are_judged_alike(tmp_path):
+    chosen = {}
+    for variant, seed in itertools.product(range(2), range(2)):
+        place = tmp_path / f"v{variant}_{seed}"
+        chosen.setdefault(f"v{variant}", []).append(str(place))
+        for step in STEPS:
+            metrics = {"accuracy_sum": 25 + step + 5 * variant + 0.1 * seed, "items": 100}
+            tasks = {"good": {"metrics": metrics, "protocol": {"choices": 4}}}
+            write_results(place / f"step_{step}_ab", step, tasks)
+    signal_report.signal(chosen, str(tmp_path / "out"))
+    (found,) = json.loads((tmp_path / "out" / "signal.json").read_text())
+    expected = criteria(
+        runs(lambda step, variant, seed: 25 + step + 5 * variant + 0.1 * seed), {"t": 25.0}
+    )[0]
+    assert found == {**expected._asdict(), "task": "good", "says": True}
+    write_results(tmp_path / "v0_0" / "step_10_cd", 10, {})  # another kind of weights
+    with pytest.raises(InputError, match="step 10 stands twice"):
+        signal_report.signal(chosen, str(tmp_path / "out"))
+
+
+def write_results(place, step, tasks):
+    place.mkdir(parents=True)
+    told = {"checkpoint": {"name": "toy", "step": step}, "tasks": tasks}
+    (place / "results.json").write_text(json.dumps(told))
 
 
 def test_bad_input_is_one_sentence(tmp_path):
