@@ -10,7 +10,6 @@ and beside `state`, where t5x looks for its place in the data, export_t5x writes
 which t5x_rows goes on from.
 """
 
-import dataclasses
 import json
 import pathlib
 import re
@@ -79,7 +78,7 @@ def import_t5x(
         fingerprint={
             "vocabulary": tokenizer.fingerprint,
             "imported": f"t5x {folder}",
-            "model": dataclasses.asdict(config),
+            "model": config.described(),
         },
     )
     began = time.monotonic()

@@ -13,12 +13,20 @@ POLICIES = {  # what the forward pass keeps for the backward one, besides each l
     "full": jax.checkpoint_policies.nothing_saveable,
     "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
     "attention": jax.checkpoint_policies.save_only_these_names("attention"),
+    "dots_attention": jax.checkpoint_policies.save_from_both_policies(
+        jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+        jax.checkpoint_policies.save_only_these_names("attention"),
+    ),
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class PolyLMConfig:
-    """Shapes and numerics of a model; the defaults are what all of PolyLM's sizes share."""
+    """Shapes and numerics of a model; the defaults are what all of PolyLM's sizes share.
+
+    gradient_dtype: in which gradients of matrices leave their sums over a device's rows, and cross the
+    links: 'bfloat16' moves half of the bytes and rounds each device's part, which PolyLM didn't.
+    """
 
     num_layers: Count
     embed_dim: Count
@@ -32,6 +40,7 @@ class PolyLMConfig:
     attention: str = "auto"
     scan_layers: bool = True
     embedding_init_std: NonNegative = 0.02
+    gradient_dtype: str = "float32"
 
     @property
     def head_dim(self) -> int:
@@ -53,6 +62,14 @@ class PolyLMConfig:
         residual = self.residual_dtype
         return self.dtype if residual == "float32" else f"{self.dtype}, residual {residual}"
 
+    def described(self) -> dict:
+        """Its fields as plain values, of those that came later only what is used: a description that
+        was written before stays the same."""
+        fields = dataclasses.asdict(self)
+        if self.gradient_dtype == "float32":
+            del fields["gradient_dtype"]
+        return fields
+
     def check(self) -> "PolyLMConfig":
         """Itself, or InputError for shapes and names that make no model."""
         sizes = ("num_layers", "embed_dim", "num_heads", "mlp_dim", "vocab_size", "max_length")
@@ -66,8 +83,13 @@ class PolyLMConfig:
             )
         _check_name("remat", self.remat, POLICIES)
         _check_name("attention", self.attention, IMPLEMENTATIONS)
-        for field in ("dtype", "residual_dtype"):
+        for field in ("dtype", "residual_dtype", "gradient_dtype"):
             _check_name(field, getattr(self, field), ("float32", "bfloat16"))
+        if self.dtype == "float32" and self.gradient_dtype != "float32":
+            raise InputError(
+                f"gradient_dtype = {self.gradient_dtype!r} with dtype = 'float32': products in float32 "
+                "have gradients in float32; give dtype = 'bfloat16', or leave gradient_dtype out."
+            )
         return self
 
 

@@ -19,8 +19,10 @@ from polylm_jax.model.parameters import abstract_params
 
 FLOAT32 = 4
 # Values of a token and layer that the forward pass keeps for the backward one besides the layer's
-# input, in multiples of (D, F): outputs of c_attn and both c_proj, and of c_fc.
-KEPT = {"full": (0, 0), "attention": (1, 0), "dots": (5, 1), "none": (9, 3)}
+# input, in multiples of (D, F): attention's output; outputs of c_attn and both c_proj, and of c_fc.
+KEPT = {
+    "full": (0, 0), "attention": (1, 0), "dots": (5, 1), "dots_attention": (6, 1), "none": (9, 3),
+}  # fmt: skip
 
 
 def parts(config: PolyLMConfig) -> dict[str, int]:

@@ -43,8 +43,9 @@ class Attention(nn.Module):
     def __call__(self, x_BTD, segment_ids_BT, index_B):
         c = self.config
         embed, heads = ((c.embed_dim,), ("embed",)), (c.num_heads, c.head_dim)
+        precise = c.dtype, c.gradient_dtype
         qkv_BTXNH = Projection(
-            *embed, (3, *heads), ("qkv", "heads", "head_dim"), c.dtype, name="c_attn"
+            *embed, (3, *heads), ("qkv", "heads", "head_dim"), *precise, name="c_attn"
         )(x_BTD)
         qkv_BTXNH = constrain(qkv_BTXNH, "batch", "length", "qkv", "heads", "head_dim")
         q_BTNH, k_BTNH, v_BTNH = (qkv_BTXNH[:, :, i] for i in range(3))
@@ -57,7 +58,7 @@ class Attention(nn.Module):
             out_BTNH = attend(q_BTNH, k_BTNH, v_BTNH, segment_ids_BT, implementation=c.attention)
         out_BTNH = constrain(out_BTNH, "batch", "length", "heads", "head_dim")
         out_BTNH = checkpoint_name(out_BTNH, "attention")
-        return Projection(heads, ("heads", "head_dim"), *embed, c.dtype, name="c_proj")(out_BTNH)
+        return Projection(heads, ("heads", "head_dim"), *embed, *precise, name="c_proj")(out_BTNH)
 
     def _append(self, name, new_BTNH, index_B):
         """Writes new keys or values from column index_B[b] of row b on -> the whole cache."""
@@ -78,9 +79,10 @@ class Mlp(nn.Module):
     def __call__(self, x_BTD):
         c = self.config
         embed, mlp = ((c.embed_dim,), ("embed",)), ((c.mlp_dim,), ("mlp",))
-        h_BTF = Projection(*embed, *mlp, c.dtype, name="c_fc")(x_BTD)
+        precise = c.dtype, c.gradient_dtype
+        h_BTF = Projection(*embed, *mlp, *precise, name="c_fc")(x_BTD)
         h_BTF = nn.gelu(constrain(h_BTF, "batch", "length", "mlp"), approximate=True)
-        return Projection(*mlp, *embed, c.dtype, name="c_proj")(h_BTF)
+        return Projection(*mlp, *embed, *precise, name="c_proj")(h_BTF)
 
 
 class Block(nn.Module):

@@ -23,6 +23,7 @@ class Projection(nn.Module):
     shape_out: tuple[int, ...]
     axes_out: tuple[str, ...]
     dtype: str
+    gradient_dtype: str = "float32"
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -40,7 +41,7 @@ class Projection(nn.Module):
         axes = tuple("norm" if axis == "embed" else axis for axis in self.axes_out)
         zeros = nn.with_logical_partitioning(nn.initializers.zeros, axes)
         bias = self.param("bias", zeros, self.shape_out)
-        y = _affine(x, kernel, bias, contracted, self.dtype)
+        y = self._affine(x, kernel, bias, contracted)
         if self.has_variable("adapters", "a"):
             y += self._adapted(x, contracted)
         return y
@@ -49,28 +50,33 @@ class Projection(nn.Module):
         """What low-rank adapters add: (x a) b, see finetuning/lora.py."""
         a: jax.Array = self.get_variable("adapters", "a")
         b: jax.Array = self.get_variable("adapters", "b")
-        low = _affine(x, a, jnp.zeros(a.shape[-1:]), contracted, self.dtype)
-        return _affine(low, b, jnp.zeros(b.shape[1:]), 1, self.dtype)
+        low = self._affine(x, a, jnp.zeros(a.shape[-1:]), contracted)
+        return self._affine(low, b, jnp.zeros(b.shape[1:]), 1)
+
+    def _affine(self, x, kernel, bias, contracted: int) -> jax.Array:
+        return _affine(x, kernel, bias, contracted, self.dtype, self.gradient_dtype)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
-def _affine(x, kernel, bias, contracted, dtype):
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
+def _affine(x, kernel, bias, contracted, dtype, gradient_dtype):
     """x kernel + bias over the last `contracted` axes of x and the first of the kernel.
 
     Gradients of kernel and bias leave their sums in float32, and so cross the network (Megatron's
     accumulate-allreduce-grads-in-fp32, which PolyLM set): bfloat16 would round each device's.
+    With gradient_dtype 'bfloat16' the kernel's does.
     """
-    return _affine_forward(x, kernel, bias, contracted, dtype)[0]
+    return _affine_forward(x, kernel, bias, contracted, dtype, gradient_dtype)[0]
 
 
-def _affine_forward(x, kernel, bias, contracted, dtype):
+def _affine_forward(x, kernel, bias, contracted, dtype, gradient_dtype):
+    del gradient_dtype
     x, kernel = x.astype(dtype), kernel.astype(dtype)
     dimensions = (range(x.ndim - contracted, x.ndim), range(contracted))
     y = jax.lax.dot_general(x, kernel, (dimensions, ((), ())), precision=precision.of(x, kernel))
     return y + bias.astype(dtype), (x, kernel)
 
 
-def _affine_backward(contracted, dtype, operands, dy):
+def _affine_backward(contracted, dtype, gradient_dtype, operands, dy):
     del dtype
     x, kernel = operands
     rows = range(x.ndim - contracted)
@@ -86,8 +92,8 @@ def _affine_backward(contracted, dtype, operands, dy):
         dy,
         ((rows, rows), ((), ())),
         precision=precision.of(x, dy),
-        preferred_element_type=jnp.float32,
-    )
+        preferred_element_type=jnp.dtype(gradient_dtype),
+    ).astype(jnp.float32)
     return dx, dkernel, jnp.sum(dy, axis=rows, dtype=jnp.float32)
 
 

@@ -24,7 +24,7 @@ def fingerprint(resolved: Resolved, start: str | None = None) -> dict:
     out from there on (`start.progress`).
     """
     experiment = resolved.experiment
-    model = dataclasses.asdict(experiment.model)
+    model = experiment.model.described()
     return {
         "start": resolved.start if start is None else start,
         "seed": experiment.seed,

@@ -267,6 +267,8 @@ def test_gradients_of_parameters_are_summed_in_float32(params):
         ({"remat": "ful"}, "remat = 'ful' .* Did you mean 'full'"),
         ({"attention": "flash"}, "attention = 'flash'"),
         ({"dtype": "float16"}, "dtype = 'float16'"),
+        ({"gradient_dtype": "half"}, "gradient_dtype = 'half'"),
+        ({"gradient_dtype": "bfloat16"}, "gradient_dtype = 'bfloat16' with dtype = 'float32'"),
     ],
 )
 def test_a_model_that_cannot_be_is_refused(change, words):

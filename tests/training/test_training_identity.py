@@ -51,6 +51,7 @@ DECIDES = {  # field -> another value of it, with which the steps have other num
     "model.residual_dtype": "bfloat16",
     "model.scan_layers": False,
     "model.embedding_init_std": 0.1,
+    "model.gradient_dtype": "bfloat16",
     "optimizer.b1": 0.5,
     "optimizer.b2": 0.5,
     "optimizer.epsilon": 0.1,
@@ -70,6 +71,7 @@ DECIDES = {  # field -> another value of it, with which the steps have other num
 }
 # What a field needs to have anything to decide: of the plain run and of the changed one.
 WITH = {
+    "model.gradient_dtype": {"model.dtype": "bfloat16"},
     "phase.decay_steps": {"phase.rate": "hold"},
     "phase.decay_shape": {"phase.rate": "decay"},
 }
@@ -193,6 +195,11 @@ def test_a_run_without_a_decay_has_the_fingerprint_that_it_had(folder):
     assert all(set(rate) == before for rate in rates)
     rates = print_of(experiment(folder, {"phase.rate": "decay"}))["learning_rate"]
     assert set(rates[1]) == before | {"decay_steps", "decay_shape"}
+
+
+def test_a_run_whose_gradients_are_summed_in_float32_has_the_fingerprint_that_it_had(plain):
+    before = {field.name for field in dataclasses.fields(PolyLMConfig)} - {"remat", "attention"}
+    assert set(print_of(plain[0])["model"]) == before - {"gradient_dtype"}
 
 
 def test_the_order_of_shares_decides_nothing_or_is_in_the_fingerprint(folder, plain):

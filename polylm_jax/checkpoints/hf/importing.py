@@ -119,7 +119,7 @@ def _progress(source: pathlib.Path, config: PolyLMConfig, tokenizer: Tokenizer) 
     fingerprint = {
         "vocabulary": tokenizer.fingerprint,
         "imported": source.absolute().name,
-        "model": dataclasses.asdict(config),
+        "model": config.described(),
     }
     return Progress(step=0, rows=0, batch_size=0, phase="imported", fingerprint=fingerprint)
 

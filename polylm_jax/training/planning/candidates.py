@@ -19,7 +19,7 @@ from polylm_jax.training.planning.chips import Topology
 TENSOR = (1, 2, 4, 8)
 MICROBATCHES = (1, 2, 4, 8, 16)
 # Products of a step over those of its model: what the policy makes again in the backward pass.
-PRODUCTS = {"none": 1.0, "dots": 1.0, "attention": 1.25, "full": 1.28}
+PRODUCTS = {"none": 1.0, "dots_attention": 1.0, "dots": 1.03, "attention": 1.25, "full": 1.28}
 
 
 def candidates(
@@ -81,7 +81,7 @@ def thumb(experiment: Experiment, topology: Topology, peak_flops: float) -> floa
     summed = 8 * model.num_params / (mesh.fsdp * mesh.tensor) if mesh.data > topology.slices else 0
     between = 8 * model.num_params / (mesh.fsdp * mesh.tensor) if topology.slices > 1 else 0
     # Four gathers and four sums of a layer's input in the two passes, two more where it is redone.
-    passes = 10 if PRODUCTS[model.remat] > 1 else 8
+    passes = 10 if model.remat in ("attention", "full") else 8
     moved = passes * 2 * tokens * model.embed_dim * model.num_layers * (mesh.tensor - 1)
     links = 2 * chip.dims * chip.link_rate
     return (
