@@ -8,7 +8,7 @@ With `python_clients` set, google-cloud-storage and gcsfs read from it too, and 
 GET    /storage/v1/b/BUCKET                     that it is there
 GET    /storage/v1/b/BUCKET/o/KEY?alt=media     read, with `Range: bytes=a-b`
 GET    /storage/v1/b/BUCKET/o?prefix=P          list, in pages, and with a delimiter whole
-POST   /upload/storage/v1/b/BUCKET/o?name=KEY   write, with `ifGenerationMatch`
+POST   /upload/storage/v1/b/BUCKET/o?name=KEY   write, with `ifGenerationMatch`, whole or in pieces
 DELETE /storage/v1/b/BUCKET/o/KEY               delete
 """
 
@@ -30,6 +30,7 @@ class GcsServer:
         self.deny = set(deny)  # buckets that answer 403
         self.requests = []
         self.generation = 0
+        self.uploads = {}  # number of an upload under way -> what has come of it
         self.lock = threading.Lock()
 
     def __enter__(self):
@@ -151,7 +152,28 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         objects, _, query = self._route()
         if objects is None:
             return
-        key = query["name"]
+        if "upload_id" in query:
+            body = self._more(query["upload_id"], body)
+        elif query.get("uploadType") == "resumable":
+            return self._begin()
+        if body is not None:
+            self._write(objects, query["name"], body, query)
+
+    def _begin(self):
+        """An upload in pieces: where they go."""
+        number = str(len(self.store.uploads))
+        self.store.uploads[number] = b""
+        self._send(200, Location=f"{self.store.url}{self.path}&upload_id={number}")
+
+    def _more(self, number, body):
+        """All of the object once its last piece is here; else the answer is how much is here."""
+        self.store.uploads[number] += body
+        whole = self.store.uploads[number]
+        if not self.headers["Content-Range"].endswith("/*"):
+            return whole
+        self._send(308, Range=f"bytes=0-{len(whole) - 1}")
+
+    def _write(self, objects, key, body, query):
         with self.store.lock:
             generation = objects[key][0] if key in objects else 0
             if int(query.get("ifGenerationMatch", generation)) != generation:

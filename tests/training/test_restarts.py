@@ -77,6 +77,12 @@ def test_the_jobset_waits_longer_than_the_run_takes_to_save():
     assert grace + 10 <= pod["terminationGracePeriodSeconds"]
 
 
+def test_what_the_jobset_starts_finds_its_programs_on_every_host():
+    """JAX lets process 0 alone write to its cache: a folder of its own disk helps nobody else."""
+    _, text = job()
+    assert re.search(r"--compilation_cache_dir=gs://", text)
+
+
 def test_the_pod_script_keeps_the_run_running():
     text = (SCRIPTS / "tpu_pod.sh").read_text()
     assert "keep_running.sh" in text and "stop_training" in text
