@@ -1,6 +1,7 @@
 """An expected time from libtpu's cycles: what has a note, what has none, what runs beside."""
 
 import json
+import re
 import types
 
 import gin
@@ -106,6 +107,29 @@ def test_published_runs_can_be_compiled_again(name):
     experiment.check_shapes(chips.parse(topology).num_chips)
     billions = experiment.model.num_params / 1e9
     assert billions == pytest.approx(float(name.partition("b")[0]), rel=0.03)
+
+
+def test_what_is_written_of_published_runs_is_what_is_counted_with():
+    """The table of docs/speed.md, the recipes' headers and the factor."""
+    page = (run.REPO / "docs/speed.md").read_text()
+    rows = [re.split(r" *\| *", line)[1:-1] for line in page.splitlines() if "| MaxText" in line]
+    assert len(rows) == len(cycles.CALIBRATION)
+    for (name, measured, _, counted, ratio), one in zip(rows, cycles.CALIBRATION, strict=True):
+        assert name.startswith(one.name)
+        assert measured == f"{one.measured:.1%}".replace("%", " %")
+        assert counted == f"{one.cycles:.1%}".replace("%", " %")
+        assert ratio == f"{one.ratio:.3f}"
+        (header,) = (run.REPO / "benchmarks/calibration").glob(f"{size_of(one)}_*.gin")
+        assert f"{one.measured:.1%} by ours".replace("%", " %") in " ".join(
+            header.read_text().replace("#", "").split()
+        )
+    mean, least, most = cycles.factor()
+    assert f"Factor {mean:.3f}, between {least:.3f} and {most:.3f}." in page
+
+
+def size_of(one):
+    """'MaxText 32B, 64 v5p' -> '32b'."""
+    return one.name.split()[1].rstrip(",").lower()
 
 
 def test_a_search_ranks_by_what_is_expected():

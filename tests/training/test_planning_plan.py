@@ -120,6 +120,23 @@ def test_a_step_that_the_compiler_refuses_is_told_with_its_words(capsys):
     assert json.loads(json.dumps(told, allow_nan=False)) == told
 
 
+def test_nothing_of_a_search_is_cut(capsys):
+    """The widest setting, with times on both sides."""
+    chip = types.SimpleNamespace(device_kind="TPU v5 lite")
+    compiled = compilation.Compiled(compilation.Memory(2**30), True, "", 1.0)
+    one = dataclasses.replace(EXPERIMENT, model=dataclasses.replace(MODEL, remat="dots_attention"))
+    told = report.report(one.resolve(open_stores=False, num_devices=4), SLICE, [chip], compiled)
+    told["setting"]["mesh"] = {"data": 128, "fsdp": 128, "tensor": 128}
+    told |= {
+        "work": {"hardware_flops": 1.2345, "model_flops": 1.0},
+        "roofline": {"seconds": 0.0001234, "mfu_bound": 0.9999, "binds": "interconnect"},
+        "expected": {"seconds": 0.0001234, "mfu": 0.9999},
+    }
+    plan_view.show_search([told])
+    out = capsys.readouterr().out
+    assert "…" not in out and "interconnect" in out and "128 x 128 x 128" in out
+
+
 @pytest.mark.parametrize(
     ("platform", "kind", "plain", "sums"),
     [

@@ -9,7 +9,7 @@ import rich.table
 from polylm_jax.runtime.terminal import count
 
 GIB = 2**30
-WIDTH = 140  # of the widest table
+WIDTH = 160  # of the widest table
 
 
 def _console() -> rich.console.Console:
