@@ -40,6 +40,7 @@ repairs          Line-level repairs: addresses, over-long words, invisible chara
 repetition       How much of a text says again what it said before
 report           What a cleaning run did, in numbers
 rules            The rules of Gopher and BLOOM
+settings         The settings of `run.py clean`
 shards           Documents between two stages
 shingles         Words, characters and their n-grams as 64-bit hashes, whole texts at a time
 signs            Texts folded to what they say

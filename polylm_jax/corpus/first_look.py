@@ -32,7 +32,7 @@ def check(
     _known_languages(options.identifier, sources, say)
     units = list(itertools.chain.from_iterable(shards))
     for source in sources:
-        look(source, [unit for unit in units if unit.source == source], options.max_line)
+        look(source, [unit for unit in units if unit.source == source], options.reading.max_line)
     if options.benchmarks:
         _benchmarks(options, say)
     if options.quality:
@@ -107,7 +107,8 @@ def _benchmarks(options: Options, say: Say) -> None:
 
 def _quality(options: quality.QualityOptions) -> None:
     """Loads what the quality stages need, and counts each gold sample."""
-    perplexity.check(options.models, options.languages if options.perplexity else ())
-    quality.classifier.check(options.classifier)
+    settings = options.settings
+    perplexity.check(settings.kenlm_models, options.languages if settings.perplexity else ())
+    quality.classifier.check(settings.classifier)
     for code in options.languages:
         quality.gold_sample(options, code)

@@ -58,7 +58,8 @@ def _texts(options: Options, sources: Sequence[Source], work: str) -> Iterator[t
     named = [(code, [source]) for code, source in gold.items()] or [("", list(sources))]
     for code, given in named:
         shards = shards_of(given, 1 << 30)
-        reader = ReadShards(shards, Tally(work), options.max_line, options.max_broken)
+        reading = options.reading
+        reader = ReadShards(shards, Tally(work), reading.max_line, reading.max_broken)
         for rank in range(len(shards)):
             for document in reader.run(rank=rank):
                 if "pair" not in document.metadata:

@@ -13,6 +13,7 @@ from datatrove.data import Document
 
 from polylm_jax.corpus import classifier, ngram_model, perplexity
 from polylm_jax.corpus.reading import ReadShards
+from polylm_jax.corpus.settings import QualitySettings
 from polylm_jax.corpus.shards import documents
 from polylm_jax.corpus.sources import Source, shards_of
 from polylm_jax.corpus.steps import Refusing
@@ -27,27 +28,10 @@ TRAIN, CHOOSE, TEST = "train", "choose", "test"
 
 @dataclass(frozen=True)
 class QualityOptions:
-    """Attributes:
-    gold: language -> its gold sample.
-    models: the user's KenLM files, 'folder/{language}.arpa.bin', or ''.
-    perplexity: whether perplexity is looked at.
-    classifier: 'sklearn', 'fasttext' or '' for none.
-    keep: the share of held-out gold that each threshold keeps.
-    """
+    """gold: language -> its gold sample. settings: what is made of them."""
 
     gold: Mapping[str, Source]
-    models: str = ""
-    perplexity: bool = True
-    classifier: str = "sklearn"
-    keep: float = 0.98
-
-    def __post_init__(self):
-        if self.classifier not in ("", *classifier.KINDS):
-            raise InputError(
-                f"CLASSIFIER is {self.classifier!r}: give 'sklearn', 'fasttext' or ''."
-            )
-        if not 0.5 <= self.keep < 1:
-            raise InputError(f"GOLD_KEPT is {self.keep}: give a share from 0.5 to below 1.")
+    settings: QualitySettings
 
     @property
     def languages(self) -> list[str]:
@@ -89,9 +73,9 @@ class TrainQuality:
         folder.mkdir(parents=True, exist_ok=True)
         gold = gold_sample(self.options, code)
         report: dict[str, object] = {"gold": sum(map(len, gold.values()))}
-        if self.options.perplexity:
+        if self.options.settings.perplexity:
             report["perplexity"] = self._perplexity(code, gold, folder)
-        if self.options.classifier:
+        if self.options.settings.classifier:
             report["classifier"] = self._classifier(code, gold, folder)
         written(folder / "quality.json", json.dumps(report, indent=1).encode())
 
@@ -106,14 +90,14 @@ class TrainQuality:
         return parts
 
     def _perplexity(self, code: str, gold: dict[str, list[str]], folder: pathlib.Path) -> dict:
-        model = perplexity.given_model(self.options.models, code)
+        model = perplexity.given_model(self.options.settings.kenlm_models, code)
         if model is None:
             path = folder / "characters.arpa"
             lines = (line for text in gold[TRAIN] for line in ngram_model.lines_of(text))
             ngram_model.train(lines, path)
             model = perplexity.Perplexity(str(path))
         chosen = [model(text) for text in gold[CHOOSE]]
-        threshold = float(np.quantile(chosen, self.options.keep, method="higher"))
+        threshold = float(np.quantile(chosen, self.options.settings.gold_kept, method="higher"))
         tested = np.array([model(text) for text in gold[TEST]])
         crawl = np.array([model(text) for text in self._crawl_sample(code)[TEST]])
         return {
@@ -126,13 +110,15 @@ class TrainQuality:
         }
 
     def _classifier(self, code: str, gold: dict[str, list[str]], folder: pathlib.Path) -> dict:
-        crawl, kind = self._crawl_sample(code), self.options.classifier
+        crawl, kind = self._crawl_sample(code), self.options.settings.classifier
         if len(crawl[TRAIN]) < LEAST:
             return {"left_out": f"only {len(crawl[TRAIN])} documents of crawl to tell it from"}
         path = folder / f"{kind}.model"
         classifier.CLASSES[kind].train(path, LANGUAGES[code], gold[TRAIN], crawl[TRAIN])
         model = classifier.CLASSES[kind](str(path), LANGUAGES[code])
-        threshold = float(np.quantile(model(gold[CHOOSE]), 1 - self.options.keep, method="lower"))
+        threshold = float(
+            np.quantile(model(gold[CHOOSE]), 1 - self.options.settings.gold_kept, method="lower")
+        )
         tested = model(gold[TEST])
         others = model(crawl[TEST]) if crawl[TEST] else np.zeros(0)
         return {

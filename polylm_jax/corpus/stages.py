@@ -5,7 +5,7 @@ All is known before the first stage starts, so that a cluster can queue every st
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from datatrove.pipeline.dedup.exact_dedup import ExactDedupFilter, ExactFindDedups
 from datatrove.pipeline.dedup.minhash import (
@@ -20,7 +20,8 @@ from polylm_jax.corpus.language_id import Identifier
 from polylm_jax.corpus.plan import Stage
 from polylm_jax.corpus.publishing import Publish
 from polylm_jax.corpus.quality import Quality, QualityOptions, TrainQuality
-from polylm_jax.corpus.reading import MAX_LINE, ReadShards
+from polylm_jax.corpus.reading import ReadShards
+from polylm_jax.corpus.settings import NearDuplicates, Reading
 from polylm_jax.corpus.shards import ReadDocuments, WriteDocuments, WriteLanguages
 from polylm_jax.corpus.sources import Unit
 from polylm_jax.corpus.tally import Tally
@@ -34,42 +35,32 @@ class Options:
 
     Attributes:
         identifier: how languages are told.
-        min_confidence: of the language, below which a document goes.
+        reading, near: as the user has them.
         limits: the user's own ranges of the rules, for 'all', per script or language.
         source_limits: those of some sources alone.
         quality: gold samples and what is made of them; None for no such stage.
-        ngrams, bands, rows: of MinHash; see `duplicates.curve`.
-        numbers, chains: whether a number is a word like others; see `clusters.Cluster`.
         personal_data: the kinds of addresses and numbers that are masked.
         benchmarks: whose test items go.
-        max_line: bytes of the longest record.
-        max_broken: the share of a source's records that may be broken.
     """
 
     identifier: Identifier
-    min_confidence: float = 0.5
-    limits: Mapping[str, Mapping] = field(default_factory=dict)
-    source_limits: Mapping[str, Mapping] = field(default_factory=dict)
-    quality: QualityOptions | None = None
-    ngrams: int = 5
-    bands: int = 14
-    rows: int = 8
-    numbers: bool = True
-    chains: bool = False
-    personal_data: Sequence[str] = ()
-    benchmarks: Sequence[Benchmark] = ()
-    max_line: int = MAX_LINE
-    max_broken: float = 0.2
+    reading: Reading
+    near: NearDuplicates
+    limits: Mapping[str, Mapping]
+    source_limits: Mapping[str, Mapping]
+    quality: QualityOptions | None
+    personal_data: Sequence[str]
+    benchmarks: Sequence[Benchmark]
 
 
 def stages(options: Options, shards: Sequence[Sequence[Unit]], work: str, publish: Publish):
     """Every stage, in order. Folders are below `work`."""
     tasks = len(shards)
     names = list(dict.fromkeys(unit.source.name for shard in shards for unit in shard))
-    check = steps.CheckSources(names, os.path.join(work, "counts"), options.max_broken)
+    check = steps.CheckSources(names, os.path.join(work, "counts"), options.reading.max_broken)
     planned = [
         _read(options, shards, work),
-        Stage("check", [check], 1, {"max_broken": options.max_broken}),
+        Stage("check", [check], 1, {"max_broken": options.reading.max_broken}),
     ]
     planned.append(_rules(options, tasks, work))
     written = "rules"
@@ -110,11 +101,11 @@ def _filtering(
 
 def _read(options: Options, shards: Sequence[Sequence[Unit]], work: str) -> Stage:
     """The slowest: what comes after it can be done anew without it."""
-    tally, identifier = _tally(work, "1_read"), options.identifier
+    tally, identifier, reading = _tally(work, "1_read"), options.identifier, options.reading
     pipeline = [
-        ReadShards(shards, tally, options.max_line, options.max_broken),
+        ReadShards(shards, tally, reading.max_line, reading.max_broken),
         steps.MendCharacters(tally),
-        steps.Identify(tally, identifier, options.min_confidence),
+        steps.Identify(tally, identifier, reading.min_confidence),
         steps.Repair(tally),
         WriteDocuments(_documents(work, "read")),
         steps.SaveTally(tally),
@@ -123,8 +114,8 @@ def _read(options: Options, shards: Sequence[Sequence[Unit]], work: str) -> Stag
         "languages": list(identifier.codes),
         "lid_model": identifier.model,
         "lid_compare": identifier.compare,
-        "min_confidence": options.min_confidence,
-        "max_line": options.max_line,
+        "min_confidence": reading.min_confidence,
+        "max_line": reading.max_line,
         "shards": [
             [f"{unit.source.name} {unit.path} {unit.start}-{unit.end}" for unit in shard]
             for shard in shards
@@ -149,10 +140,10 @@ def _quality(quality: QualityOptions, tasks: int, work: str, before: str) -> lis
     train = TrainQuality(quality, _documents(work, before), tasks, models)
     decides = {
         "gold": {code: list(source.files) for code, source in quality.gold.items()},
-        "models": quality.models,
-        "perplexity": quality.perplexity,
-        "classifier": quality.classifier,
-        "keep": quality.keep,
+        "models": quality.settings.kenlm_models,
+        "perplexity": quality.settings.perplexity,
+        "classifier": quality.settings.classifier,
+        "keep": quality.settings.gold_kept,
     }
     middle = [Quality(tally, models)]
     return [
@@ -192,23 +183,25 @@ def _without_exact(work: str, tally: Tally | None) -> ExactDedupFilter:
 
 
 def _near(options: Options, tasks: int, work: str, written: str) -> list[Stage]:
-    config = duplicates.minhash_config(options.ngrams, options.bands, options.rows)
+    near = options.near
+    shape = near.minhash_ngrams, near.minhash_bands, near.minhash_rows
+    config = duplicates.minhash_config(*shape)
     signed, about, paired, clustered = (
         os.path.join(work, "near", name) for name in ("signatures", "about", "buckets", "clusters")
     )
     sign = [
         ReadDocuments(written),
         _without_exact(work, None),
-        duplicates.SignNear(signed, config, options.numbers, about),
+        duplicates.SignNear(signed, config, near.minhash_numbers, about),
     ]
     buckets = MinhashDedupBuckets(signed, paired, config=config, lines_to_buffer=_BUFFERED)
-    cluster = Cluster(paired, about, clustered, options.numbers, options.chains)
-    settings = {"ngrams": options.ngrams, "bands": options.bands, "rows": options.rows}
-    settings["minhash_numbers"] = options.numbers
-    chains = {"minhash_chains": options.chains}
+    cluster = Cluster(paired, about, clustered, near.minhash_numbers, near.minhash_chains)
+    settings = dict(zip(("ngrams", "bands", "rows"), shape, strict=True))
+    settings["minhash_numbers"] = near.minhash_numbers
+    chains = {"minhash_chains": near.minhash_chains}
     return [
         Stage("sign", sign, tasks, settings, ("near/signatures", "near/about")),
-        Stage("near duplicates", [buckets], options.bands, outputs=("near/buckets",)),
+        Stage("near duplicates", [buckets], near.minhash_bands, outputs=("near/buckets",)),
         Stage("cluster", [cluster], 1, chains, ("near/clusters",)),
     ]
 
