@@ -191,6 +191,11 @@ def curves(phases: Sequence[RatePhase]) -> list[tuple[int, RatePhase]]:
             starts.append(_lengthened(before, phase, starts))
         elif phase.policy not in HOLDING:
             starts.append((begin, phase))
+        elif (of := starts[-1][1]).policy == "warmup_cosine" and of.warmup_steps == of.steps:
+            raise InputError(
+                f"a {phase.policy!r} after a 'warmup_cosine' that is all warm-up: its cosine would "
+                "fall to final_fraction in one step; give that 'warmup_stable'."
+            )
         elif phase.down:
             starts.append((begin, dataclasses.replace(phase, peak=starts[-1][1].final)))
         begin += phase.steps
@@ -277,10 +282,8 @@ def decay_mask(params):
 
 def _name(path) -> str:
     """'h/mlp/c_fc/kernel', also for layers that are not scanned (h_0, h_1, ...)."""
-    keys = [str(key.key) for key in path]
-    if keys[0].startswith("h_"):
-        keys[0] = "h"
-    return "/".join(keys)
+    first, *rest = (str(key.key) for key in path)
+    return "/".join(["h" if first.startswith("h_") else first, *rest])
 
 
 def make_optimizer(

@@ -156,12 +156,13 @@ def test_a_phase_has_a_decay_of_its_own_from_where_the_one_before_it_ended():
     )
 
 
+WARM_UP = RatePhase(steps=100, warmup_steps=100, peak=6e-5)
 CURVES = [
     [STAGE1],
     [STAGE1, HOLD],
     [STAGE1, DOWN],
     [STAGE1, RatePhase(steps=500, policy="continue")],
-    [RatePhase(steps=100, warmup_steps=100, peak=6e-5), HOLD],
+    [WARM_UP],
     [STABLE],
     [STABLE, DOWN],
     [dataclasses.replace(STABLE, decay_steps=300)],
@@ -196,6 +197,8 @@ def test_rates_are_said_to_agree_up_to_the_first_step_that_differs_and_no_furthe
         ([RatePhase(steps=10, warmup_steps=1, peak=-1.0)], "peak learning rate = -1.0"),
         ([RatePhase(steps=10, warmup_steps=1, final_fraction=2.0)], "final_fraction = 2.0"),
         ([DOWN], "first learning rate phase is 'decay'"),
+        ([WARM_UP, HOLD], "a 'hold' after a 'warmup_cosine' that is all warm-up"),
+        ([WARM_UP, DOWN], "give that 'warmup_stable'"),
         ([dataclasses.replace(STABLE, decay_steps=1001)], "1001 is longer than the 1000 steps"),
         (
             [dataclasses.replace(STABLE, decay_steps=950)],
