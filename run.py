@@ -118,6 +118,7 @@ def configure(files: list[str], overrides: list[str], search_paths: Iterable[str
             hint = nearest(scope(name), used)
             raise InputError(f"--gin.{name}: the gin files have no {scope(name)!r}.{hint}")
         with explained(f"--gin.{override.replace(' = ', '=', 1)}: ", vocabulary):
+            name = moved_parameters.as_bound(gin, name)
             line = f"{name} = {BARE.get(value.strip().lower(), value)}"
             gin.parse_config(line)
             statements.read_text("the command line", line)

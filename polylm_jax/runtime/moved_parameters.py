@@ -1,4 +1,4 @@
-"""Parameters that have another place now: what gin files of the version before bind in the old one goes there."""
+"""Parameters that have another place or name now, and where what is bound to them goes."""
 
 import types
 
@@ -23,6 +23,20 @@ def _selector(gin: types.ModuleType, dotted: str) -> str | None:
         if (one.wrapped.__module__, one.wrapped.__qualname__) == place:
             return selector
     return None
+
+
+def as_bound(gin: types.ModuleType, name: str) -> str:
+    """'training.PhaseConfig.steps' as gin has it, where the files import that by another name.
+
+    So `--gin.training.train.X=` and an ablation's lines reach a recipe of the version before.
+    """
+    scopes, slash, rest = name.rpartition("/")
+    selector, dot, parameter = rest.rpartition(".")
+    if not selector or gin.config._REGISTRY.matching_selectors(selector):
+        return name
+    room = f"polylm_jax.{selector}".rpartition(".")[0]
+    found = _selector(gin, f"polylm_jax.{selector}") if room in names.rooms() else None
+    return f"{scopes}{slash}{found}{dot}{parameter}" if found else name
 
 
 def share(gin: types.ModuleType, parameter: str = "max_bad") -> None:
