@@ -1,4 +1,4 @@
-"""Beginnings on disk: which checkpoints a finished run kept, and a run's folder made of one of them.
+"""Beginnings on disk: a run's folder made of a checkpoint that a finished run kept.
 
 On local disk the folder appears whole, its checkpoint's files under second names. On gs://, where
 nothing can be renamed, it is copied, and `continued_from.json` is written last: without it, and
@@ -18,9 +18,8 @@ from polylm_jax.ablation.variants import Run
 from polylm_jax.runtime.output_folder import building
 from polylm_jax.runtime.storage import Folder, to_json
 from polylm_jax.training.log import JsonLines
-from polylm_jax.training.run_directory import CHECKPOINTS
+from polylm_jax.training.run_directory import CHECKPOINTS, COMMITTED
 
-COMMITTED = "commit_success.txt"  # Orbax's, the last file of a checkpoint on gs://
 SCORES = ("validation", "evaluation")  # of LOGS, those of the weights that a run chooses
 COPIES = 4  # files on their way at once, each whole in memory
 
@@ -45,22 +44,6 @@ def recorded_start(place: Folder, run: Run) -> str | None:
     """What a run says that it started from; earlier versions didn't say it."""
     about = place.read(f"{run.path}/fingerprint.json")
     return json.loads(about).get("start") if about else None
-
-
-def kept(place: Folder, run: Run) -> list[int]:
-    """The steps of a run's complete checkpoints."""
-    prefix = f"{run.path}/{CHECKPOINTS}/"
-    if place.local:
-        folder = place.local / prefix
-        return _steps(os.listdir(folder) if folder.is_dir() else ())
-    files = place.list(prefix)
-    ends = [file for file in files if file.endswith(f"/{COMMITTED}")]
-    # A bucket whose folders can be renamed has none of these; there a name of digits is complete.
-    return _steps({file.removeprefix(prefix).partition("/")[0] for file in ends or files})
-
-
-def _steps(names: Iterable[str]) -> list[int]:
-    return sorted(int(name) for name in names if name.isdigit())
 
 
 def has_begun(place: Folder, run: Run) -> bool:

@@ -18,6 +18,7 @@ from polylm_jax.ablation.plans import Plan
 from polylm_jax.ablation.records import CONTINUED
 from polylm_jax.errors import InputError
 from polylm_jax.runtime.storage import Folder
+from polylm_jax.training import run_directory
 from polylm_jax.training.experiment import Resolved
 
 COMPARED_ROWS = 1 << 20  # at a time: a pod's run has hundreds of millions
@@ -29,7 +30,7 @@ def longest(plan: Plan, done: Iterable[Plan], folder: str) -> Beginning | None:
     found = []
     for other in done:
         start = continued.recorded_start(place, other.run)
-        if start == other.resolved.start and (kept := continued.kept(place, other.run)):
+        if start == other.resolved.start and (kept := run_directory.kept(place, other.run.path)):
             shared = min(shared_steps(other, plan), plan.resolved.total_steps - 1)
             weights = {one.resolved.experiment.weights for one in (plan, other)}
             same = len(weights) == 1

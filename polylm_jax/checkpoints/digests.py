@@ -54,7 +54,7 @@ class Running:
 
 
 def of(tree) -> dict[str, str]:
-    """Name ('h.mlp.c_fc.kernel') -> digest, of every array of a tree on the devices.
+    """Name ('h.mlp.c_fc.kernel') -> digest, of every array of a tree, on the devices or NumPy's.
 
     Every process that has a part of an array calls it; each gets the same answer.
     """
@@ -71,12 +71,16 @@ def name_of(path) -> str:
     return jax.tree_util.keystr(path, simple=True, separator=".")
 
 
-def _is_here(x: jax.Array) -> bool:
-    """Whether its shards lie in this process's own memory, where nothing needs to be compiled."""
+def _is_here(x: jax.Array | np.ndarray) -> bool:
+    """Whether it lies in this process's own memory, where nothing needs to be compiled."""
+    if isinstance(x, np.ndarray):
+        return True
     return x.is_fully_addressable and all(d.platform == "cpu" for d in x.devices())
 
 
-def _on_host(x: jax.Array) -> tuple[int, int]:
+def _on_host(x: jax.Array | np.ndarray) -> tuple[int, int]:
+    if isinstance(x, np.ndarray):
+        return _block(x.shape, (0,) * x.ndim, x)
     sums = (0, 0)
     for shard in x.addressable_shards:
         if shard.replica_id == 0:

@@ -1,10 +1,13 @@
 """Where the checkpoints of a run lie: MODEL_DIR/checkpoints/STEP, each a folder named by its step."""
 
+from collections.abc import Iterable
+
 from etils import epath
 
 from polylm_jax.runtime import paths
 
 FOLDER = "checkpoints"
+COMMITTED = "commit_success.txt"  # Orbax's, the last file of a checkpoint on gs://
 
 
 def located(path: str) -> epath.Path:
@@ -25,5 +28,9 @@ def split(path: str) -> tuple[epath.Path, int | None]:
 
 def steps_in(folder: epath.Path) -> list[int]:
     """The steps that a folder of checkpoints has, in order, none where there is no such folder."""
-    found = [path.name for path in folder.iterdir()] if folder.exists() else []
-    return sorted(int(name) for name in found if name.isdigit())
+    return steps(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def steps(names: Iterable[str]) -> list[int]:
+    """The names that are steps, in order; what is being written or set aside has another name."""
+    return sorted(int(name) for name in names if name.isdigit())

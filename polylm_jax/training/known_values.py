@@ -5,12 +5,12 @@ variants that is a third of what they validate, ten times the same numbers.
 """
 
 import collections
-import hashlib
 from collections.abc import Callable
 
 import jax
 import numpy as np
 
+from polylm_jax.checkpoints import digests
 from polylm_jax.runtime.processes import Several
 
 KEPT = 8
@@ -23,7 +23,7 @@ def once(
     """What `compute` gives: what a compiled program makes of rows with these parameters."""
     if not Several.runs or jax.process_count() > 1:
         return compute()
-    key = (program, _digest(rows), _digest(params))
+    key = (program, *digests.of((rows, params)).items())
     if key not in _known:
         if (found := compute()) is None:
             return None
@@ -31,13 +31,3 @@ def once(
         while len(_known) > KEPT:
             _known.popitem(last=False)
     return _known[key]
-
-
-def _digest(tree: object) -> str:
-    """Of the arrays in a tree, their names and shapes."""
-    digest = hashlib.sha256()
-    for path, value in jax.tree_util.tree_leaves_with_path(tree):
-        array = np.ascontiguousarray(value)
-        digest.update(f"{path} {array.dtype} {array.shape}".encode())
-        digest.update(array.view(np.uint8).data)
-    return digest.hexdigest()

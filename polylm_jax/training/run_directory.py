@@ -10,6 +10,8 @@ MODEL_DIR/config.gin, config.1.gin, ...   the resolved recipe of each start
 import os
 from collections.abc import Mapping, Sequence
 
+from etils import epath
+
 from polylm_jax.checkpoints import layout
 from polylm_jax.errors import InputError
 from polylm_jax.runtime import lock
@@ -17,7 +19,7 @@ from polylm_jax.runtime.fingerprint import differences, shown
 from polylm_jax.runtime.storage import Folder, to_json
 from polylm_jax.training import preemption
 
-CHECKPOINTS = layout.FOLDER
+CHECKPOINTS, COMMITTED = layout.FOLDER, layout.COMMITTED
 _SHOWN = 3  # differences that a refusal names
 UNKNOWN = "unknown"  # the start of a run that an earlier version began, once it can't be read
 # What fingerprints of earlier versions lack: taken to be what the recipe says.
@@ -58,6 +60,17 @@ class RunDirectory:
 def held(model_dir: str) -> RunDirectory | None:
     """MODEL_DIR, held by process 0; the others wait for it, and are refused as it is."""
     return preemption.by_the_first("model_dir", lambda: RunDirectory(model_dir))
+
+
+def kept(place: Folder, path: str) -> list[int]:
+    """The steps of the complete checkpoints of a run, in order. path: its MODEL_DIR below `place`."""
+    prefix = f"{path}/{CHECKPOINTS}/"
+    if place.local:
+        return layout.steps_in(epath.Path(place.local) / prefix)
+    files = place.list(prefix)
+    ends = [file for file in files if file.endswith(f"/{COMMITTED}")]
+    # A bucket whose folders can be renamed has none of these; there a name of digits is complete.
+    return layout.steps({file.removeprefix(prefix).partition("/")[0] for file in ends or files})
 
 
 def check_resume(

@@ -14,6 +14,7 @@ from polylm_jax.ablation.variants import Run, read
 from polylm_jax.errors import InputError
 from polylm_jax.model.averaging import Average
 from polylm_jax.runtime.storage import Folder
+from polylm_jax.training import run_directory
 from polylm_jax.training.experiment import SEED
 
 pytest_plugins = ["toy_fixture"]
@@ -159,7 +160,7 @@ def test_a_decay_that_leaves_a_trunk_ends_as_if_it_had_been_trained_alone(
     settings = {"mesh": toy_run.MeshConfig()}
     one = {"phases": [STABLE], **settings}
     toy_run.run(toy_folder, tmp_path / trunk.run.path, one, keep_at=(5,), keep_last=1)
-    assert continued.kept(Folder(str(tmp_path)), trunk.run) == [5, 8]
+    assert run_directory.kept(Folder(str(tmp_path)), trunk.run.path) == [5, 8]
     beginning = reuse.longest(branch, [trunk], str(tmp_path))
     assert beginning == Beginning(trunk.run, 5)
     continued.continue_from(beginning, branch.run, str(tmp_path))
