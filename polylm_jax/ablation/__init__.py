@@ -4,11 +4,11 @@ branches     Variants that leave a trunk: where each says that it does, held aga
 claims       Claims: what is compared, from which difference on it matters
 comparison   From the records of runs to what a report says
 continued    Which checkpoints a finished run kept, and a run's folder made of one of them
-evidence     What a finished run says of its mixture, kept for laws of mixtures
+evidence     A finished run in one record, kept for laws of mixtures
 figures      The pictures of a report, narrow enough for a phone
 laws/        Laws of mixtures: from the shares that runs were trained on to what any would give
 forms        Both forms of a report that is made of sections: a page of HTML, and Markdown
-launch       Whose a run of an ablation is, and whether anything of it is left to be trained
+launch       Which process trains a run of an ablation, and whether any of it is left to train
 mixing/      `run.py mix`: proxies, laws, a proposal and its check
 plans        What each run of an ablation will be
 power        Which difference so many seeds can see, and which of many are real

@@ -1,4 +1,4 @@
-"""What a finished run says of its mixture, in one record that outlives the question it was trained for.
+"""A finished run in one record (mixture, settings, what was measured) that answers later questions, too.
 
 MODEL_DIR/evidence.json: the mixture by the content of its stores, sizes, all that decided the steps, the
 numbers. A law of mixtures is fitted to such records, of whichever ablation they are.

@@ -1,4 +1,4 @@
-"""Whose a run of an ablation is, and whether anything of it is left to be trained."""
+"""Which process trains a run of an ablation, and whether any of it is left to train."""
 
 import contextlib
 import os

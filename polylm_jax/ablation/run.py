@@ -145,7 +145,7 @@ def train_all(
     needed = sweep.need(made)
     here = places.chosen(places.machine(), needed, left, workers)
     if left:
-        print(places.told(here, needed), flush=True)
+        print(places.summary(here, needed), flush=True)
     reported = functools.partial(_report, place) if report else bool
     under_way = sweep.Sweep(place, made, here, asked=asked, alone=alone, report=reported)
     under_way.run(order)

@@ -1,4 +1,4 @@
-"""What seeds can see, told by `inspect` before any money is spent: the smallest difference per language.
+"""What seeds can see, said by `inspect` before any money is spent: the smallest difference per language.
 
 From the spread of seeds in earlier runs: of the folder itself, and of EVIDENCE.
 """
@@ -18,7 +18,7 @@ OWN = 3  # seeds of one variant that say the spread
 
 @dataclasses.dataclass(frozen=True)
 class Seeds:
-    """The seeds of an ablation or of a mix. `told` says what they can see; nothing without a folder.
+    """The seeds of an ablation or of a mix. `notes` says what they can see; nothing without a folder.
 
     folder: ABLATION_DIR or MIX_DIR. seeds: of a variant, or of the proposal and the anchors.
     evidence: folders of earlier runs.
@@ -28,13 +28,13 @@ class Seeds:
     seeds: Sequence[Seed] = ()
     evidence: Sequence[str] = ()
 
-    def told(self) -> list[str]:
+    def notes(self) -> list[str]:
         """Sentences for the terminal."""
         if not self.folder:
             return []
         places = [Folder(path, "EVIDENCE") for path in (self.folder, *self.evidence)]
         records = [record for place in places for record in evidence.found(place)]
-        return told(measured(records), len(self.seeds))
+        return notes(measured(records), len(self.seeds))
 
 
 def measured(records: Iterable[dict]) -> dict[str, dict[str, dict[int, float]]]:
@@ -49,7 +49,7 @@ def measured(records: Iterable[dict]) -> dict[str, dict[str, dict[int, float]]]:
     return found
 
 
-def told(values: dict[str, dict[str, dict[int, float]]], seeds: int) -> list[str]:
+def notes(values: dict[str, dict[str, dict[int, float]]], seeds: int) -> list[str]:
     """What so many seeds can see in each language."""
     if seeds < 2:
         return ["One seed sees no difference: noise is unknown. Give two or more; three are usual."]

@@ -157,7 +157,7 @@ class PackedRows(Rows):
         inputs = dict(model_inputs(rows, self.on_all))
         return {"tokens": rows["tokens"], "counted": inputs.pop("weights") > 0, **inputs}
 
-    def told(self) -> Iterator[str]:
+    def notes(self) -> Iterator[str]:
         for name, packed in sorted(self.packed.items()):
             sizes = np.diff(packed.begins)[packed.examples]
             learned = "all" if self.on_all else f"{packed.answer.mean():.0%}"

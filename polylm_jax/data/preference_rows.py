@@ -150,7 +150,7 @@ class PreferenceRows(PackedRows):
         found = dict(pairs.rows(rows, self.length, self.padding, self._of(component, VALIDATION)))
         return {"tokens": found.pop("tokens"), "counted": found["weights"] > 0, **found}
 
-    def told(self) -> Iterator[str]:
+    def notes(self) -> Iterator[str]:
         for name, pairs in sorted(self.packed.items()):
             told = (
                 f"{name}: {len(pairs.pairs):,} pairs in {pairs.num_rows:,} rows, "

@@ -86,7 +86,7 @@ class Rows:
         tokens, valid = _held_out_rows(self.validated[component], self.length, max_rows)
         return {"tokens": tokens, "counted": np.arange(self.length) < valid[:, None]}
 
-    def told(self) -> Iterator[str]:
+    def notes(self) -> Iterator[str]:
         """Sentences about the rows, for the terminal."""
         return iter(())
 

@@ -60,7 +60,7 @@ class Lora:
         }
         return model.num_layers * sum(rank * widths[name] for name, rank in self.ranks.items())
 
-    def told(self, embed_dim: int, mlp_dim: int) -> Iterator[str]:
+    def notes(self, embed_dim: int, mlp_dim: int) -> Iterator[str]:
         """A sentence for each rank above the smaller side of its matrix, where it adds nothing."""
         for name, rank in self.ranks.items():
             side = min(embed_dim, mlp_dim) if name.startswith("mlp") else embed_dim

@@ -11,7 +11,7 @@ heartbeat         The other processes of a run
 identity          What decides a run's numbers, so that runs are told apart
 inspection        What would train, told without training
 inspection_view   The report of `inspect` as tables in the terminal
-known_values      What a process of several runs has computed of the same parameters before
+known_values      Values that a process of several runs has computed before
 log               Where numbers go
 loop              What happens between two steps
 metrics           What a run reports

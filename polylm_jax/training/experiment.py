@@ -202,13 +202,13 @@ class Experiment:
             names, self.cache_dir, tokenizer, max_bad=self.max_bad
         )
 
-    def told(self) -> Iterator[str]:
+    def notes(self) -> Iterator[str]:
         """Sentences about what can be and is hardly meant, for the terminal."""
         return iter(())
 
     @property
     def objective(self) -> Likelihood:
-        """What a step makes small."""
+        """The loss that a step minimises."""
         return Likelihood()
 
     def decides(self) -> dict:
@@ -252,7 +252,7 @@ class Resolved:
 
     @property
     def total_tokens(self) -> int:
-        """That are trained on from the first row to the last step's."""
+        """Tokens that are trained on, from the first row to the last step's."""
         return self.steps.place(self.steps.total) * self.experiment.sequence_length
 
     def going_on(self, step: int, row: int, skipped: RowRanges) -> "Resolved":

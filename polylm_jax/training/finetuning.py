@@ -81,9 +81,9 @@ class FinetuningExperiment(Experiment):
             self.lora.check()
         super().check_shapes(devices)
 
-    def told(self) -> Iterator[str]:
+    def notes(self) -> Iterator[str]:
         if self.lora:
-            yield from self.lora.told(self.model.embed_dim, self.model.mlp_dim)
+            yield from self.lora.notes(self.model.embed_dim, self.model.mlp_dim)
 
     def _rows(self, schedule: Schedule, tokenizer: Tokenizer) -> PackedRows:
         names = schedule.trained

@@ -38,13 +38,13 @@ class Peers:
         self._flush, self._silent_seconds = flush, silent_seconds
         self._me, self._several = jax.process_index(), jax.process_count() > 1
         self._closed, self._saying = threading.Event(), threading.Lock()
-        # The seconds that this process has lived through: one that was itself stopped blames nobody.
+        # Seconds in which this process ran: those in which it was itself stopped (SIGSTOP) accuse nobody.
         self._seconds = 0
         self._heard = {number: ("", 0) for number in range(jax.process_count())}
 
     def __enter__(self) -> Self:
         if self._several:
-            self._call_witness()
+            self._start_witness()
             for work in (self._count, self._judge):
                 threading.Thread(target=work, daemon=True).start()
         return self
@@ -52,11 +52,11 @@ class Peers:
     def __exit__(self, kind, *_) -> None:
         self._closed.set()
         if self._several:
-            self._dismiss_witness()
+            self._end_witness()
             if kind is None and self._saying.acquire(timeout=self._silent_seconds):
                 self._say(_DONE)
 
-    def _call_witness(self) -> None:
+    def _start_witness(self) -> None:
         sentence = (
             f"process {self._me} ended without a word, most likely because process 0 or its machine "
             f"is gone: {AGAIN}"
@@ -68,9 +68,9 @@ class Peers:
             text=True,
             start_new_session=True,  # Ctrl-C is not for it
         )
-        preemption.at_leave.append(self._dismiss_witness)
+        preemption.at_leave.append(self._end_witness)
 
-    def _dismiss_witness(self) -> None:
+    def _end_witness(self) -> None:
         stdin = self._witness.stdin
         assert stdin is not None  # a pipe
         if not stdin.closed:

@@ -23,10 +23,10 @@ from polylm_jax.training.inspection_view import show
 CURVE_POINTS = 64
 
 
-class Told(Protocol):
-    """What says something of a recipe that training itself doesn't know."""
+class Notes(Protocol):
+    """What adds lines to the report: of seeds, `ablation.seeds.Seeds`."""
 
-    def told(self) -> list[str]:
+    def notes(self) -> list[str]:
         """Lines for the terminal."""
 
 
@@ -37,8 +37,8 @@ def inspect(
     num_devices: Count | None = None,
     model_dir: str | None = None,
     json_path: str | None = None,
-    ablation_seeds: Told | None = None,
-    mix_seeds: Told | None = None,
+    ablation_seeds: Notes | None = None,
+    mix_seeds: Notes | None = None,
     recipe: str = "",
 ) -> None:
     """Shows what would train: the mixture, the schedule, the epochs, the parameters, the memory.
@@ -71,7 +71,7 @@ def inspect(
         "ledger": ledger_report(resolved, stores, steps if step is None else step),
         "stale": stale_stores(experiment, stores),
         "schedule": resolved.schedule.describe(),
-        "seeds": [line for one in (ablation_seeds, mix_seeds) if one for line in one.told()],
+        "seeds": [line for one in (ablation_seeds, mix_seeds) if one for line in one.notes()],
         "recipe": recipe,
     }
     if json_path:

@@ -63,7 +63,7 @@ def _summary(report: Mapping) -> rich.table.Table:
     if tokens := run["repeat_as_tokens"]:
         rows["repetition"] = f"as over {tokens:,} tokens, so that much of each store isn't read"
     if ranges := run["skipped"]["ranges"]:
-        rows["skipped"] = f"{RowRanges(ranges).told()}, {run['skipped']['tokens']:,} tokens"
+        rows["skipped"] = f"{RowRanges(ranges).text}, {run['skipped']['tokens']:,} tokens"
     table = rich.table.Table(box=None, show_header=False)
     for field, text in rows.items():
         table.add_row(f"[bold]{field}[/bold]", text)

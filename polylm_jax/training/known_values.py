@@ -1,4 +1,4 @@
-"""What a process of several runs has computed of the same parameters before.
+"""Values that a process of several runs has computed before, of the same program, rows and parameters.
 
 Runs of one seed start from the same parameters and are validated before their first step: of ten
 variants that is a third of what they validate, ten times the same numbers.

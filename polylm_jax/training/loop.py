@@ -210,9 +210,9 @@ class Loop:
         self._rows += fetched["component_rows"]
         steps = self.resolved.steps
         rows = range(steps.begin(at.step - 1), at.rows)
-        if told := self._skipped.told(at.step, rows, fetched):
+        if note := self._skipped.note(at.step, rows, fetched):
             self.reports.log.event("skipped", at.step, rows=[rows.start, rows.stop])
-            return self.reports.terminal.line(told)
+            return self.reports.terminal.line(note)
         self.reports.window.add(at.step, fetched)
         if at.step % self.settings.log_every_steps == 0 or at.step == self.resolved.total_steps:
             tokens = steps.trained(at.rows) * self.resolved.experiment.sequence_length

@@ -1,4 +1,4 @@
-"""Preferences in the train step and in validation: what is made small, and what is told of held-out pairs.
+"""Preferences in the train step and in validation: the loss that is minimised, and the scores of held-out pairs.
 
 Shapes: R rows, B rows of a batch, L labels of a row, P pairs of a row.
 """

@@ -117,7 +117,7 @@ class Programs:
 
     @property
     def objective(self) -> Likelihood:
-        """What a step makes small."""
+        """The loss that a step minimises."""
         return self.resolved.experiment.objective
 
     @functools.cached_property

@@ -33,15 +33,15 @@ def lines(resolved: Resolved, start: Progress, total: int, changes: list[str]) -
         path = experiment.start_place()[0]
         yield f"starts with the parameters of {path} ({shown(start.fingerprint['start'])})"
     if ahead := steps.skipped.since(start.rows):
-        yield f"SKIP_ROWS: {ahead.told()} are left out, {ahead.count} of the run's {steps.boundaries[-1]}"
+        yield f"SKIP_ROWS: {ahead.text} are left out, {ahead.count} of the run's {steps.boundaries[-1]}"
     assert resolved.rows is not None  # a run has its stores
-    yield from resolved.rows.told()
-    yield from experiment.told()
+    yield from resolved.rows.notes()
+    yield from experiment.notes()
     for change in changes:
         yield f"changed since the checkpoint: {change}"
     rows = {name: resolved.rows.num_rows(name) for name in resolved.schedule.trained}
     if repetition := resolved.rows.repetition:
-        yield from repetition.told(rows)
+        yield from repetition.notes(rows)
     yield from ledger.warnings(ledger.epochs(resolved.schedule, rows), experiment.max_epochs)
 
 

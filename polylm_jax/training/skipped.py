@@ -14,7 +14,7 @@ class Skipped:
         self._most = most
         self._row = 0
 
-    def told(self, step: int, rows: range, metrics: Mapping[str, np.ndarray]) -> str:
+    def note(self, step: int, rows: range, metrics: Mapping[str, np.ndarray]) -> str:
         """A sentence where the update of a step was left out, '' where it was made.
 
         rows: of the run, that the step read. Diverged when it is one too many in a row.

@@ -50,7 +50,7 @@ class Sums(NamedTuple):
 
 
 class Likelihood:
-    """What a step makes small: -log p of the labels that count. Its weight is labels."""
+    """The loss that pretraining minimises: -log p of the labels that count; a row weighs as many."""
 
     metrics: ClassVar[tuple[str, ...]] = ()  # reported beside the loss
 

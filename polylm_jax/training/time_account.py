@@ -42,7 +42,7 @@ class Account:
 
     @property
     def goodput(self) -> float:
-        """The share of training that stayed."""
+        """The share of the time that went into steps that were kept."""
         return self.seconds["training"] / self.total if self.total else 0.0
 
 

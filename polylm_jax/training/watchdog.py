@@ -35,7 +35,7 @@ class Watchdog:
         self._leave, self._hung_seconds = leave, hung_seconds
         self._longest: dict[str, float] = {}
         self._kind, self._since = "step", time.monotonic()
-        # What this process has lived through since: one that was itself stopped doesn't count it.
+        # Seconds since then in which this process ran; those in which it was stopped don't count.
         self._lived = 0.0
         self._closed = threading.Event()
 

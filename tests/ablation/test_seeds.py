@@ -19,7 +19,7 @@ def values(deviation, number, variants=4):
 
 def test_more_seeds_see_smaller_differences_and_more_spread_larger_ones():
     def seen(deviation, number):
-        (_, line) = seeds.told(values(deviation, 5), number)
+        (_, line) = seeds.notes(values(deviation, 5), number)
         return float(line.split()[1])
 
     assert seen(0.01, 3) > seen(0.01, 5) > 0
@@ -35,7 +35,7 @@ def test_more_seeds_see_smaller_differences_and_more_spread_larger_ones():
     ],
 )
 def test_what_is_not_known_is_said(found, number, sentence):
-    assert sentence in seeds.told(found, number)[0]
+    assert sentence in seeds.notes(found, number)[0]
 
 
 def test_runs_of_other_settings_are_other_variants():
@@ -46,4 +46,4 @@ def test_runs_of_other_settings_are_other_variants():
 
 
 def test_a_recipe_of_no_ablation_has_nothing_said():
-    assert seeds.Seeds().told() == []
+    assert seeds.Seeds().notes() == []

@@ -71,7 +71,7 @@ def test_texts_of_another_checkpoint_of_the_recipe_are_not_taken_for_its_own(
 
 def test_a_server_says_which_parameters_and_settings_it_answers_with(place, monkeypatch):
     told = []
-    monkeypatch.setattr(serving, "_warm", lambda lanes: None)  # compiles what isn't asked here
+    monkeypatch.setattr(serving, "_warm", lambda slots: None)  # compiles what isn't asked here
     monkeypatch.setattr(serving, "run", lambda service, *_: told.append(service.fingerprint))
     for name in ("one", "other", "elsewhere/copy"):
         serving.serve(**arguments(place, name), port=0, rows=8)

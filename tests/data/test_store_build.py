@@ -218,7 +218,7 @@ def test_too_many_bad_lines_fail_the_build_with_file_and_rate(tmp_path, toy):
 
 
 def test_a_hopeless_build_fails_before_its_end(tmp_path, toy, monkeypatch):
-    monkeypatch.setattr("polylm_jax.data.stores.writer.HOPELESS", 30)
+    monkeypatch.setattr("polylm_jax.data.stores.writer.REFUSED_EARLY", 30)
     register(tmp_path, toy, with_bad_lines(200))
     with pytest.raises(InputError, match=r"lines \(\d\d.\d\d%\) so far can't be read"):
         build("toy.th", tmp_path / "store", toy)

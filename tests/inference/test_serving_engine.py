@@ -1,4 +1,4 @@
-"""Texts made in lanes: what a job gets alone, in a crowd, after others left; the queue; failures."""
+"""Texts made in slots: what a job gets alone, in a crowd, after others left; the queue; failures."""
 
 import threading
 
@@ -17,7 +17,7 @@ from polylm_jax.inference.serving.chat_template import ChatFormat
 from polylm_jax.inference.serving.engine import Closed, Full
 from polylm_jax.inference.serving.jobs import FAILED, Job
 from polylm_jax.inference.serving.protocol import Chat, Completion
-from polylm_jax.inference.serving.requests import Asking, Limits
+from polylm_jax.inference.serving.requests import Limits, RequestReader
 from polylm_jax.inference.serving.sampler import Rule
 from polylm_jax.model.network import PolyLM
 
@@ -103,14 +103,14 @@ def test_a_text_is_the_same_alone_and_in_a_crowd_to_the_last_bit_and_nothing_com
 
 
 def test_as_many_rows_are_computed_as_are_there_and_tokens_stay_the_same(engine, monkeypatch):
-    computed, run = [], engine.lanes._decoder.run
+    computed, run = [], engine.slots._decoder.run
 
     def counted(program, *arguments, **options):
         if program is programs.advance:
             computed.append(len(arguments[2]))
         return run(program, *arguments, **options)
 
-    monkeypatch.setattr(engine.lanes._decoder, "run", counted)
+    monkeypatch.setattr(engine.slots._decoder, "run", counted)
 
     def texts(repeatable, rules):
         computed.clear()
@@ -120,7 +120,7 @@ def test_as_many_rows_are_computed_as_are_there_and_tokens_stay_the_same(engine,
         ]
         return made(engine, asked), set(computed)
 
-    assert engine.lanes.widths == (2, toy_serving.ROWS)
+    assert engine.slots.widths == (2, toy_serving.ROWS)
     for rule in RULES:
         (all_rows, widths), (two_rows, few) = (texts(asked, [rule]) for asked in (True, False))
         assert widths == {toy_serving.ROWS} and few == {2}
@@ -134,13 +134,13 @@ def test_as_many_rows_are_computed_as_are_there_and_tokens_stay_the_same(engine,
 
 
 def test_who_names_a_seed_may_repeat_it_to_the_last_bit():
-    asking = Asking(
+    reader = RequestReader(
         toy_serving.tokenizer(), ChatFormat("", toy_serving.tokenizer()), Limits(160, 128, 8, ())
     )
     chat = {"messages": [{"role": "user", "content": "a"}]}
     for seed, repeatable in ((None, False), (0, True), (7, True)):
-        wanted = asking.completion(Completion(prompt="a", n=2, seed=seed))
-        wanted += asking.chat(Chat(**chat, seed=seed))
+        wanted = reader.completion(Completion(prompt="a", n=2, seed=seed))
+        wanted += reader.chat(Chat(**chat, seed=seed))
         assert [one.job.repeatable for one in wanted] == [repeatable] * 3
 
 
@@ -217,7 +217,7 @@ def test_a_place_that_nobody_waits_for_is_free(engine):
     engine.cancel(long)
     ((tokens, finish, _, _),) = made(engine, [Job([5, 6], 3, Rule(bias={2: -100.0}))])
     assert len(tokens) == 3 and finish == "length"
-    toy_serving.wait_until(lambda: not engine.lanes.active)
+    toy_serving.wait_until(lambda: not engine.slots.active)
     assert not any(others.made[job][-1].finish for job in long)
 
 
@@ -246,14 +246,14 @@ def test_what_is_under_way_is_finished_when_the_engine_closes():
 def test_a_failure_of_the_device_is_told_to_those_it_hit_and_the_next_are_served(monkeypatch):
     with toy_serving.engine() as running:
         expected = made(running, [Job([5, 6], 20)])
-        step, failures = running.lanes.step, iter([True])
+        step, failures = running.slots.step, iter([True])
 
         def failing():
             if next(failures, False):
                 raise RuntimeError("RESOURCE_EXHAUSTED")
             return step()
 
-        monkeypatch.setattr(running.lanes, "step", failing)
+        monkeypatch.setattr(running.slots, "step", failing)
         ((_, finish, _, _),) = made(running, [Job([5, 6], 20)])
         assert finish == FAILED
         assert made(running, [Job([5, 6], 20)]) == expected

@@ -226,10 +226,10 @@ def test_adapters_can_be_tuned_on_top_of_adapters(folder, tuned, tmp_path):
 
 def test_a_rank_above_a_matrixs_sides_is_told(folder):
     lora = Lora({"attn.c_attn": 33, "attn.c_proj": 32, "mlp.c_fc": 17})
-    told = list(lora.told(embed_dim=32, mlp_dim=16))
+    told = list(lora.notes(embed_dim=32, mlp_dim=16))
     assert [one.split(":")[0] for one in told] == [
         "lora.ranks['attn.c_attn'] = 33 is above the smaller side of its matrix, 32",
         "lora.ranks['mlp.c_fc'] = 17 is above the smaller side of its matrix, 16",
     ]
     experiment = toy_finetune.experiment(folder, lora=Lora({"mlp.c_proj": 4096}))
-    assert "lora.ranks['mlp.c_proj'] = 4096" in next(iter(experiment.told()))
+    assert "lora.ranks['mlp.c_proj'] = 4096" in next(iter(experiment.notes()))

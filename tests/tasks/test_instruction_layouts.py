@@ -203,7 +203,7 @@ def test_a_store_counts_what_is_not_read_and_a_run_tells_it(tmp_path):
 
     store = TokenStore.open(str(tmp_path / "store"))
     rows = PackedRows(Schedule([Phase("p", {name: 1.0}, 4)]), {name: store}, 64, 0)
-    assert f"{name}: 3 have field 'language', which isn't read" in rows.told()
+    assert f"{name}: 3 have field 'language', which isn't read" in rows.notes()
 
 
 def test_options_of_before_keep_a_stores_identity():

@@ -134,8 +134,8 @@ def test_too_long_a_pair_is_left_out_and_told(made):
     sizes = np.diff(rows_of(made, 200).packed[name].begins)
     rows = rows_of(made, int(sizes.max()) - 2)
     assert rows.packed[name].too_long == (sizes == sizes.max()).sum()
-    assert any("longer than a row, left out" in one for one in rows.told())
-    assert any(f"1 left out, {preferences.SAME}" in one for one in rows.told())
+    assert any("longer than a row, left out" in one for one in rows.notes())
+    assert any(f"1 left out, {preferences.SAME}" in one for one in rows.notes())
 
 
 def test_a_batch_is_what_its_rows_are(made):

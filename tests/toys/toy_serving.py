@@ -18,8 +18,8 @@ from polylm_jax.inference.generation.decode import Decoder
 from polylm_jax.inference.serving import app
 from polylm_jax.inference.serving.chat_template import ChatFormat
 from polylm_jax.inference.serving.engine import Engine
-from polylm_jax.inference.serving.requests import Asking, Limits
-from polylm_jax.inference.serving.slots import Lanes
+from polylm_jax.inference.serving.requests import Limits, RequestReader
+from polylm_jax.inference.serving.slots import Slots
 from polylm_jax.inference.serving.telemetry import Telemetry
 from polylm_jax.model import partitioning
 from polylm_jax.model.config import PolyLMConfig
@@ -48,9 +48,9 @@ def decoder() -> Decoder:
 
 
 @functools.cache
-def lanes() -> Lanes:
+def slots() -> Slots:
     """Warm ones. One engine at a time may use them."""
-    found = Lanes(decoder(), smallest_prompt=80)
+    found = Slots(decoder(), smallest_prompt=80)
     found.warm()
     return found
 
@@ -58,7 +58,7 @@ def lanes() -> Lanes:
 @contextlib.contextmanager
 def engine(max_waiting: int = 64) -> Iterator[Engine]:
     """A running one, which has nothing under way when it ends."""
-    running = Engine(lanes(), Telemetry(), max_waiting)
+    running = Engine(slots(), Telemetry(), max_waiting)
     running.start()
     try:
         yield running
@@ -72,7 +72,7 @@ def service(running: Engine, **options) -> app.Service:
     chat_format = ChatFormat("", tokenizer())
     limits = Limits(MODEL.max_length, 128, running.max_waiting, ("<|user|>",))
     return app.Service(
-        engine=running, asking=Asking(tokenizer(), chat_format, limits), chat_format=chat_format,
+        engine=running, reader=RequestReader(tokenizer(), chat_format, limits), chat_format=chat_format,
         tokenizer=tokenizer(), telemetry=running.telemetry, model=NAME, fingerprint="fp_toy",
         max_length=MODEL.max_length, **options,
     )  # fmt: skip

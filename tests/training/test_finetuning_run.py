@@ -131,7 +131,7 @@ def test_shares_are_shares_of_rows_and_the_log_says_what_is_learned(tuned, rows)
     assert counts == [96 * L, 32 * L]
     line = toy_finetune.lines(tuned, "metrics.jsonl")[-1]
     assert 0.2 < line["learned_share"] < 0.8
-    told = "\n".join(rows.told())
+    told = "\n".join(rows.notes())
     assert "sums.es" in told and "full" in told and "1 left out, the output is 'None'" in told
 
 

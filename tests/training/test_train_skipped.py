@@ -60,11 +60,11 @@ def test_an_update_of_numbers_is_the_one_without_the_option(stepping):
 
 def test_so_many_in_a_row_end_the_run_and_name_their_rows():
     skipped, bad = Skipped(2), {"skipped": True, "loss": np.nan, "grad_norm": np.inf}
-    assert "its update is left out, rows 16 to 23" in skipped.told(3, range(16, 24), bad)
-    assert skipped.told(4, range(24, 32), {"skipped": False, "loss": 1.0}) == ""
-    assert skipped.told(5, range(32, 40), bad)
+    assert "its update is left out, rows 16 to 23" in skipped.note(3, range(16, 24), bad)
+    assert skipped.note(4, range(24, 32), {"skipped": False, "loss": 1.0}) == ""
+    assert skipped.note(5, range(32, 40), bad)
     with pytest.raises(Diverged, match=r"rows 40 to 47, the 2\. in a row, and skip_non_finite = 2"):
-        skipped.told(6, range(40, 48), bad)
+        skipped.note(6, range(40, 48), bad)
 
 
 def test_a_run_goes_on_past_a_skipped_update(toy_folder, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ fitted       A law per measure, chosen by cross-validation, with its intervals
 folds        Parts of the runs that are held out together: whole mixtures
 forms        The laws by name, and what a law is
 held_out     Cross-validation: every law, asked for mixtures that it wasn't fitted to; the choice
-objective    What a proposal makes small
+objective    What a proposal minimises
 outside      How far a mixture lies from the runs
 own_share    Loss as a power of the share of a measure's own components
 peers        Laws that others use, for comparison: linear, exponential-linear, the mean

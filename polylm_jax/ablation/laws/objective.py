@@ -1,4 +1,4 @@
-"""What a proposal makes small: one number of all measures of a mixture."""
+"""What a proposal minimises: one number of all measures of a mixture."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

@@ -174,7 +174,7 @@ def _shared_out(cores: Sequence[int], number: int) -> list[Place]:
     return [Place(tuple(cores[start : start + each])) for start in starts]
 
 
-def told(places: Sequence[Place], need: Need) -> str:
+def summary(places: Sequence[Place], need: Need) -> str:
     """One sentence for the terminal, before anything starts."""
     workers = f"{len(places)} worker{'s' * (len(places) > 1)}"
     model = f"{count(need.parameters)} parameters"

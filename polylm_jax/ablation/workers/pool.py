@@ -114,7 +114,7 @@ class Pool:
         return worker.end()
 
     def leave(self) -> None:
-        """Tells all to save and leave; who has been told before doesn't mind."""
+        """Tells all to save and leave; telling one twice does nothing."""
         for worker in self._running():
             worker.process.terminate()
 

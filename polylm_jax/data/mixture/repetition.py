@@ -55,7 +55,7 @@ class Repetition:
             )
         return (2 * stored * self.rows + self.target) // (2 * self.target)
 
-    def told(self, read: dict[str, int]) -> list[str]:
+    def notes(self, read: dict[str, int]) -> list[str]:
         """Sentences for the terminal. read: component -> rows that an epoch reads of its store."""
         if self.target == self.rows:
             return []

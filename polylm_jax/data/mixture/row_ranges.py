@@ -104,7 +104,8 @@ class RowRanges:
         """How many rows they are."""
         return sum(stop - first for first, stop in self.ranges)
 
-    def told(self) -> str:
+    @property
+    def text(self) -> str:
         """'rows 6 to 7 and 20 to 29'."""
         words = [f"{first} to {stop - 1}" for first, stop in self.ranges]
         return "rows " + " and ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
@@ -123,14 +124,14 @@ def going_on(was: RowRanges, now: RowRanges, row: int) -> tuple[RowRanges, list[
     told = []
     if trained:
         told.append(
-            f"SKIP_ROWS: {trained.told()} were trained on before they were named and stay so; "
+            f"SKIP_ROWS: {trained.text} were trained on before they were named and stay so; "
             "--resume_step=STEP, of a checkpoint before them, leaves them out"
         )
     if left:
-        told.append(f"SKIP_ROWS: {left.told()} were left out and stay so")
+        told.append(f"SKIP_ROWS: {left.text} were left out and stay so")
     ahead, dropped = now.since(row).outside(was), was.since(row).outside(now)
     if ahead:
-        told.append(f"SKIP_ROWS: {ahead.told()} will be left out")
+        told.append(f"SKIP_ROWS: {ahead.text} will be left out")
     if dropped:
-        told.append(f"SKIP_ROWS: {dropped.told()} will be read after all")
+        told.append(f"SKIP_ROWS: {dropped.text} will be read after all")
     return RowRanges.of((*was.up_to(row).ranges, *now.since(row).ranges)), told

@@ -37,7 +37,7 @@ U = TypeVar("U")
 
 
 class Progress:
-    """What a build tells as it goes; this one listens to nothing."""
+    """Called by a build as it goes; these methods do nothing."""
 
     def start(self, name: str, units: int, left: int) -> None:
         """A store of so many units begins, of which this process will do `left`."""

@@ -20,7 +20,7 @@ from polylm_jax.runtime.seals import sealed
 from polylm_jax.runtime.storage import Folder, to_json
 
 PART_TOKENS = 2**26  # a part holds no more: 128 MB (256 MB in uint32) are in memory at once
-HOPELESS = 10_000  # bad lines from which a build may fail before its end
+REFUSED_EARLY = 10_000  # bad lines from which a build may fail before its end
 RAW_BYTES = 200  # how much of a bad line the quarantine keeps
 
 
@@ -205,7 +205,7 @@ class UnitWriter:
 def check_bad(path: str, task: str, records: Sequence[dict], max_bad: float, of: int = 0) -> None:
     """Refuses a task of which more than `max_bad` of all lines are bad.
 
-    Before the end it is refused for `HOPELESS` bad lines that the rest, with as many lines a unit,
+    Before the end it is refused for `REFUSED_EARLY` bad lines that the rest, with as many lines a unit,
     can't make good any more.
 
     Args:
@@ -221,7 +221,11 @@ def check_bad(path: str, task: str, records: Sequence[dict], max_bad: float, of:
         files.update(record["bad"])
     bad = files.total()
     early = len(records) < of
-    if not bad or bad <= max_bad * lines * max(of / len(records), 1) or (early and bad < HOPELESS):
+    if (
+        not bad
+        or bad <= max_bad * lines * max(of / len(records), 1)
+        or (early and bad < REFUSED_EARLY)
+    ):
         return
     file, most = max(files.items(), key=lambda item: (item[1], item[0]))
     first = next(r["first_bad"] for r in records if (r["first_bad"] or {}).get("file") == file)

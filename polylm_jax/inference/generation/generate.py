@@ -116,7 +116,7 @@ def _to_terminal(generator, options: Options, prompt: str, load) -> None:
             for number, text in sorted(generator.texts(samples)):
                 progress.text(text.tokens)
                 print(f"{number}: {text.text}")
-    print(progress.told(), file=sys.stderr)
+    print(progress.summary(), file=sys.stderr)
 
 
 def _chat(chat: Chat, load) -> None:

@@ -21,18 +21,18 @@ class GenerationProgress(CountedBar):
 
     def __exit__(self, *exception: object) -> None:
         super().__exit__(*exception)
-        self.line(self.told())
+        self.line(self.summary())
 
     def text(self, tokens: int) -> None:
         """One more text, of so many tokens."""
         self._done += 1
         self._tokens += tokens
-        self._show(self._done, f"{count(self._rate())} tokens/s", self.told())
+        self._show(self._done, f"{count(self._rate())} tokens/s", self.summary())
 
     def _rate(self) -> float:
         return self._tokens / max(time.monotonic() - self._began, 1e-9)
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """Texts, tokens and tokens a second since the beginning."""
         return (
             f"{self._done}/{self._total} texts, {count(self._tokens)} tokens, "

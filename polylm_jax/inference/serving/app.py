@@ -17,19 +17,19 @@ from starlette.routing import Route, Router
 from polylm_jax.inference.serving import bodies, page
 from polylm_jax.inference.serving.chat_template import ChatFormat
 from polylm_jax.inference.serving.engine import Closed, Engine, Full
-from polylm_jax.inference.serving.jobs import FAILED, Made
+from polylm_jax.inference.serving.jobs import FAILED, Output
 from polylm_jax.inference.serving.logprobs import Pieces
 from polylm_jax.inference.serving.middleware import Guard, Json
 from polylm_jax.inference.serving.protocol import (
     ApiError,
-    Asked,
     Chat,
+    CommonBody,
     Completion,
     Detokenize,
     Tokenize,
     parsed,
 )
-from polylm_jax.inference.serving.requests import Asking, Wanted
+from polylm_jax.inference.serving.requests import Choice, RequestReader
 from polylm_jax.inference.serving.responses import Answer
 from polylm_jax.inference.serving.telemetry import Telemetry
 from polylm_jax.inference.serving.writing import Delta, Writer
@@ -43,7 +43,7 @@ class Service:
     """What the routes answer with. fingerprint: of the weights. created: when they were loaded."""
 
     engine: Engine
-    asking: Asking
+    reader: RequestReader
     chat_format: ChatFormat
     tokenizer: Tokenizer
     telemetry: Telemetry
@@ -93,22 +93,22 @@ class Routes:
         self._pieces = Pieces(service.tokenizer)
 
     async def completions(self, request: Request) -> Response:
-        return await self._texts(request, Completion, self._service.asking.completion)
+        return await self._texts(request, Completion, self._service.reader.completion)
 
     async def chat_completions(self, request: Request) -> Response:
-        return await self._texts(request, Chat, self._service.asking.chat)
+        return await self._texts(request, Chat, self._service.reader.chat)
 
     async def _texts(self, request, form, plan) -> Response:
         began = time.monotonic()
-        asked = await self._body(request, form)
-        self._check_model(asked.model)
-        wanted = await self._planned(request, plan, asked)
-        writers = [Writer(i, one, self._service.tokenizer) for i, one in enumerate(wanted)]
+        body = await self._body(request, form)
+        self._check_model(body.model)
+        choices = await self._planned(request, plan, body)
+        writers = [Writer(i, one, self._service.tokenizer) for i, one in enumerate(choices)]
         s = self._service
-        answer = Answer(asked, writers, s.model, s.fingerprint, s.tokenizer, self._pieces)
+        answer = Answer(body, writers, s.model, s.fingerprint, s.tokenizer, self._pieces)
         made = _Deliveries(s.engine, writers)
         made.submit()
-        if asked.stream:
+        if body.stream:
             return Stream(request, made, self._streamed(answer, made, began))
         with made:
             await bodies.until_gone(request, self._finished(made, began))
@@ -139,11 +139,11 @@ class Routes:
         for chunk in answer.closing():
             yield chunk
 
-    async def _planned(self, request, plan, asked: Asked) -> list[Wanted]:
+    async def _planned(self, request, plan, body: CommonBody) -> list[Choice]:
         """Long prompts are tokenized beside the loop that serves the others."""
         if int(request.headers.get("content-length", LARGE)) < LARGE:
-            return plan(asked)
-        return await run_in_threadpool(plan, asked)
+            return plan(body)
+        return await run_in_threadpool(plan, body)
 
     async def _body(self, request, form):
         s = self._service
@@ -167,14 +167,14 @@ class Routes:
         s = self._service
         return {
             "id": s.model, "object": "model", "created": s.created, "owned_by": "polylm-jax",
-            "max_model_len": s.max_length, "max_output_tokens": s.asking.limits.max_new_tokens,
+            "max_model_len": s.max_length, "max_output_tokens": s.reader.limits.max_new_tokens,
         }  # fmt: skip
 
     async def health(self, request: Request) -> Response:
         engine = self._service.engine
         if not engine.open:
             raise ApiError(503, "the server takes no more requests.")
-        return Json({"status": "ok", "active": engine.lanes.active, "waiting": engine.waiting})
+        return Json({"status": "ok", "active": engine.slots.active, "waiting": engine.waiting})
 
     async def metrics(self, request: Request) -> Response:
         telemetry = self._service.telemetry
@@ -188,20 +188,20 @@ class Routes:
 
         Clients learn the ids of special tokens in this way; inside of a text they stay text.
         """
-        asked = await self._body(request, Tokenize)
+        body = await self._body(request, Tokenize)
         processor = self._service.tokenizer.processor
-        token = processor.piece_to_id(asked.prompt)
+        token = processor.piece_to_id(body.prompt)
         ids = [token] if processor.is_control(token) else []
-        ids = ids or await run_in_threadpool(self._service.tokenizer.encode, asked.prompt)
+        ids = ids or await run_in_threadpool(self._service.tokenizer.encode, body.prompt)
         told = {"count": len(ids), "max_model_len": self._service.max_length}
         return Json({**told, "tokens": ids})
 
     async def detokenize(self, request: Request) -> Response:
         """Ids -> text."""
-        asked = await self._body(request, Detokenize)
-        if max(asked.tokens, default=0) >= self._service.tokenizer.vocab_size:
+        body = await self._body(request, Detokenize)
+        if max(body.tokens, default=0) >= self._service.tokenizer.vocab_size:
             raise ApiError(400, "tokens has an id beyond the vocabulary.", param="tokens")
-        return Json({"prompt": self._service.tokenizer.decode(asked.tokens)})
+        return Json({"prompt": self._service.tokenizer.decode(body.tokens)})
 
     async def tokenizer_info(self, request: Request) -> Response:
         template = self._service.chat_format.template
@@ -215,7 +215,7 @@ class _Deliveries:
     def __init__(self, engine: Engine, writers: Sequence[Writer]):
         self._engine, self._writers = engine, writers
         self._loop = asyncio.get_running_loop()
-        self._queue: asyncio.Queue[tuple[Writer, Made]] = asyncio.Queue()
+        self._queue: asyncio.Queue[tuple[Writer, Output]] = asyncio.Queue()
         for writer in writers:
             writer.job.deliver = functools.partial(self._put, writer)
 

@@ -10,8 +10,8 @@ import threading
 import time
 from collections.abc import Sequence
 
-from polylm_jax.inference.serving.jobs import FAILED, Job, Made
-from polylm_jax.inference.serving.slots import Lanes
+from polylm_jax.inference.serving.jobs import FAILED, Job, Output
+from polylm_jax.inference.serving.slots import Slots
 from polylm_jax.inference.serving.telemetry import Telemetry
 
 _log = logging.getLogger(__name__)
@@ -26,14 +26,14 @@ class Closed(Exception):
 
 
 class Engine:
-    """Makes texts with `lanes` from `start` until `close`.
+    """Makes texts with `slots` from `start` until `close`.
 
     max_waiting: jobs in the queue at most. window: seconds that an idle engine waits for others
     after the first job.
     """
 
-    def __init__(self, lanes: Lanes, telemetry: Telemetry, max_waiting: int, window: float = 0.004):
-        self.lanes, self.telemetry = lanes, telemetry
+    def __init__(self, slots: Slots, telemetry: Telemetry, max_waiting: int, window: float = 0.004):
+        self.slots, self.telemetry = slots, telemetry
         self.max_waiting, self._window = max_waiting, window
         self._waiting: collections.deque[Job] = collections.deque()
         self._changed = threading.Condition()
@@ -102,12 +102,12 @@ class Engine:
     def _wait(self) -> bool:
         """Whether there is work, waiting for it; False once all is done and the engine closed."""
         with self._changed:
-            idle = not self.lanes.active
-            while not self._waiting and not self.lanes.active:
+            idle = not self.slots.active
+            while not self._waiting and not self.slots.active:
                 if self._closing:
                     return False
                 self._changed.wait()
-        if idle and self._window and len(self._waiting) < self.lanes.rows:
+        if idle and self._window and len(self._waiting) < self.slots.rows:
             time.sleep(self._window)
         return not self._aborting
 
@@ -116,21 +116,21 @@ class Engine:
         if jobs:
             for job in jobs:
                 self.telemetry.started(time.monotonic() - job.arrived, len(job.tokens))
-            self._deliver(self.lanes.start(jobs))
+            self._deliver(self.slots.start(jobs))
         began = time.monotonic()
-        self._deliver(self.lanes.step())
-        self.telemetry.turn(self.lanes.active, self.waiting, time.monotonic() - began)
+        self._deliver(self.slots.step())
+        self.telemetry.turn(self.slots.active, self.waiting, time.monotonic() - began)
 
     def _next(self) -> list[Job]:
         """Jobs that start now: the oldest, and others of its bucket, as far as there is room."""
         with self._changed:
             waiting = [job for job in self._waiting if not job.over]
-            room = self.lanes.rows - self.lanes.active
+            room = self.slots.rows - self.slots.active
             chosen: list[Job] = []
             if waiting and room:
-                bucket = self.lanes.bucket(waiting[0])
-                alike = [job for job in waiting if self.lanes.bucket(job) == bucket]
-                chosen = alike[: min(room, self.lanes.at_once(bucket))]
+                bucket = self.slots.bucket(waiting[0])
+                alike = [job for job in waiting if self.slots.bucket(job) == bucket]
+                chosen = alike[: min(room, self.slots.at_once(bucket))]
             started = {id(job) for job in chosen}
             self._waiting = collections.deque(j for j in waiting if id(j) not in started)
             self._starting = chosen
@@ -146,10 +146,10 @@ class Engine:
     def _fail(self, why):
         """Every job gets an answer."""
         with self._changed:
-            jobs = [*self._waiting, *self.lanes.jobs, *self._starting]
+            jobs = [*self._waiting, *self.slots.jobs, *self._starting]
             self._waiting.clear()
         for job in dict.fromkeys(jobs):
             if not job.over:
                 job.over = True
-                job.deliver(Made(finish=FAILED, error=why))
-        self.lanes.reset()
+                job.deliver(Output(finish=FAILED, error=why))
+        self.slots.reset()

@@ -24,7 +24,7 @@ class LogP:
 
 
 @dataclasses.dataclass(frozen=True)
-class Made:
+class Output:
     """What an engine delivers of a job: new tokens, and why it ended if it did.
 
     finish: 'eos', 'length', or FAILED where the engine could not go on; None while it goes on.
@@ -41,10 +41,10 @@ class Made:
 
 @dataclasses.dataclass(eq=False)
 class Job:
-    """One text wanted. deliver: called with each `Made`, from the engine's thread.
+    """One text wanted. deliver: called with each `Output`, from the engine's thread.
 
     max_new_tokens: 0 only reads the prompt. log_p, prompt_log_p: whether those are wanted.
-    repeatable: to the last bit the same whoever else is served, which costs all rows of its lane.
+    repeatable: to the last bit the same whoever else is served, which costs all rows of its group.
     over: it has had its last delivery, or nobody waits for it any more.
     """
 
@@ -54,6 +54,6 @@ class Job:
     log_p: bool = False
     prompt_log_p: bool = False
     repeatable: bool = False
-    deliver: Callable[[Made], None] = lambda made: None
+    deliver: Callable[[Output], None] = lambda made: None
     over: bool = False
     arrived: float = 0.0

@@ -1,6 +1,6 @@
 """The compiled parts of serving: prefill some prompts, place their rows among others, make tokens.
 
-Shapes: P rows of one prefill, B rows of a lane, W of them computed, T positions of a prompt bucket, C tokens of a call,
+Shapes: P rows of one prefill, B rows of a group, W of them computed, T positions of a prompt bucket, C tokens of a call,
 K likeliest tokens, V vocabulary.
 
 As in `generation.steps` a row's keys are in columns 0, 1, 2 ... of its own; here rows also come and
@@ -30,7 +30,7 @@ class Rows(flax.struct.PyTreeNode):
     memory: Memory
 
 
-class Told(flax.struct.PyTreeNode):
+class PromptLogP(flax.struct.PyTreeNode):
     """Of the prompt's tokens but the first: log p, the likeliest in their place and theirs."""
 
     log_p_PT: jax.Array
@@ -40,11 +40,12 @@ class Told(flax.struct.PyTreeNode):
 
 @functools.partial(jax.jit, static_argnames=("static", "columns"))
 def prefill(
-    params, tokens_PT, lengths_P, controls: Controls, told, *, static: Static, columns: int
-) -> tuple[Rows, Chosen, Told]:
+    params, tokens_PT, lengths_P, controls: Controls, with_prompt, *, static: Static, columns: int
+) -> tuple[Rows, Chosen, PromptLogP]:
     """Prompts in one pass -> rows of `columns`, the first token of each, what the prompts tell.
 
-    tokens_PT: right-padded. lengths_P: 1 at least. told: bool scalar, whether `Told` is wanted.
+    tokens_PT: right-padded. lengths_P: 1 at least. with_prompt: bool scalar, whether
+    `PromptLogP` is computed; else zeros.
     """
     options = {"prefill": True, "lengths_B": lengths_P, "cache_length": columns}
     x_PTD, cache = steps.hidden(static, params, tokens_PT, **options)
@@ -58,11 +59,13 @@ def prefill(
     )
     chosen = sampler.choose(logits_PV, static.pieces, controls, memory, cache["cache_index"])
     rows = Rows(cache, chosen.token_B, sampler.remember(memory, chosen.token_B))
-    return _placed(rows), *_everywhere((chosen, _told(static, params, x_PTD, tokens_PT, told)))
+    return _placed(rows), *_everywhere(
+        (chosen, _prompt_log_p(static, params, x_PTD, tokens_PT, with_prompt))
+    )
 
 
-def _told(static, params, x_PTD, tokens_PT, wanted):
-    """`Told` of all positions, a few at a time: [P, T, V] is never held."""
+def _prompt_log_p(static, params, x_PTD, tokens_PT, wanted):
+    """`PromptLogP` of all positions, a few at a time: [P, T, V] is never held."""
     P, T, _ = x_PTD.shape
     count = max(1, POSITIONS // P)
     count = next(size for size in range(min(count, T), 0, -1) if T % size == 0)
@@ -82,7 +85,7 @@ def _told(static, params, x_PTD, tokens_PT, wanted):
     def nothing():
         return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(found))
 
-    return Told(*jax.lax.cond(wanted, found, nothing))
+    return PromptLogP(*jax.lax.cond(wanted, found, nothing))
 
 
 @functools.partial(

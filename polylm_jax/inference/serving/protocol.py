@@ -70,7 +70,7 @@ class StreamOptions(Strict):
     include_obfuscation: bool | None = None
 
 
-class Asked(Strict):
+class CommonBody(Strict):
     """What both endpoints take. None is the protocol's default."""
 
     model: Annotated[str, Field(max_length=512)] | None = None
@@ -101,7 +101,7 @@ class Asked(Strict):
         return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
 
 
-class Completion(Asked):
+class Completion(CommonBody):
     """The body of /v1/completions."""
 
     prompt: str | list[str] | Ids | list[Ids] | None = None
@@ -143,7 +143,7 @@ class ResponseFormat(Strict):
     type: Literal["text"]
 
 
-class Chat(Asked):
+class Chat(CommonBody):
     """The body of /v1/chat/completions."""
 
     messages: Annotated[list[Message], Field(min_length=1, max_length=4096)]

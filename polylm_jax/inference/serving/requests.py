@@ -10,11 +10,11 @@ from polylm_jax.errors import InputError
 from polylm_jax.inference.generation.sampling import Sampling
 from polylm_jax.inference.serving.chat_template import ChatFormat
 from polylm_jax.inference.serving.jobs import Job
-from polylm_jax.inference.serving.protocol import ApiError, Asked, Chat, Completion
+from polylm_jax.inference.serving.protocol import ApiError, Chat, CommonBody, Completion
 from polylm_jax.inference.serving.sampler import Rule
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 
-COLD = 1e-4  # a temperature below it would leave nothing but rounding to choose by
+LEAST_TEMPERATURE = 1e-4  # below it only rounding would choose: the likeliest token is taken
 COMPLETION_TOKENS = 16  # the protocol's default of /v1/completions
 
 
@@ -33,7 +33,7 @@ class Limits:
 
 
 @dataclasses.dataclass(frozen=True)
-class Wanted:
+class Choice:
     """One choice: its job, strings that end it, and what stands before it when it is shown."""
 
     job: Job
@@ -41,55 +41,55 @@ class Wanted:
     echo: bool = False
 
 
-class Asking:
+class RequestReader:
     """Turns bodies into jobs; ApiError 400 for what can't be."""
 
     def __init__(self, tokenizer: Tokenizer, chat_format: ChatFormat, limits: Limits):
         self._tokenizer, self._format, self.limits = tokenizer, chat_format, limits
 
-    def completion(self, asked: Completion) -> list[Wanted]:
+    def completion(self, body: Completion) -> list[Choice]:
         """Choices of /v1/completions, prompt after prompt."""
-        if asked.best_of not in (None, asked.n or 1):
+        if body.best_of not in (None, body.n or 1):
             raise ApiError(
                 400, "best_of other than n is not served: leave it out.", param="best_of"
             )
-        told = bool(asked.echo) and asked.logprobs is not None
+        told = bool(body.echo) and body.logprobs is not None
         job = functools.partial(
-            Job, log_p=asked.logprobs is not None, prompt_log_p=told,
-            repeatable=asked.seed is not None,
+            Job, log_p=body.logprobs is not None, prompt_log_p=told,
+            repeatable=body.seed is not None,
         )  # fmt: skip
-        prompts = self._prompts(asked.prompt)
-        self._check_choices(len(prompts) * (asked.n or 1))
-        limit = COMPLETION_TOKENS if asked.max_tokens is None else asked.max_tokens
-        if not limit and not asked.echo:
+        prompts = self._prompts(body.prompt)
+        self._check_choices(len(prompts) * (body.n or 1))
+        limit = COMPLETION_TOKENS if body.max_tokens is None else body.max_tokens
+        if not limit and not body.echo:
             raise ApiError(400, "max_tokens = 0 without echo asks for nothing.", param="max_tokens")
         return [
-            Wanted(job(ids, limit, rule), asked.stops, bool(asked.echo))
+            Choice(job(ids, limit, rule), body.stops, bool(body.echo))
             for ids in prompts
-            for rule in self._rules(asked)
+            for rule in self._rules(body)
             if self._fits(ids, limit, "prompt")
         ]
 
-    def chat(self, asked: Chat) -> list[Wanted]:
+    def chat(self, body: Chat) -> list[Choice]:
         """Choices of /v1/chat/completions."""
-        if asked.top_logprobs is not None and not asked.logprobs:
+        if body.top_logprobs is not None and not body.logprobs:
             raise ApiError(400, "top_logprobs needs logprobs = true: set it.", param="top_logprobs")
-        self._check_choices(asked.n or 1)
-        turns = [{"role": _role(m.role), "content": m.text} for m in asked.messages]
+        self._check_choices(body.n or 1)
+        turns = [{"role": _role(m.role), "content": m.text} for m in body.messages]
         try:
             ids = self._format.ids(turns) or [self._tokenizer.eos_id]
         except jinja2.TemplateError as error:
             raise ApiError(400, f"the chat template refuses: {error}.", param="messages") from error
         room = self.limits.max_length - len(ids)
-        given = asked.max_completion_tokens or asked.max_tokens
+        given = body.max_completion_tokens or body.max_tokens
         limit = min(max(room, 1), self.limits.max_new_tokens) if given is None else given
         if limit < 1:
             raise ApiError(400, "max_tokens = 0: give a positive number.", param="max_tokens")
         self._fits(ids, limit, "messages")
-        stops = (*asked.stops, *self.limits.chat_stops)
-        repeatable = asked.seed is not None
-        job = functools.partial(Job, log_p=bool(asked.logprobs), repeatable=repeatable)
-        return [Wanted(job(ids, limit, rule), stops) for rule in self._rules(asked)]
+        stops = (*body.stops, *self.limits.chat_stops)
+        repeatable = body.seed is not None
+        job = functools.partial(Job, log_p=bool(body.logprobs), repeatable=repeatable)
+        return [Choice(job(ids, limit, rule), stops) for rule in self._rules(body)]
 
     def _prompts(self, prompt) -> list[list[int]]:
         """Token ids of each prompt; none at all is `</s>`, after which a document begins."""
@@ -136,31 +136,31 @@ class Asking:
             )  # fmt: skip
         return True
 
-    def _rules(self, asked: Asked) -> list[Rule]:
+    def _rules(self, body: CommonBody) -> list[Rule]:
         """One per choice: they share the seed and differ in the number of the sample."""
-        temperature = 1.0 if asked.temperature is None else asked.temperature
+        temperature = 1.0 if body.temperature is None else body.temperature
         sampling = Sampling(
-            temperature=0.0 if temperature < COLD else temperature,
-            top_k=max(asked.top_k or 0, 0),
-            top_p=1.0 if asked.top_p is None else asked.top_p,
-            repetition_penalty=asked.repetition_penalty or 1.0,
+            temperature=0.0 if temperature < LEAST_TEMPERATURE else temperature,
+            top_k=max(body.top_k or 0, 0),
+            top_p=1.0 if body.top_p is None else body.top_p,
+            repetition_penalty=body.repetition_penalty or 1.0,
         )
-        seed = secrets.randbits(32) if asked.seed is None else asked.seed
+        seed = secrets.randbits(32) if body.seed is None else body.seed
         try:
             return [
                 Rule(
-                    sampling, seed, sample, asked.frequency_penalty or 0.0,
-                    asked.presence_penalty or 0.0, _bias(asked),
+                    sampling, seed, sample, body.frequency_penalty or 0.0,
+                    body.presence_penalty or 0.0, _bias(body),
                 ).check(self._tokenizer.vocab_size)
-                for sample in range(asked.n or 1)
+                for sample in range(body.n or 1)
             ]  # fmt: skip
         except InputError as error:
             raise ApiError(400, str(error), param="logit_bias") from error
 
 
-def _bias(asked: Asked) -> dict[int, float]:
+def _bias(body: CommonBody) -> dict[int, float]:
     try:
-        return {int(token): bias for token, bias in (asked.logit_bias or {}).items()}
+        return {int(token): bias for token, bias in (body.logit_bias or {}).items()}
     except ValueError as error:
         raise ApiError(
             400, f"logit_bias has a key that is no token id ({error}).", param="logit_bias"

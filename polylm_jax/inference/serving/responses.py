@@ -14,19 +14,19 @@ class Answer:
     """The answer to one request, whichever endpoint it came to."""
 
     def __init__(
-        self, asked: Chat | Completion, writers: Sequence[Writer], model: str, fingerprint: str,
+        self, body: Chat | Completion, writers: Sequence[Writer], model: str, fingerprint: str,
         tokenizer: Tokenizer, pieces: Pieces,
     ):  # fmt: skip
-        self._asked, self._writers = asked, writers
+        self._body, self._writers = body, writers
         self._tokenizer, self._pieces = tokenizer, pieces
-        self._is_chat = isinstance(asked, Chat)
+        self._is_chat = isinstance(body, Chat)
         kind = "chat.completion" if self._is_chat else "text_completion"
         name = "chatcmpl" if self._is_chat else "cmpl"
         self._head = {
             "id": f"{name}-{secrets.token_hex(12)}", "object": kind, "created": int(time.time()),
             "model": model, "system_fingerprint": fingerprint,
         }  # fmt: skip
-        options = asked.stream_options
+        options = body.stream_options
         self._every = bool(options and options.continuous_usage_stats)
         self._usage_last = bool(options and options.include_usage)
 
@@ -50,27 +50,27 @@ class Answer:
             "logprobs": None,
         }
         if self._is_chat:
-            if self._asked.logprobs:
+            if self._body.logprobs:
                 content = self._pieces.chat(writer.tokens, writer.all_log_p, self._top)
                 told["logprobs"] = {"content": content, "refusal": None}
             message = {"role": "assistant", "content": writer.text, "refusal": None}
             return told | {"message": message}
-        if self._asked.logprobs is not None:
+        if self._body.logprobs is not None:
             told["logprobs"] = self._log_p(writer, writer.tokens, writer.log_p, echo=True)
         return told | {"text": self._echoed(writer) + writer.text}
 
     @property
     def _top(self) -> int:
-        asked = self._asked
-        return (asked.top_logprobs if isinstance(asked, Chat) else asked.logprobs) or 0
+        body = self._body
+        return (body.top_logprobs if isinstance(body, Chat) else body.logprobs) or 0
 
     def _echoed(self, writer: Writer) -> str:
-        return self._tokenizer.decode(writer.job.tokens) if writer.wanted.echo else ""
+        return self._tokenizer.decode(writer.job.tokens) if writer.choice.echo else ""
 
     def _log_p(self, writer, tokens, parts, *, echo: bool, shown=()) -> dict:
         """Of new tokens, behind those of the prompt where that is echoed. shown: those before them."""
-        context = () if writer.wanted.echo else list(writer.job.tokens)[-CONTEXT:]
-        if echo and writer.wanted.echo:
+        context = () if writer.choice.echo else list(writer.job.tokens)[-CONTEXT:]
+        if echo and writer.choice.echo:
             tokens, parts = [*writer.job.tokens, *tokens], [None, writer.prompt_log_p, *parts]
         return self._pieces.completion(tokens, parts, self._top, shown, context)
 
@@ -87,7 +87,7 @@ class Answer:
         """What is new; None where nothing can be shown yet."""
         first = len(writer.tokens) == len(delta.tokens)
         text = self._echoed(writer) + delta.text if first else delta.text
-        wants = self._asked.logprobs is not None and self._asked.logprobs is not False
+        wants = self._body.logprobs is not None and self._body.logprobs is not False
         if not (text or delta.finish or (wants and delta.tokens)):
             return None
         log_p = None
@@ -95,7 +95,7 @@ class Answer:
             content = self._pieces.chat(delta.tokens, delta.log_p, self._top)
             log_p = {"content": content, "refusal": None}
         elif wants and delta.log_p:
-            before = [*writer.job.tokens] if writer.wanted.echo and not first else []
+            before = [*writer.job.tokens] if writer.choice.echo and not first else []
             before += writer.tokens[: len(writer.tokens) - len(delta.tokens)]
             log_p = self._log_p(writer, delta.tokens, [delta.log_p], echo=first, shown=before)
         shown = {"delta": {"content": text} if text else {}} if self._is_chat else {"text": text}

@@ -23,8 +23,8 @@ from polylm_jax.inference.generation.decode import Decoder
 from polylm_jax.inference.serving import app
 from polylm_jax.inference.serving.chat_template import ChatFormat
 from polylm_jax.inference.serving.engine import Engine
-from polylm_jax.inference.serving.requests import Asking, Limits
-from polylm_jax.inference.serving.slots import Lanes
+from polylm_jax.inference.serving.requests import Limits, RequestReader
+from polylm_jax.inference.serving.slots import Slots
 from polylm_jax.inference.serving.telemetry import Telemetry
 from polylm_jax.model import devices, partitioning
 from polylm_jax.model.averaging import PLAIN
@@ -99,11 +99,11 @@ def serve(
     limits = Limits(model.max_length, limit, max_waiting, tuple(chat_stops))
     bound = _bound(host, port)
     decoder.params = loading.load(found, model, grid)[1]
-    lanes, telemetry = Lanes(decoder), Telemetry()
-    _warm(lanes)
+    slots, telemetry = Slots(decoder), Telemetry()
+    _warm(slots)
     service = app.Service(
-        engine=Engine(lanes, telemetry, max_waiting),
-        asking=Asking(tokenizer, chat_format, limits),
+        engine=Engine(slots, telemetry, max_waiting),
+        reader=RequestReader(tokenizer, chat_format, limits),
         chat_format=chat_format, tokenizer=tokenizer, telemetry=telemetry,
         model=name or pathlib.PurePath(checkpoint).name or "polylm",
         fingerprint=fingerprint(
@@ -172,20 +172,20 @@ def _bound(host: str, port: int) -> socket.socket:
     return bound
 
 
-def _warm(lanes: Lanes) -> None:
+def _warm(slots: Slots) -> None:
     began = time.monotonic()
     print("compiling ...", file=sys.stderr, flush=True)
-    lanes.warm()
+    slots.warm()
     print(
-        f"compiled in {time.monotonic() - began:.0f} s: prompts to {lanes.prompt_buckets}, "
-        f"{lanes.rows} rows ({_widths(lanes)} computed), {lanes.nbytes / 2**20:,.0f} MiB of caches",
+        f"compiled in {time.monotonic() - began:.0f} s: prompts to {slots.prompt_buckets}, "
+        f"{slots.rows} rows ({_widths(slots)} computed), {slots.nbytes / 2**20:,.0f} MiB of caches",
         file=sys.stderr,
     )
 
 
-def _widths(lanes: Lanes) -> str:
+def _widths(slots: Slots) -> str:
     """'2 or 8', 'all'."""
-    return " or ".join(map(str, lanes.widths)) if len(lanes.widths) > 1 else "all"
+    return " or ".join(map(str, slots.widths)) if len(slots.widths) > 1 else "all"
 
 
 class Server(uvicorn.Server):

@@ -1,11 +1,11 @@
-"""Rows that texts take while they are made, in lanes by the width of their cache.
+"""Slots: rows of a cache that texts take while they are made, in groups by the cache's columns.
 
     prompts   32 64 128 256 512 1024 2048        buckets that prompts are padded to
-    lanes     128 256 512 1024 2048              columns of the cache
+    groups    128 256 512 1024 2048              columns of the cache
 
-A text begins in the first lane that has room for its bucket and a chunk, and moves on when it has
-filled that. Rows come and go one by one, between two chunks. As many rows of a lane are computed as
-are there, of a few widths: 2, 8, 32 ... all. A sum's last bit follows its shapes, so in a lane with a
+A text begins in the first group that has room for its bucket and a chunk, and moves to the next one
+when it has filled that. Rows come and go one by one, between two chunks. As many rows of a group are computed as
+are there, of a few widths: 2, 8, 32 ... all. A sum's last bit follows its shapes, so in a group with a
 repeatable text all are computed: what that one gets does not depend on the others, to the last bit.
 """
 
@@ -20,9 +20,9 @@ from polylm_jax.inference.generation import buckets, steps
 from polylm_jax.inference.generation.decode import Decoder
 from polylm_jax.inference.generation.sampling import Kind
 from polylm_jax.inference.serving import programs, sampler
-from polylm_jax.inference.serving.jobs import Job, LogP, Made
+from polylm_jax.inference.serving.jobs import Job, LogP, Output
 
-SMALLEST_PROMPT, SMALLEST_LANE = 32, 128
+SMALLEST_PROMPT, SMALLEST_CACHE = 32, 128
 SMALLEST_WIDTH = 2  # XLA's CPU compiler copies the cache of a single row at each token
 PREFILL_TOKENS = 512  # of one prefill, about: it keeps the texts under way waiting
 
@@ -37,8 +37,8 @@ class Text:
     left: int
 
 
-class Lane:
-    """Rows of one width; a row is a text's or free."""
+class SlotGroup:
+    """The rows of a cache of so many columns; a row is a text's or free."""
 
     def __init__(self, columns: int, rows: int):
         self.columns = columns
@@ -57,18 +57,18 @@ class Lane:
         self.texts[text.row] = text
 
 
-class Lanes:
+class Slots:
     """Texts under way on a decoder's model: at most `decoder.batch_size` at a time.
 
     `start` some jobs, then `step` again and again; both give (job, what was made of it). Rows of a
-    job that is over are free from the next step on. smallest_prompt, smallest_lane: of the buckets.
+    job that is over are free from the next step on. smallest_prompt, smallest_cache: the first buckets.
     """
 
     def __init__(
         self,
         decoder: Decoder,
         smallest_prompt: int = SMALLEST_PROMPT,
-        smallest_lane: int = SMALLEST_LANE,
+        smallest_cache: int = SMALLEST_CACHE,
     ):
         self._decoder, self._split = (
             decoder,
@@ -79,30 +79,30 @@ class Lanes:
         self.prompt_buckets = buckets.doubled(smallest_prompt, limit)
         self.widths = self._widths()
         self._static = steps.Static(decoder.config, Kind(), decoder.eos, decoder.pieces)
-        self._lanes = {c: Lane(c, self.rows) for c in buckets.doubled(smallest_lane, limit)}
+        self._groups = {c: SlotGroup(c, self.rows) for c in buckets.doubled(smallest_cache, limit)}
         self.reset()
 
     def reset(self) -> None:
-        """Forgets all texts, and takes the memory of all lanes."""
-        for lane in self._lanes.values():
-            lane.texts = [None] * self.rows
-            options = {"static": self._static, "rows": self.rows, "columns": lane.columns}
-            lane.state = self._decoder.run(programs.empty, **options)
+        """Forgets all texts, and takes the memory of all groups."""
+        for group in self._groups.values():
+            group.texts = [None] * self.rows
+            options = {"static": self._static, "rows": self.rows, "columns": group.columns}
+            group.state = self._decoder.run(programs.empty, **options)
 
     @property
     def active(self) -> int:
         """Texts under way."""
-        return sum(len(lane.occupied) for lane in self._lanes.values())
+        return sum(len(group.occupied) for group in self._groups.values())
 
     @property
     def jobs(self) -> list[Job]:
         """Those whose texts are under way."""
-        return [text.job for lane in self._lanes.values() for text in lane.occupied]
+        return [text.job for group in self._groups.values() for text in group.occupied]
 
     @property
     def nbytes(self) -> int:
-        """Memory of all lanes, over all devices."""
-        states = [lane.state for lane in self._lanes.values()]
+        """Memory of all groups, over all devices."""
+        states = [group.state for group in self._groups.values()]
         return sum(leaf.nbytes for leaf in jax.tree.leaves(states))
 
     def bucket(self, job: Job) -> int:
@@ -129,17 +129,17 @@ class Lanes:
             for bucket in self.prompt_buckets:
                 job.tokens = [0] * bucket
                 for rows in self._reads(bucket):
-                    lane, new, _, _ = self._read([job], rows)
-                    self._join(lane, new, {0: job})
-                    lane.texts = [None] * self.rows
-            lanes = [*self._lanes.values()]
-            lanes[0].take(text := Text(job, 0, 0, 1 << 20))
-            for lane in lanes:
+                    group, new, _, _ = self._read([job], rows)
+                    self._join(group, new, {0: job})
+                    group.texts = [None] * self.rows
+            groups = [*self._groups.values()]
+            groups[0].take(text := Text(job, 0, 0, 1 << 20))
+            for group in groups:
                 for width in self.widths:
-                    self._advance(lane, width)
-                text.length = lane.columns
+                    self._advance(group, width)
+                text.length = group.columns
                 self._move_on()
-            lanes[-1].texts = [None] * self.rows
+            groups[-1].texts = [None] * self.rows
         self.reset()
 
     def _reads(self, bucket: int) -> tuple[int, ...]:
@@ -147,15 +147,15 @@ class Lanes:
         most = self.at_once(bucket)
         return (1, most) if self._split == 1 else (most,)
 
-    def start(self, jobs: Sequence[Job]) -> list[tuple[Job, Made]]:
+    def start(self, jobs: Sequence[Job]) -> list[tuple[Job, Output]]:
         """Reads prompts of one bucket; the texts go on with the next steps."""
         alone = len(jobs) == 1 and not jobs[0].repeatable
         rows = self._reads(self.bucket(jobs[0]))[0 if alone else -1]
-        lane, new, chosen, prompts = self._read(jobs, rows)
+        group, new, chosen, prompts = self._read(jobs, rows)
         token_P = np.asarray(chosen.token_B)
         going = {row: job for row, job in enumerate(jobs) if self._goes_on(job, token_P[row])}
         if going:
-            self._join(lane, new, going)
+            self._join(group, new, going)
         first = jax.tree.map(lambda x: x[:, None], _fetched(chosen))
         prompts = _fetched(prompts) if any(job.prompt_log_p for job in jobs) else None
         return [
@@ -164,9 +164,9 @@ class Lanes:
         ]
 
     def _read(self, jobs, rows):
-        """Prefill of so many rows -> the lane where they begin, and what `programs.prefill` gives."""
+        """Prefill of so many rows -> the group where they begin, and what `programs.prefill` gives."""
         bucket = self.bucket(jobs[0])
-        lane = self._lane(bucket + self._decoder.chunk)
+        group = self._group(bucket + self._decoder.chunk)
         tokens_PT, lengths_P = np.zeros((rows, bucket), np.int32), np.ones(rows, np.int32)
         for row, job in enumerate(jobs):
             lengths_P[row] = len(job.tokens)
@@ -174,62 +174,62 @@ class Lanes:
         controls = _controls([*jobs, *[None] * (rows - len(jobs))], self._decoder)
         told = np.bool_(any(job.prompt_log_p for job in jobs))
         tokens_PT, lengths_P = self._decoder.placed((tokens_PT, lengths_P))
-        options = {"static": self._static, "columns": lane.columns}
-        return lane, *self._decoder.run(
+        options = {"static": self._static, "columns": group.columns}
+        return group, *self._decoder.run(
             programs.prefill, tokens_PT, lengths_P, controls, told, **options
         )
 
     def _goes_on(self, job, token):
         return job.max_new_tokens > 1 and token not in self._decoder.eos
 
-    def _join(self, lane, new, going):
+    def _join(self, group, new, going):
         places_P = np.full(len(new.token_B), self.rows, np.int32)
         for row, job in going.items():
             text = Text(job, 0, len(job.tokens), job.max_new_tokens - 1)
-            lane.take(text)
+            group.take(text)
             places_P[row] = text.row
-        lane.state = self._decoder.run(programs.join, lane.state, new, places_P, params=())
+        group.state = self._decoder.run(programs.join, group.state, new, places_P, params=())
 
-    def step(self) -> Iterator[tuple[Job, Made]]:
-        """A chunk for every text. All lanes are under way before the first one is waited for."""
+    def step(self) -> Iterator[tuple[Job, Output]]:
+        """A chunk for every text. All groups are under way before the first one is waited for."""
         self._free()
         self._move_on()
         running = []
-        for lane in self._lanes.values():
-            if lane.occupied:
-                running.append((lane, *self._advance(lane, self._width(lane))))
-        for lane, texts, made in running:
-            yield from self._delivered(lane, texts, made)
+        for group in self._groups.values():
+            if group.occupied:
+                running.append((group, *self._advance(group, self._width(group))))
+        for group, texts, made in running:
+            yield from self._delivered(group, texts, made)
 
     def _free(self):
-        for lane in self._lanes.values():
-            for text in lane.occupied:
+        for group in self._groups.values():
+            for text in group.occupied:
                 if text.job.over:
-                    lane.texts[text.row] = None
+                    group.texts[text.row] = None
 
-    def _width(self, lane) -> int:
-        if any(text.job.repeatable for text in lane.occupied):
+    def _width(self, group) -> int:
+        if any(text.job.repeatable for text in group.occupied):
             return self.rows
-        return buckets.bucket(len(lane.occupied), self.widths)
+        return buckets.bucket(len(group.occupied), self.widths)
 
-    def _advance(self, lane, width) -> tuple[list[Text | None], sampler.Chosen]:
+    def _advance(self, group, width) -> tuple[list[Text | None], sampler.Chosen]:
         """A chunk of so many rows -> the text of each, and what was made of it."""
-        texts = [*lane.texts] if width == self.rows else lane.occupied
+        texts = [*group.texts] if width == self.rows else group.occupied
         texts += [None] * (width - len(texts))
         places_W = np.array([text.row if text else self.rows for text in texts], np.int32)
         left_W = np.array([text.left if text else 0 for text in texts], np.int32)
         jobs = [text.job if text else None for text in texts]
-        if jobs != lane.controlled:
-            lane.controls, lane.controlled = _controls(jobs, self._decoder), jobs
+        if jobs != group.controlled:
+            group.controls, group.controlled = _controls(jobs, self._decoder), jobs
         count = np.int32(min(self._decoder.chunk, left_W.max()))
-        lane.state, made = self._decoder.run(
-            programs.advance, lane.state, *self._decoder.placed((places_W, left_W)), lane.controls,
+        group.state, made = self._decoder.run(
+            programs.advance, group.state, *self._decoder.placed((places_W, left_W)), group.controls,
             count, static=self._static, chunk=self._decoder.chunk,
         )  # fmt: skip
         return texts, made
 
-    def _delivered(self, lane, texts, made):
-        wanted = any(text.job.log_p for text in lane.occupied)
+    def _delivered(self, group, texts, made):
+        wanted = any(text.job.log_p for text in group.occupied)
         made = _fetched(made) if wanted else made.replace(token_B=np.asarray(made.token_B))
         for row, text in enumerate(texts):
             if not text:
@@ -240,14 +240,14 @@ class Lanes:
             text.length += len(ids)
             finish = "eos" if ids[-1] in self._decoder.eos else None if text.left else "length"
             if finish:
-                lane.texts[text.row] = None
+                group.texts[text.row] = None
             log_p = _log_p(made, row, len(ids)) if text.job.log_p else None
-            yield text.job, Made(ids, finish, log_p)
+            yield text.job, Output(ids, finish, log_p)
 
     def _move_on(self):
-        """Texts whose lane has no room for another chunk go to the next one."""
-        lanes = [*self._lanes.values()]
-        for narrow, wide in itertools.pairwise(lanes):
+        """Texts whose group has no room for another chunk go to the next one."""
+        groups = [*self._groups.values()]
+        for narrow, wide in itertools.pairwise(groups):
             room = narrow.columns - self._decoder.chunk
             full = [text for text in narrow.occupied if text.length > room]
             if not full:
@@ -261,8 +261,8 @@ class Lanes:
                 programs.move, wide.state, narrow.state, from_B, to_B, params=()
             )
 
-    def _lane(self, columns):
-        return self._lanes[buckets.bucket(columns, tuple(self._lanes))]
+    def _group(self, columns):
+        return self._groups[buckets.bucket(columns, tuple(self._groups))]
 
 
 def _controls(jobs, decoder):
@@ -283,14 +283,14 @@ def _log_p(made: sampler.Chosen, row: int, count: int) -> LogP:
     return every.first(count)
 
 
-def _first(job, row, chosen, prompts, eos) -> Made:
+def _first(job, row, chosen, prompts, eos) -> Output:
     """What prefill made of a job."""
     told = None
     if job.prompt_log_p:
         whole = LogP(prompts.log_p_PT[row], prompts.likeliest_PTK[row], prompts.log_p_PTK[row])
         told = whole.first(len(job.tokens) - 1)
     if not job.max_new_tokens:
-        return Made((), "length", None, told)
+        return Output((), "length", None, told)
     token = int(chosen.token_B[row, 0])
     finish = "eos" if token in eos else "length" if job.max_new_tokens == 1 else None
-    return Made([token], finish, _log_p(chosen, row, 1) if job.log_p else None, told)
+    return Output([token], finish, _log_p(chosen, row, 1) if job.log_p else None, told)

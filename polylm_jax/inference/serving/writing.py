@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from polylm_jax.inference.generation.detokenizer import Detokenizer
-from polylm_jax.inference.serving.jobs import LogP, Made
-from polylm_jax.inference.serving.requests import Wanted
+from polylm_jax.inference.serving.jobs import LogP, Output
+from polylm_jax.inference.serving.requests import Choice
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 
 CONTEXT = 16  # tokens of the prompt that a text is decoded behind
@@ -27,16 +27,16 @@ class Delta:
 class Writer:
     """One choice as it grows. index: its number in the answer."""
 
-    def __init__(self, index: int, wanted: Wanted, tokenizer: Tokenizer):
-        self.index, self.wanted, self.job = index, wanted, wanted.job
-        self._stream = Detokenizer(tokenizer, list(self.job.tokens)[-CONTEXT:], wanted.stops)
+    def __init__(self, index: int, choice: Choice, tokenizer: Tokenizer):
+        self.index, self.choice, self.job = index, choice, choice.job
+        self._stream = Detokenizer(tokenizer, list(self.job.tokens)[-CONTEXT:], choice.stops)
         self.text = ""
         self.tokens: list[int] = []
         self.finish: str | None = None
         self.log_p: list[LogP] = []
         self.prompt_log_p: LogP | None = None
 
-    def take(self, made: Made) -> Delta:
+    def take(self, made: Output) -> Delta:
         """What a delivery adds; after a stop string nothing does."""
         if made.prompt:
             self.prompt_log_p = made.prompt
@@ -55,7 +55,7 @@ class Writer:
 
     def _stopped(self, ids, before) -> int:
         """How many tokens had come when a stop string was whole; 0 where none is."""
-        if not self.wanted.stops or not self._stream.text(ids)[1]:
+        if not self.choice.stops or not self._stream.text(ids)[1]:
             return 0
         counts = range(before + 1, len(ids) + 1)
         return next(count for count in counts if self._stream.text(ids[:count])[1])

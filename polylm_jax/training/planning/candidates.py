@@ -67,7 +67,7 @@ def held(experiment: Experiment, topology: Topology) -> float:
 
 
 def parts(experiment: Experiment, topology: Topology) -> dict[str, int]:
-    """What they are of."""
+    """Those bytes, part by part."""
     return memory_report(experiment, experiment.mesh.shape(topology.num_chips))
 
 
