@@ -30,7 +30,7 @@ def draw(subject: Subject, table: Table, path: pathlib.Path) -> None:
         for code, bar in zip(table.languages, bars, strict=True):
             if code in line.silent:
                 bar.set_color("#cccccc")
-            if code in line.few:  # too few items for a number: pale, and marked as in the table
+            if code in line.few and code in line.cells:  # pale, and marked as in the table
                 bar.set_alpha(0.25)
                 axes.annotate(FEW, (bar.get_x() + width / 2, bar.get_height()), ha="center")
     for number, (mark, line) in enumerate(zip(MARKS, table.theirs, strict=False)):

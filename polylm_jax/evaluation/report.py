@@ -7,7 +7,7 @@ from polylm_jax.evaluation import published
 from polylm_jax.evaluation.other_results import Other
 from polylm_jax.evaluation.protocol import ROLLING
 from polylm_jax.evaluation.result import FEWEST, TEXT, Result
-from polylm_jax.evaluation.tables import Table, average, tables
+from polylm_jax.evaluation.tables import Line, Table, average, tables
 from polylm_jax.languages.registry import LANGUAGES
 from polylm_jax.runtime.markdown import table as markdown_table
 
@@ -69,23 +69,13 @@ def _grid(subject: Subject, table: Table) -> str:
     lines = []
     for line in table.ours:
         digits = 3 if line.label.startswith(("bits", "nats")) else table.digits
-        cells = [
-            cell(line.cells.get(code), digits) + FEW * (code in line.few)
-            for code in table.languages
-        ]
-        cells = [
-            GREY.format(one) if code in line.silent else one
-            for code, one in zip(table.languages, cells, strict=True)
-        ]
+        cells = [marked(line, code, digits) for code in table.languages]
         cells.append(cell(average(line.cells, table.averaged), digits))
         if line.headline:
             cells = [f"**{cell}**" if cell != GAP else cell for cell in cells]
         lines.append([f"{subject.name}: {line.label}", line.split, line.items, *cells])
     for line in table.theirs:
-        cells = [
-            cell(line.cells.get(code), table.digits) + FEW * (code in line.few)
-            for code in table.languages
-        ]
+        cells = [marked(line, code, table.digits) for code in table.languages]
         mean = cell(average(line.cells, table.averaged), table.digits)
         lines.append([line.label, "", "", *cells, mean])
     if table.guessing is not None:
@@ -96,6 +86,12 @@ def _grid(subject: Subject, table: Table) -> str:
 
 def cell(value: float | None, digits: int) -> str:
     return GAP if value is None else f"{value:.{digits}f}"
+
+
+def marked(line: Line, code: str, digits: int) -> str:
+    """A line's number of a language, marked where it is of few items, grey where it says nothing."""
+    text = cell(line.cells.get(code), digits) + FEW * (code in line.few and code in line.cells)
+    return GREY.format(text) if code in line.silent else text
 
 
 def _notes(table: Table) -> str:

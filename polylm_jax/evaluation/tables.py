@@ -38,7 +38,7 @@ class Line(NamedTuple):
     items: str
     cells: Mapping[str, float]
     headline: bool = False
-    few: frozenset[str] = frozenset()  # languages whose number is of too few items
+    few: frozenset[str] = frozenset()  # languages of too few items, or none, for a number
     silent: frozenset[str] = frozenset()  # languages in which the task says nothing
 
 
@@ -65,8 +65,8 @@ class Table(NamedTuple):
 
     @property
     def averaged(self) -> list[str]:
-        """The languages that averages are over, the same ones for every row."""
-        few = frozenset().union(*(line.few for line in self.ours))
+        """The languages that averages are over, the same ones for every row: none of few items."""
+        few = frozenset().union(*(line.few for line in (*self.ours, *self.theirs, *self.others)))
         kept = [code for code in self.languages if code not in few]
         alone = [code for code in kept if code in LANGUAGES]
         return kept if self.benchmark else alone or kept
@@ -144,7 +144,7 @@ def _ours(results: list[Result], shots: int) -> list[Line]:
         for key in sorted(keys, key=lambda key: key != own):
             label = ", ".join([METRICS.get(key, key), *filter(None, way)])
             cells = {r.protocol.language: r.metrics[key] for r in some if key in r.metrics}
-            few = frozenset(r.protocol.language for r in some if r.few and key in r.metrics)
+            few = frozenset(r.protocol.language for r in some if r.few)
             silent = frozenset(r.protocol.language for r in some if r.silent)
             own_line = key == own and number == 0
             lines.append(Line(label, _split(some), _items(some), cells, own_line, few, silent))

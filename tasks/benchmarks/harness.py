@@ -5,10 +5,11 @@ DATA_DIR/BENCHMARK/CODE.jsonl (.json, .parquet, .csv, .tsv), as they are publish
 fetched. Scored by `evaluate` like every other task: the same table, the same files of outputs.
 """
 
+import contextlib
 import json
 import pathlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -198,8 +199,10 @@ def asked(published: Published) -> Records:
     """The items of a file as lm_eval's definition asks them: context, answers, label, the document."""
     benchmark, language = published.folder.split()
     with tempfile.TemporaryDirectory() as place:
-        task = loaded(yaml_of(benchmark, language), str(published.path), pathlib.Path(place))
-        for number, doc in enumerate(task.eval_docs, 1):
+        with _without_bars():
+            task = loaded(yaml_of(benchmark, language), str(published.path), pathlib.Path(place))
+            docs = task.eval_docs
+        for number, doc in enumerate(docs, 1):
             context = task.fewshot_context(doc, num_fewshot=0)
             requests = task.construct_requests(doc, context, metadata=(None, 0, 1))
             answers = [request.args[1] for request in requests]
@@ -207,6 +210,20 @@ def asked(published: Published) -> Records:
             label = _label(task, doc, where)
             record = {"context": context, "answers": answers, "label": label, "doc": doc}
             yield where, record
+
+
+@contextlib.contextmanager
+def _without_bars() -> Iterator[None]:
+    """`datasets` would draw two for each file, into the command's own."""
+    import datasets
+
+    quiet = datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not quiet:
+            datasets.enable_progress_bars()
 
 
 def _label(task: Any, doc: Mapping, where: str) -> int:

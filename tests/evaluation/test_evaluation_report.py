@@ -1,10 +1,13 @@
 """The report: languages as columns, the paper's rows beside ours, nothing left unsaid."""
 
+import dataclasses
+
 import PIL.Image
 import pytest
 from tables import unpadded
 
 from polylm_jax.evaluation import overview, plots, published, report, tables
+from polylm_jax.evaluation.other_results import Other
 from polylm_jax.evaluation.protocol import GENERATE, MEAN, RANK, REPAIRED, SUM, Protocol
 from polylm_jax.evaluation.report import Subject
 from polylm_jax.evaluation.result import TEXT, Result
@@ -110,6 +113,37 @@ def test_a_number_of_few_items_is_marked_and_in_no_average(items, too_long, few)
     assert (f"{items - too_long} scored †" in markdown) == few
 
 
+def test_a_row_beside_ours_is_in_no_average_where_it_is_of_few_items():
+    scored, long = (
+        rank("th", 54, 50),
+        dataclasses.replace(rank("zh", 0, 0), metrics={}, too_long=100),
+    )
+    protocol = {"benchmark": "xcopa", "few_shot": 0, "fidelity": "as published"}
+    task = lambda code, few: {
+        "protocol": protocol | {"language": code}, "metrics": {"accuracy_sum": 99.0},
+        "few_items": few,
+    }  # fmt: skip
+    other = Other("other", 3, {"a": task("th", True), "b": task("zh", False)})
+    (table,) = tables.tables([scored, long], (), [other])
+    assert table.averaged == []  # of th the other has few, of zh we have none
+    markdown = report.markdown(SUBJECT, [scored, long], (), [other])
+    assert row(markdown, "other, step 3")[3:] == ["99.0†", "99.0", "–"]
+    assert row(markdown, "mine: accuracy by sum")[3:] == ["**54.0**", "–", "–"]
+
+
+def test_translation_stands_among_all_benchmarks_in_rows_from_and_to_english():
+    def chrf(pair, value, items):
+        told = Protocol("flores", pair, "devtest", GENERATE, "chrf", few_shot=1)
+        return Result(f"flores.{pair}", told, {"chrf": value}, items, 0, items, items, 1.0)
+
+    pairs = [chrf("en-th", 20.0, 100), chrf("en-he", 30.0, 2), chrf("th-en", 40.0, 100)]
+    made = tables.tables([*pairs, rank("th", 54, 50)])
+    _, grid = overview.section(SUBJECT, made)
+    assert row(grid, "benchmark")[3:] == ["th", "he", "average"]
+    assert row(grid, "flores, from en")[2:] == ["chrF", "20.0", "30.0†", "20.0"]
+    assert row(grid, "flores, to en")[2:] == ["chrF", "40.0", "", "40.0"]
+
+
 def test_held_out_text_has_no_items():
     assert not text("pl", 1.0).few
 
@@ -199,8 +233,6 @@ def test_mean_is_the_headline_where_it_is_the_benchmarks_own():
 
 
 def test_a_task_that_says_nothing_is_grey():
-    import dataclasses
-
     silent = dataclasses.replace(rank("zh", 51, 49.5), silent=True)
     ours = row(report.markdown(SUBJECT, [silent, rank("th", 54, 50)]), "mine: accuracy by sum")
     assert ours[3] == "**54.0**" and "color: #aaaaaa" in ours[4] and "51.0" in ours[4]
