@@ -4,8 +4,9 @@
 
 4 layers of 256, vocabulary 8,192, float32 on the CPU; prompts of some 32 tokens in several scripts,
 64 new tokens each, greedy. Both servers are processes of their own and load one checkpoint: ours as
-it is, theirs as `export` writes it. Rounds go round the cases in turn; a JSON line per measurement,
-then the ratios of the medians. `--only=ours` leaves the other one out.
+it is, theirs as `export` writes it. Rounds go round the cases in turn; a JSON line per measurement, with the CPU
+seconds of the server (which tell more than the clock where others compute too), then the ratios of
+the medians. `--only=ours` leaves the other one out.
 """
 
 import argparse
@@ -107,16 +108,27 @@ async def measure(address: str, model: str, clients: int, requests: int, new: in
     }  # fmt: skip
 
 
-def compare(servers: dict[str, tuple[str, str]], options) -> None:
+def cpu_seconds(pid: int) -> float:
+    """Of a process so far, all its threads."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def compare(servers: dict[str, tuple[Started, str]], options) -> None:
     """Prints each measurement, and the ratios."""
     cases = [(name, clients) for name in servers for clients in (1, options.clients)]
     rates: dict[tuple[str, int], list[float]] = {case: [] for case in cases}
+    costs: dict[tuple[str, int], list[float]] = {case: [] for case in cases}
     for round_number in range(options.rounds + 1):  # the first one warms up
         for name, clients in cases:
             requests = options.requests if clients > 1 else max(4, options.requests // 4)
-            found = asyncio.run(measure(*servers[name], clients, requests, options.new))
+            (address, pid), model = servers[name]
+            before = cpu_seconds(pid)
+            found = asyncio.run(measure(address, model, clients, requests, options.new))
+            found["cpu_s"] = round(cpu_seconds(pid) - before, 2)
             if round_number:
                 rates[name, clients].append(found["tokens_per_s"])
+                costs[name, clients].append(found["cpu_s"] / found["tokens"])
                 load = round(os.getloadavg()[0], 2)
                 print(
                     json.dumps({"server": name, "clients": clients, **found, "load": load}),
@@ -130,6 +142,10 @@ def compare(servers: dict[str, tuple[str, str]], options) -> None:
         if name != "ours":
             ratio = medians["ours", clients] / medians[name, clients]
             told[f"ours_over_{name}_{clients}"] = round(ratio, 2)
+            paid = statistics.median(costs[name, clients]) / statistics.median(
+                costs["ours", clients]
+            )
+            told[f"tokens_per_cpu_s_ours_over_{name}_{clients}"] = round(paid, 2)
     print(json.dumps(told))
 
 
@@ -151,10 +167,10 @@ def main() -> int:
         folder = options.folder or pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         serving_toy.prepare(folder, export=options.only is None)
         started = stack.enter_context(running(ours(folder, options.rows), 8471))
-        servers = {"ours": (started.address, "run")}
+        servers = {"ours": (started, "run")}
         if options.only is None:
             started = stack.enter_context(running(theirs(folder), 8472))
-            servers["transformers"] = (started.address, str(folder / "hf"))
+            servers["transformers"] = (started, str(folder / "hf"))
         compare(servers, options)
     return 0
 
