@@ -118,6 +118,21 @@ def test_a_mixture_that_breaks_the_constraints_is_no_measure_of_the_proposal():
     assert outcome.among_allowed(design, MixQuestion(), mixture("other", 0.3), values) == {}
 
 
+@pytest.mark.parametrize("parts", [None, np.array([0.8, 0.2])])
+def test_a_floor_of_a_phase_is_of_its_tokens_wherever_it_begins(parts):
+    """English is half of the second phase, whatever part of the run that is."""
+    components_ = (component("en", ["a.en"], ["en"]), component("ar", ["a.ar"], ["ar"]))
+    own = Mixture("recipe", ANCHOR, np.array([[0.9, 0.1], [0.5, 0.5]]), (0,), parts)
+    design = Design(components_, {"one": 80, "two": 20}, (own,), 1000, {})
+    for floor, left in ((0.4, 0.1), (0.6, -0.1)):
+        asked = MixQuestion(most_epochs=2.0, floors={"two/english": floor})
+        where = asked.space(design)
+        slack_N = where.slack(own.point, own.point)[
+            where.names.index(f"floor of two/english, {floor:.2%}")
+        ]
+        assert slack_N == pytest.approx(left * (1.0 if parts is None else parts[1]))
+
+
 def test_the_seeds_spread_is_pooled_and_unknown_of_one_seed():
     runs = lambda *values: [{"numbers": {"bits_per_byte/ar": value}} for value in values]
     found = outcome.spread(

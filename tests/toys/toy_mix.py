@@ -76,8 +76,9 @@ SCORES = (
 
 
 def probe(vocabulary):
-    """A task that ranks choices, as a recipe registers it."""
-    toy_evaluation.add_rank("toy.rank", vocabulary)
+    """A task that ranks choices, as a recipe registers it; items of 16 tokens at most."""
+    items = [("ab", [" c", "ad"]), ("abc", ["abd", "cd"]), ("b", ["a", "bd"])]
+    toy_evaluation.add_rank("toy.rank", vocabulary, items)
     return "toy.rank"
 
 
