@@ -115,7 +115,7 @@ def test_the_same_rows_on_any_mesh_with_any_number_of_threads(stores, shape, opt
     assert (tokens == expected[0]).all() and (component == expected[1]).all()
 
 
-def test_another_batch_size_and_any_start_continue_the_same_sequence(stores):
+def test_any_batch_size_and_start_give_the_same_sequence(stores):
     rows = Rows(MIXED, stores, LENGTH, seed=11)
     whole = rows.read(np.arange(400))
     mesh = make_mesh(2, 2, 2)

@@ -30,7 +30,7 @@ def _recount(component: np.ndarray, num_components: int) -> np.ndarray:
 
 @settings(max_examples=150, deadline=None)
 @given(schedules(max_rows=250))
-def test_every_row_is_less_than_a_row_from_the_plan_and_counts_never_fall(schedule):
+def test_counts_stay_within_a_row_of_the_plan(schedule):
     component, ordinal = schedule.rows(0, schedule.total_rows)
     counts = _recount(component, len(schedule.components))
     assert (np.diff(counts, axis=0) >= 0).all()

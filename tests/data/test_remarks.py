@@ -57,7 +57,7 @@ def test_many_small_groups_are_nothing_to_say(tmp_path, remarks):
     assert remarks("small", "a.jsonl") == []
 
 
-def test_files_that_are_one_document_each_have_no_validation_and_it_is_said(tmp_path, remarks):
+def test_files_of_one_document_each_have_no_validation(tmp_path, remarks):
     for n in (1, 2, 3):
         write(tmp_path / f"{n}.txt", f"A text of some words, number {n}.\n" * 20)
     (said,) = remarks("files", "*.txt", held_out=0.0001)

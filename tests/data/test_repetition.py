@@ -62,7 +62,7 @@ def test_epochs_are_those_of_the_longer_run(stores, schedule, more, odd, seed):
             assert len(np.unique(here)) == len(here) and (len(here) == size or one == epochs.max())
 
 
-def test_until_text_is_repeated_the_rows_are_those_of_a_run_that_repeats_less(stores):
+def test_the_first_epoch_is_that_of_a_run_that_repeats_less(stores):
     schedule = Schedule([Phase("1", {"zh": 0.9, "en": 0.1}, 100)])
     (every, _), (some, _) = (repeating(schedule, stores, target) for target in (100, 200))
     (_, epoch, all_rows), (_, again, rows) = (

@@ -100,7 +100,7 @@ def start(folder, vocabulary, store, shard):
 
 
 @pytest.mark.slow  # six processes import TensorFlow, 8 s each
-def test_three_processes_at_once_killed_or_not_give_the_store_of_one(tmp_path, toy):
+def test_three_processes_killed_or_not_give_the_store_of_one(tmp_path, toy):
     register(tmp_path, toy, jsonl(DOCUMENTS * 200), unit_bytes=100_000)
     whole = build("toy.th", tmp_path / "whole", toy)
     processes = [start(tmp_path, toy, tmp_path / "three", (i, 3)) for i in range(3)]

@@ -141,7 +141,7 @@ def test_a_store_built_anew_at_a_path_is_read_anew(tmp_path):
         shutil.rmtree(tmp_path / "toy")
 
 
-def test_the_content_hash_tells_tokens_apart_and_not_the_order_of_work(tmp_path):
+def test_the_content_hash_is_of_tokens_not_of_the_order_of_work(tmp_path):
     tokens, parts = flat([20, 30])
     first = write(tmp_path / "a", parts)
     write(tmp_path / "b", parts, skip=[0])

@@ -4,10 +4,13 @@ import importlib
 import importlib.util
 import subprocess
 import sys
+import types
 
 import pytest
+from gin.selector_map import SelectorMap
 
-from polylm_jax.runtime import command_line, names, old_names
+from polylm_jax.runtime import command_line, moved_parameters, names, old_names
+from polylm_jax.training.phases import PhaseConfig
 
 RECIPE = """
 from __gin__ import dynamic_registration
@@ -100,6 +103,22 @@ def test_the_command_line_takes_old_names(old, new):
     modes = {"train": "polylm_jax.training.train"}
     _, overrides, _ = command_line.parse(modes, ["train", f"--gin.{old}=1"])
     assert overrides == [f"{new} = 1"]
+
+
+def test_todays_name_reaches_what_a_recipe_imported_by_its_old_one():
+    """An override may say `training.PhaseConfig.X` where gin has met `experiment.PhaseConfig` alone."""
+    registry = SelectorMap()
+    registry["polylm_jax.experiment.PhaseConfig"] = types.SimpleNamespace(wrapped=PhaseConfig)
+    gin = types.SimpleNamespace(config=types.SimpleNamespace(_REGISTRY=registry))
+    for said, bound in {
+        "training.PhaseConfig.steps": "polylm_jax.experiment.PhaseConfig.steps",
+        "stage1/training.PhaseConfig.steps": "stage1/polylm_jax.experiment.PhaseConfig.steps",
+        "experiment.PhaseConfig.steps": "experiment.PhaseConfig.steps",
+        "training.train.keep_last": "training.train.keep_last",  # nobody has it: gin says so
+        "nowhere.train.keep_last": "nowhere.train.keep_last",
+        "SEED": "SEED",
+    }.items():
+        assert moved_parameters.as_bound(gin, said) == bound
 
 
 def test_a_recipe_with_old_names_binds_what_one_with_new_names_binds(tmp_path):

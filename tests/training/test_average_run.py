@@ -125,7 +125,7 @@ def test_the_choice_is_another_checkpoint_for_all_that_read_one(runs, toy_folder
     np.testing.assert_array_equal(np.asarray(read["wte"]["embedding"]), expected)
 
 
-def test_checkpoints_are_averaged_after_the_fact_into_one_to_start_from(runs, toy_folder, tmp_path):
+def test_an_average_of_checkpoints_starts_a_run(runs, toy_folder, tmp_path):
     out = tmp_path / "made"
     average(str(runs / "window"), str(out), (6, 2, 4), decay=0.5)
     made = item(out, 6)

@@ -75,9 +75,7 @@ def test_a_run_goes_on_from_an_older_checkpoint_once(toy_folder, tmp_path):
         toy_run.run(toy_folder, tmp_path, SHORT, **back | {"resume_step": 5})
 
 
-def test_a_validation_that_is_no_number_ends_the_run_before_its_save(
-    toy_folder, tmp_path, monkeypatch
-):
+def test_a_validation_of_nan_ends_the_run_before_its_save(toy_folder, tmp_path, monkeypatch):
     """null in JSON, an event, one sentence; the checkpoint before it is still there."""
     real, seen = Validation.run, []
 

@@ -58,7 +58,7 @@ def reference_files(toy):
     return {p: p.stat().st_mtime_ns for p in (toy / "stores").rglob("reference/*")}
 
 
-def test_the_reference_is_scored_once_and_again_for_another_base_or_length(toy, tuned, monkeypatch):
+def test_the_reference_is_scored_once_per_base_and_length(toy, tuned, monkeypatch):
     before = reference_files(toy)
     assert len(before) == 8  # likelihoods and what they are of: two languages, two splits
     refused = pytest.fail
@@ -72,7 +72,7 @@ def test_the_reference_is_scored_once_and_again_for_another_base_or_length(toy, 
     assert score_reference(toy_dpo.experiment(toy, sequence_length=80)) == 4
 
 
-def test_microbatches_change_no_step_and_another_beta_is_another_run(toy, tuned, tmp_path):
+def test_microbatches_change_no_step_and_beta_the_run(toy, tuned, tmp_path):
     one = [dataclasses.replace(toy_dpo.experiment(toy).phases[0], steps=2)]
     mesh = {"mesh": MeshConfig(4, 1, 2), "microbatches": 2}
     toy_dpo.run(toy, tmp_path / "p", {"phases": one, **mesh}, eval_every_steps=0)

@@ -109,7 +109,7 @@ def test_the_second_phase_holds_a_tenth_of_the_peak():
     np.testing.assert_allclose(rates[10:], 1e-5, rtol=1e-6)
 
 
-def test_another_batch_size_goes_on_in_the_schedule_where_the_rows_are():
+def test_another_batch_size_goes_on_at_the_same_row():
     def of_batch(batch_size):
         return resolved(batch_size=batch_size, phases=[phase(steps=None, tokens=16 * 160)])
 

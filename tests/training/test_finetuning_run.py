@@ -125,7 +125,7 @@ def test_validation_is_the_loss_of_held_out_answers(tuned, rows, base_nll):
         assert last["loss"][code] < 0.7 * first["loss"][code]
 
 
-def test_shares_are_shares_of_rows_and_the_log_says_what_is_learned(tuned, rows):
+def test_shares_are_of_rows_and_the_log_says_what_is_learned(tuned, rows):
     ledger = toy_finetune.lines(tuned, "ledger.jsonl")[-1]
     counts = [ledger["components"][name]["tokens"] for name in ("sums.es", "sums.ja")]
     assert counts == [96 * L, 32 * L]

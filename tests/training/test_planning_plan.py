@@ -97,7 +97,7 @@ def test_what_the_compiler_says_of_too_large_a_step(message, gib):
     assert compilation.needed("RESOURCE_EXHAUSTED: something else") is None
 
 
-def test_a_step_that_compiles_but_asks_for_more_than_there_is_does_not_fit():
+def test_a_step_that_needs_more_than_there_is_does_not_fit():
     compiled = compilation.Compiled(compilation.Memory(16 * 2**30), True, "", 1.0)
     chip = types.SimpleNamespace(device_kind="TPU v5 lite")
     told = report.report(

@@ -97,7 +97,7 @@ def test_the_slowest_part_binds():
     assert estimate(collective("all-reduce", ALL), flops=1, hbm_bytes=1).binds == "interconnect"
 
 
-def test_what_is_waited_for_comes_on_top_and_what_overlaps_does_not():
+def test_only_what_is_waited_for_comes_on_top():
     alone = estimate().seconds
     assert alone == pytest.approx(1e12 / 459e12)
     waited, beside = (collective("all-gather", ALL, overlaps=o) for o in (False, True))

@@ -151,7 +151,7 @@ def test_every_signal_that_ends_a_run_lets_it_save(name, code):
     assert f"{name}: saves after this step" in err
 
 
-def test_a_second_interrupt_does_not_wait_and_an_ignored_hangup_stays_ignored():
+def test_a_second_interrupt_ends_at_once():
     """As `nohup` starts a run."""
     ended, _, err = run(
         f"""

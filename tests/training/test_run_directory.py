@@ -17,7 +17,7 @@ REPO = pathlib.Path(__file__).resolve().parents[2]
 HOLD = "import sys; from polylm_jax.training.run_directory import RunDirectory as R; r = R(sys.argv[1]); "
 
 
-def test_is_refused_while_another_process_has_it_and_free_when_that_is_killed(tmp_path):
+def test_is_refused_while_another_process_lives_in_it(tmp_path):
     holder = subprocess.Popen(
         [sys.executable, "-u", "-c", HOLD + "print('held'); sys.stdin.read()", str(tmp_path)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=REPO,
@@ -35,7 +35,7 @@ def test_a_closed_one_is_free(tmp_path):
         RunDirectory(str(tmp_path)).close()
 
 
-def test_without_flock_a_beating_lock_holds_and_a_silent_one_is_taken_over(tmp_path):
+def test_without_flock_a_silent_lock_is_taken_over(tmp_path):
     folder = Folder(str(tmp_path), "MODEL_DIR")
     first = BeatingLock(folder, seconds=0.05)
     with pytest.raises(InputError, match=f"in use by process {os.getpid()} on "):

@@ -103,7 +103,7 @@ def interrupt_after(monkeypatch, step, action):
     monkeypatch.setattr(metrics.Window, "add", add)
 
 
-def test_told_to_leave_it_saves_and_the_next_start_ends_bitwise_the_same(
+def test_after_sigterm_the_next_start_ends_bitwise_the_same(
     unbroken,
     toy_folder,
     tmp_path,
@@ -131,7 +131,7 @@ def crash():
     raise Crash
 
 
-def test_after_a_crash_steps_are_done_again_and_no_step_stands_twice(
+def test_after_a_crash_no_step_is_logged_twice(
     unbroken,
     toy_folder,
     tmp_path,
@@ -267,7 +267,7 @@ def test_stops_before_saving_what_is_not_a_number(
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
-def test_a_step_is_logged_under_the_phase_and_rate_of_its_first_row(toy_folder, tmp_path):
+def test_a_step_has_the_phase_and_rate_of_its_first_row(toy_folder, tmp_path):
     """Step 5 has four rows of each phase; the log said the second one, at the first one's rate."""
     row = toy_run.LENGTH
     shares = {"toy.en": 1.0}

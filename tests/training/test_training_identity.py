@@ -197,12 +197,12 @@ def test_a_run_without_a_decay_has_the_fingerprint_that_it_had(folder):
     assert set(rates[1]) == before | {"decay_steps", "decay_shape"}
 
 
-def test_a_run_whose_gradients_are_summed_in_float32_has_the_fingerprint_that_it_had(plain):
+def test_float32_gradient_sums_keep_the_fingerprint(plain):
     before = {field.name for field in dataclasses.fields(PolyLMConfig)} - {"remat", "attention"}
     assert set(print_of(plain[0])["model"]) == before - {"gradient_dtype"}
 
 
-def test_the_order_of_shares_decides_nothing_or_is_in_the_fingerprint(folder, plain):
+def test_the_order_of_shares_is_in_the_fingerprint_or_decides_nothing(folder, plain):
     one, before = plain
     other = experiment(folder, {"phase.mixture": dict(reversed(ONE.mixture.items()))})
     assert given(other)["rows"] == before["rows"] or print_of(other) != print_of(one)

@@ -15,7 +15,7 @@ def crash(*args):
     raise AssertionError("the loop waited for the devices")
 
 
-def test_one_fetch_between_two_dispatches_and_it_waits_for_the_step_before(
+def test_one_fetch_between_two_dispatches(
     toy_folder,
     tmp_path,
     monkeypatch,

@@ -75,7 +75,7 @@ def test_a_start_may_move_or_go(toy_folder, place, capfd):
         train(toy_folder, place / "fresh", place / "gone")
 
 
-def test_what_an_earlier_version_began_goes_on_and_says_what_it_takes(toy_folder, place, tmp_path):
+def test_a_run_of_an_earlier_version_goes_on(toy_folder, place, tmp_path):
     shutil.copytree(place / "run", tmp_path / "old")
     as_before(tmp_path / "old", 2)
     train(toy_folder, tmp_path / "old", place / "one")
@@ -119,7 +119,7 @@ def ablate(toy_folder, place, tmp_path, monkeypatch, capfd):
     return of
 
 
-def test_variants_that_differ_in_their_start_alone_are_trained_apart(ablate, place, tmp_path):
+def test_variants_of_another_start_are_trained_apart(ablate, place, tmp_path):
     said = ablate(
         ("one", f"INIT_FROM = '{place}/one'"),
         ("other", f"train.train.init_from = '{place}/other'"),  # as recipes of before say it
@@ -136,9 +136,7 @@ def test_variants_that_differ_in_their_start_alone_are_trained_apart(ablate, pla
     assert losses["one"] != losses["other"] and losses["copy"] == losses["one"]
 
 
-def test_what_an_earlier_version_went_on_from_another_start_with_is_refused(
-    ablate, place, tmp_path
-):
+def test_an_old_continuation_of_another_start_is_refused(ablate, place, tmp_path):
     one, other = (("one", f"INIT_FROM = '{place}/one'"), ("other", f"INIT_FROM = '{place}/other'"))
     ablate(one)
     shutil.copytree(tmp_path / "out/one", tmp_path / "out/other")
