@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from polylm_jax.checkpoints import damage
 from polylm_jax.checkpoints.checkpoint import item_of
 from polylm_jax.checkpoints.identity import Checkpoint, identify
 from polylm_jax.checkpoints.param_store import Reader, reader_of
@@ -42,11 +43,12 @@ def average(
     """
     steps = _checked(steps, decay, weights)
     place = output_folder.check(output, overwrite, checkpoint)
-    found = [identify(checkpoint, step, weights) for step in steps]
-    _check_alike(found)
-    newest, progress = found[-1]
-    item = item_of(checkpoint, progress, weights)
-    readers = [reader_of(checkpoint, each, item) for _, each in found]
+    with damage.advising(""):  # no other one stands for a damaged one
+        found = [identify(checkpoint, step, weights) for step in steps]
+        _check_alike(found)
+        newest, progress = found[-1]
+        item = item_of(checkpoint, progress, weights)
+        readers = [reader_of(checkpoint, each, item) for _, each in found]
     shares = decay ** np.arange(len(steps) - 1, -1, -1, dtype=np.float64)
     shares /= shares.sum()
     began, shapes = time.monotonic(), readers[-1].shapes
@@ -61,7 +63,7 @@ def average(
         progress, rows=0, phase="average", evaluated=-1,
         fingerprint={**progress.fingerprint, "averaged": about},
     )  # fmt: skip
-    with output_folder.building(output, size, overwrite) as folder:
+    with damage.advising(""), output_folder.building(output, size, overwrite) as folder:
         writer = Writer(folder, shapes, made)
         _write(writer, readers, shares)
         writer.close()
@@ -110,9 +112,10 @@ def _write(writer: Writer, readers: Sequence[Reader], shares: np.ndarray) -> Non
         block = readers[-1].block(name)
         for parts in zip(*(reader.blocks(name, block) for reader in readers), strict=True):
             start = parts[0][0]
-            mean = sum(
-                share * values.astype(np.float64)
-                for share, (_, values) in zip(shares, parts, strict=True)
-            )
+            with np.errstate(invalid="ignore"):  # of damage, which the reader tells of at its end
+                mean = sum(
+                    share * values.astype(np.float64)
+                    for share, (_, values) in zip(shares, parts, strict=True)
+                )
             stop = (begin + size for begin, size in zip(start, mean.shape, strict=True))
             writer.write(name, tuple(map(slice, start, stop)), mean.astype(np.float32))

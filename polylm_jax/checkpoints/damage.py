@@ -4,10 +4,13 @@
 """
 
 import contextlib
+import functools
 import json
+import logging
 import pathlib
 import shlex
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping
 
 import jax
@@ -25,11 +28,11 @@ class DamagedCheckpoint(InputError):
     """A committed checkpoint whose files aren't what was saved.
 
     folder: of the checkpoint. why: what was seen. flag: what takes the next older one in its place,
-    with its step for {step}.
+    with its step for {step}; '' where none can.
     """
 
     def __init__(self, folder: object, why: str, flag: str = "--step={step}"):
-        step = older(epath.Path(folder))
+        step = older(epath.Path(folder)) if flag else None
         otherwise = f", or go on from step {step}, the next older one that opens: " if step else ""
         super().__init__(
             f"checkpoint {folder} is damaged ({why}): restore that folder from a copy"
@@ -78,15 +81,37 @@ def reading(folder: object) -> Iterator[None]:
 
     What is no matter of the files passes: memory, devices, a network.
     """
+    _one_sentence_alone()
     try:
         yield
     except (InputError, MemoryError, jax.errors.JaxRuntimeError):
         raise
     except Exception as error:
-        said = " ".join(str(error).split())
-        if any(word in said for word in ELSEWHERE):
+        if any(word in str(error) for word in ELSEWHERE):
             raise
-        raise DamagedCheckpoint(folder, f"{type(error).__name__}: {said[:120]}") from error
+        raise DamagedCheckpoint(folder, _said(error, folder)) from error
+
+
+def _said(error: Exception, folder: object) -> str:
+    """What an error says of a checkpoint's files, their names within it."""
+    if isinstance(error, FileNotFoundError) and error.filename:
+        return f"{error.filename} is missing".replace(f"{folder}/", "")
+    words = str(error).replace(f"{folder}/", "")
+    return textwrap.shorten(f"{type(error).__name__}: {words}", 160, placeholder=" ...")
+
+
+@functools.cache
+def _one_sentence_alone() -> None:
+    """What Orbax says of broken files beside its error is left out.
+
+    It gives up at the first array that can't be read; those that TensorStore was still reading would
+    each tell in a traceback that nobody waits for them.
+    """
+    logging.getLogger("absl").addFilter(
+        lambda record: "Metadata file does not exist" not in str(record.msg)
+    )
+    before = sys.unraisablehook
+    sys.unraisablehook = lambda told: "loop is closed" in str(told.exc_value) or before(told)
 
 
 def compare(folder: object, item: str, saved: Mapping[str, str], found: Mapping[str, str]) -> None:

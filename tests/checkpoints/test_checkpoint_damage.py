@@ -5,6 +5,9 @@ import functools
 import json
 import pathlib
 import shutil
+import sys
+import time
+import types
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +15,7 @@ import numpy as np
 import pytest
 from test_checkpoint import assert_equal, mesh_of, parts, progress
 
-from polylm_jax.checkpoints import checkpoint, damage, param_store
+from polylm_jax.checkpoints import averaging, checkpoint, damage, items, param_store
 from polylm_jax.checkpoints.damage import DamagedCheckpoint
 from polylm_jax.errors import InputError
 from polylm_jax.model.config import PolyLMConfig
@@ -168,6 +171,50 @@ def test_the_sentence_has_the_whole_command(run, monkeypatch):
     ):
         checkpoint.read_progress(str(run[0]))
     assert str(told.value).endswith("--allow_older_checkpoint`")
+
+
+def test_the_sentence_stands_alone(run, monkeypatch, caplog):
+    """Arrays that were still being read when the first broke tell nothing of themselves."""
+    told = []
+    monkeypatch.setattr("sys.unraisablehook", told.append)
+    damage._one_sentence_alone.cache_clear()
+    here = run[0] / "checkpoints/30"
+    for path in (p for p in here.rglob("params/**/d/*") if p.is_file()):
+        middle = path.stat().st_size // 2
+        path.write_bytes(path.read_bytes()[:middle] + b"\xff" * 4 + path.read_bytes()[middle + 4 :])
+    (here / "_CHECKPOINT_METADATA").unlink()
+    for _ in range(20):
+        with pytest.raises(DamagedCheckpoint) as refused:
+            items.stored(checkpoint.epath.Path(here), "params", {})
+        checkpoint.read_progress(str(run[0]))
+    time.sleep(0.3)
+    assert (told, caplog.records) == ([], [])
+    assert f"{here}/" not in str(refused.value) and "(ValueError: " in str(refused.value)
+    sys.unraisablehook(other := types.SimpleNamespace(exc_value=ValueError("another one")))
+    assert told == [other]
+
+
+def test_numbers_that_damage_made_are_averaged_without_a_word(run, recwarn):
+    """The reader tells of them once it has read all."""
+    values = np.array([0x7F800001], np.uint32).view(np.float32)  # a signalling NaN
+
+    class Parts:
+        shapes = types.MappingProxyType({"w": (1,)})
+
+        def block(self, name):
+            return (1,)
+
+        def blocks(self, name, block=None):
+            yield (0,), values
+            raise DamagedCheckpoint(run[0] / "checkpoints/30", "w")
+
+        def write(self, name, index, mean):
+            assert np.isnan(mean)
+
+    alone = r"is damaged \(w\): restore that folder from a copy\.$"
+    with pytest.raises(DamagedCheckpoint, match=alone), damage.advising(""):
+        averaging._write(Parts(), [Parts(), Parts()], np.array([0.5, 0.5]))
+    assert not recwarn.list
 
 
 def test_what_is_read_in_another_type_is_compared_as_it_was_saved(run):

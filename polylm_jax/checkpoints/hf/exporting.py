@@ -125,7 +125,7 @@ def write_weights(
     shapes = {tensor.theirs: tensor.shape for tensor in param_table.tensors(config)}
     with stream.Writer(stream.create(folder, shapes, dtype, max_shard_bytes)) as writer:
         for name, element, values in weights.pieces(reader, config):
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore", invalid="ignore"):
                 cast = values.astype(dtype, copy=False)
             if dtype == np.float16 and not np.array_equal(np.isfinite(cast), np.isfinite(values)):
                 raise InputError(

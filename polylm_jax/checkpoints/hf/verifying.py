@@ -87,7 +87,7 @@ def _verify_weights(
     differing: dict[str, Difference] = {}
     reader = open_params(found.path, found.step, found.weights)
     for name, first, values in hf_weights.pieces(reader, config):
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             ours = values.astype(dtype).astype(theirs[name].dtype).astype(np.float32)
         read = theirs[name].read(first, ours.size).astype(np.float32)
         if ours.tobytes() != read.tobytes():
@@ -115,7 +115,8 @@ class Difference:
         places = np.flatnonzero(ours.view(np.uint32) != theirs.view(np.uint32))
         self.first = start + int(places[0]) if self.first < 0 else self.first
         self.elements += len(places)
-        apart = np.abs(ours[places].astype(np.float64) - theirs[places])
+        with np.errstate(invalid="ignore"):
+            apart = np.abs(ours[places].astype(np.float64) - theirs[places])
         self.largest = max(self.largest, float(np.max(apart)))
 
     def __str__(self) -> str:
