@@ -84,7 +84,8 @@ def inspect(
 def open_stores(cache_dir: str, components: Sequence[str]) -> dict[str, TokenStore]:
     """The complete stores among those of the components."""
     paths = {name: store_path(cache_dir, name) for name in components}
-    return {n: TokenStore.open(p) for n, p in paths.items() if Folder(p).peek(MANIFEST)}
+    complete = {n: p for n, p in paths.items() if Folder(p).peek(MANIFEST) is not None}
+    return {name: TokenStore.open(path) for name, path in complete.items()}
 
 
 def stale_stores(experiment: Experiment, stores: Mapping[str, TokenStore]) -> dict[str, str]:

@@ -55,6 +55,13 @@ def report(experiment, tmp_path, capsys):
     return make
 
 
+def test_an_empty_manifest_is_damage_and_not_a_store_to_be_made(tmp_path):
+    (tmp_path / "toy.en").mkdir()
+    (tmp_path / "toy.en/store.json").touch()
+    with pytest.raises(InputError, match="has a damaged store.json"):
+        inspection.open_stores(str(tmp_path), ["toy.en", "toy.th"])
+
+
 def test_a_run_without_stores_is_described(report):
     told = report(recipe="SEED = 0")
     assert told["run"]["steps"] == 60 and told["run"]["tokens"] == 60 * BATCH * LENGTH
