@@ -86,7 +86,7 @@ def remote_text(path: str) -> io.StringIO | None:
 def configure(files: list[str], overrides: list[str], search_paths: Iterable[str]) -> list[str]:
     """Reads the files, then the overrides. Gin would take a misspelled macro or scope in silence.
 
-    Returns a sentence for each value of a file that a later line replaces by the way.
+    Returns a sentence for each value that a later line replaces by the way, or that nothing reads.
     """
     import gin
 
@@ -133,7 +133,7 @@ def configure(files: list[str], overrides: list[str], search_paths: Iterable[str
         if scope(name) and scope(name) not in used and (other := misspelt(scope(name), used)):
             raise InputError(f"{name} is set and nothing uses it. Did you mean {other!r}?")
     statements.refuse_unused()
-    return statements.lost
+    return statements.lost + statements.idle(MODES.values())
 
 
 def scope(name: str) -> str:

@@ -8,7 +8,7 @@ again. Gin's own parser is handed in by who reads the files.
 import io
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 from typing import NamedTuple
 
@@ -48,7 +48,9 @@ class GinStatements:
         self._parser, self._readers = parser, readers
         self._search_paths, self._ours = search_paths, ours
         self._macros: dict[str, str] = {}  # macro that has to be used -> where it is set
+        self._bound: dict[str, str] = {}  # the same of parameters
         self._used: set[str] = set()
+        self._called: set[str] = set()  # as references name it, those in texts of variants too
         self._known: set[str] = set()
 
     def read(self, file: str) -> dict[str, Setting]:
@@ -71,9 +73,10 @@ class GinStatements:
                 setting = Setting(place, statement.value)
                 self._note_lost(name, mine.get(name, setting), setting)
                 mine[name] = all_set[name] = setting
-                if not statement.arg_name and must_use:
-                    self._macros[name] = place
+                if must_use:
+                    (self._bound if statement.arg_name else self._macros)[name] = place
                 self._used.update(re.findall(r"%([\w/.]+)", repr(statement.value)))
+                self._called.update(re.findall(r"@([\w/.]+)", repr(statement.value)))
         self._known |= set(all_set)
         return all_set
 
@@ -81,10 +84,34 @@ class GinStatements:
         """Raises InputError for a macro that nothing uses, with the nearest that something does."""
         for name, place in self._macros.items():
             if name not in self._used:
-                others = [other for other in self._known if other in self._used]
-                raise InputError(
-                    f"{name} ({place}) is set and nothing uses it.{nearest(name, others)}"
+                meant = [other for other in self._known if other.endswith(f"_{name.lower()}")]
+                hint = nearest(name, [other for other in self._known if other in self._used])
+                hint = f" Did you mean {meant[0]!r}?" if meant else hint
+                raise InputError(f"{name} ({place}) is set and nothing uses it.{hint}")
+
+    def idle(self, modes: Iterable[str]) -> list[str]:
+        """A sentence for each parameter that is set of what nothing calls, or not in that scope.
+
+        modes: dotted names of what is called without a reference. It may be meant for another choice
+        of a macro, so it is told and not refused.
+        """
+        called = [name.rpartition("/") for name in self._called]
+        scopes = {
+            f"{scope}/"[: end.start()]
+            for scope, *_ in called
+            for end in re.finditer("/", f"{scope}/")
+        }
+        names = {name.rpartition(".")[2] for name in [*modes, *(name for *_, name in called)]}
+        found = []
+        for bound, place in self._bound.items():
+            scope, _, name = bound.rpartition("/")
+            selector, _, _ = name.rpartition(".")
+            if selector.rpartition(".")[2] not in names or scope and scope not in scopes:
+                where = f" as {scope}" if scope else ""
+                found.append(
+                    f"{bound} ({place}) changes nothing: nothing calls {selector}{where} here."
                 )
+        return found
 
     def _note_lost(self, name: str, mine: Setting, later: Setting) -> None:
         if mine.value != later.value and mine.value != "%gin.REQUIRED":

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Self
 
 from polylm_jax.errors import InputError
-from polylm_jax.runtime import json_lines
+from polylm_jax.runtime import json_lines, paths
 from polylm_jax.runtime.stderr import imports_kept_quiet
 from polylm_jax.runtime.storage import Folder
 from polylm_jax.runtime.tensorflow_devices import leave_gpus
@@ -204,7 +204,8 @@ def _tensorboard(folder: Folder, step: int):
         from clu import metric_writers
 
         leave_gpus()
-    return metric_writers.AsyncWriter(metric_writers.SummaryWriter(f"{folder.path}/tensorboard"))
+    place = f"{paths.resolve(folder.path, folder.field)}/tensorboard"
+    return metric_writers.AsyncWriter(metric_writers.SummaryWriter(place))
 
 
 def _up_to(events: bytes, step: int) -> int:

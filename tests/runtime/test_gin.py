@@ -194,6 +194,31 @@ def test_a_macro_that_nothing_uses_is_refused_where_it_stands(recipe, capsys, li
     assert "recipe.gin, line" in said or "Did you mean" in said
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("stage9/toy_modes.Phase.tokens = 3", "toy_modes.Phase as stage9 here"),
+        ("toy_modes.Idle.width = 3", "toy_modes.Idle here"),
+        ("toy_modes.rest.model = %MODEL", ""),
+        ("CHOICES = ['toy_modes.fit.model = @stage9/toy_modes.Idle()']", ""),
+    ],
+)
+def test_a_parameter_of_what_nothing_calls_is_named(recipe, capsys, line, told):
+    """Unless it is a mode's, or a text, such as a variant of an ablation, calls it."""
+    lines = [line, "toy_modes.fit.shard = %CHOICES", "stage9/toy_modes.Idle.width = 3"]
+    lines = lines if line.startswith("CHOICES") else [line]
+    assert run.main(["fit", recipe(*lines), "--gin.MODEL_DIR='d'", "--gin.fit.shard='0/1'"]) == 0
+    said = capsys.readouterr().err
+    assert said.count("\n") == bool(told)
+    if told:
+        assert f"recipe.gin, line 20) changes nothing: nothing calls {told}" in said
+
+
+def test_a_parameter_that_ends_as_an_unused_macro_is_what_may_be_meant(recipe, capsys):
+    said = refusal(capsys, "fit", recipe("DIR = 'x'", "toy_modes.fit.model_dir = 'y'"))
+    assert "nothing uses it. Did you mean 'toy_modes.fit.model_dir'?" in said
+
+
 def test_a_macro_whose_line_was_overridden_or_that_a_string_names_is_used(recipe):
     lines = ["OTHER = 3", "VARIANTS = ('WIDTH = %OTHER',)", "toy_modes.fit.shard = %VARIANTS"]
     argv = ["fit", recipe(*lines), "--gin.fit.shard='0/1'", "--gin.fit.steps=3"]

@@ -16,6 +16,10 @@ class Model:
     depth: int = 2
 
 
+class Idle(Model):
+    """Another one, which nothing calls."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Phase:
     """A named length."""

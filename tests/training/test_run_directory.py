@@ -6,12 +6,15 @@ import subprocess
 import sys
 
 import pytest
+import toy_run
 from gcs_server import GcsServer
 
 from polylm_jax.errors import InputError
 from polylm_jax.runtime.lock import BeatingLock
 from polylm_jax.runtime.storage import Folder
 from polylm_jax.training.run_directory import RunDirectory, check_resume
+
+pytest_plugins = ["toy_fixture"]
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 HOLD = "import sys; from polylm_jax.training.run_directory import RunDirectory as R; r = R(sys.argv[1]); "
@@ -53,6 +56,19 @@ def test_every_start_keeps_its_recipe(tmp_path):
     directory.close()
     assert names == ["config.gin", "config.1.gin", "config.2.gin"]
     assert (tmp_path / "config.1.gin").read_text() == "seed = 1"
+
+
+def test_all_of_a_run_lies_in_its_folder_at_home(toy_folder, tmp_path, monkeypatch):
+    """Checkpoints, logs, TensorBoard's files and traces; nothing in the folder of the command."""
+    for name in ("home", "here"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path / "here")
+    short = {"phases": toy_run.phases(3, 3, 2)}
+    toy_run.run(toy_folder, "~/run", short, tensorboard=True, profile_steps=1)
+    assert not any((tmp_path / "here").iterdir())
+    made = {path.name for path in (tmp_path / "home/run").iterdir()}
+    assert {"checkpoints", "metrics.jsonl", "events.jsonl", "tensorboard", "profile"} <= made
 
 
 def test_a_bucket_keeps_recipes_and_a_lock():

@@ -32,6 +32,7 @@ from polylm_jax.ablation.mixing.proxies import PROPOSAL, MixProxy
 from polylm_jax.ablation.mixing.question import MixQuestion
 from polylm_jax.ablation.plans import Reconfigured
 from polylm_jax.errors import InputError
+from polylm_jax.runtime.paths import resolve
 from polylm_jax.runtime.ranges import Count, Natural, NonNegative
 from polylm_jax.runtime.storage import Folder
 
@@ -201,7 +202,7 @@ def _begun(
     question.check(made)  # before the folder knows of it
     scored.check(question, proxy, reconfigured)
     parameters = resized.parameters(proxy, made, reconfigured)
-    if place.path in [path.rstrip("/") for path in folders]:
+    if resolve(place.path, "MIX_DIR") in [resolve(path, "EVIDENCE") for path in folders]:
         raise InputError(
             f"EVIDENCE names MIX_DIR = {place.path!r} itself, whose runs are used anyway: leave it out."
         )
