@@ -6,7 +6,7 @@ from reading import jsonl, write
 
 from polylm_jax.data.stores.build import Progress, build_store
 from polylm_jax.errors import InputError
-from polylm_jax.text import task_text
+from polylm_jax.text import held_out, task_text
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 from tasks import corpus
 
@@ -35,7 +35,7 @@ def remarks(tmp_path, toy):
         corpus.register(str(tmp_path), toy, {"th": source}, name=name, **options)
         progress = Remarks()
         task = task_text.find(f"{name}.th")
-        build_store(task, str(tmp_path / "store"), Tokenizer.load(toy), progress=progress)
+        build_store(task, str(tmp_path / f"store {name}"), Tokenizer.load(toy), progress=progress)
         return progress.said
 
     return build
@@ -63,6 +63,21 @@ def test_files_of_one_document_each_have_no_validation(tmp_path, remarks):
     (said,) = remarks("files", "*.txt", held_out=0.0001)
     assert "none of its 3 documents is held out" in said
     assert "documents = 'blank_lines'" in said
+
+
+def test_text_of_which_much_is_held_out_says_how_much_of_it_is_not_trained_on(tmp_path, remarks):
+    """Of few documents, or of one that is as long as all others: chance, and no group's doing."""
+    for n in range(8):
+        write(tmp_path / f"{n}.txt", f"A text of some words, number {n}.\n" * 20)
+    long = (f"A text of other words, number {n}.\n" * 200 for n in range(999))
+    out = next(text for text in long if held_out.is_held_out(held_out.group_of("", text), 0.05))
+    write(tmp_path / "0.txt", out)
+    (said,) = remarks("much", "*.txt", held_out=0.05)
+    assert "tokens are held out and not trained on, in 1 of 8 documents (about 5.00% of" in said
+    assert "say documents = 'blank_lines'" in said
+    many = [f"Text {n} of some words.\n\n" for n in range(3000)]
+    write(tmp_path / "0.txt", "".join(many))
+    assert remarks("sample", {"paths": "0.txt", "documents": "blank_lines"}) == []
 
 
 def test_all_text_held_out_is_refused_with_the_advice_that_helps(tmp_path, remarks):

@@ -111,7 +111,8 @@ def build_store(
     if task_text.is_text(task) and not groups.documents and len(mine) == len(units):
         remarks.refuse_filtered(task, store_dir)
     manifest = writer.finish(max_bad)
-    for sentence in [*groups.remarks(task.name), *remarks.of_splits(task, manifest)]:
+    of_splits = remarks.of_splits(task, manifest)
+    for sentence in [*groups.remarks(task.name)] or of_splits:  # a large group is why
         progress.remark(sentence)
     return manifest
 

@@ -58,7 +58,7 @@ def of_filters(task: seqio.Task) -> list[str]:
 
 
 def of_splits(task: seqio.Task, manifest: Manifest | None) -> list[str]:
-    """A sentence where no document is held out.
+    """A sentence where no document is held out, or much more of the text than asked for.
 
     Raises InputError where none is left to train on, saying why.
     """
@@ -81,7 +81,19 @@ def of_splits(task: seqio.Task, manifest: Manifest | None) -> list[str]:
             f"are), so it has no validation; {_remedy(task)}."
         )
         return [sentence]
+    out, whole = _tokens(manifest, "validation"), _tokens(manifest, "train", "validation")
+    if out > max(LARGE, 5 * fraction) * whole:  # no sample, or a large document
+        sentence = (
+            f"{task.name}: {out:,} of its {whole:,} tokens are held out and not trained on, in "
+            f"{held_out:,} of {trained + held_out:,} documents (about {fraction:.2%} of all are); "
+            f"{_remedy(task)}."
+        )
+        return [sentence]
     return []
+
+
+def _tokens(manifest: Manifest, *splits: str) -> int:
+    return sum(manifest.splits[name].tokens for name in splits if name in manifest.splits)
 
 
 def _remedy(task: seqio.Task) -> str:
