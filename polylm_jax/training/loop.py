@@ -162,11 +162,7 @@ class Loop:
 
     def _save_is_due(self) -> bool:
         step = self.progress.step
-        if (
-            step % self.settings.save_every_steps == 0
-            or step in self.settings.keep_at
-            or step == self.resolved.total_steps
-        ):
+        if self.settings.saves(step) or step == self.resolved.total_steps:
             return True
         return self.watch.clock.due(step)
 

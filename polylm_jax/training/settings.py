@@ -13,7 +13,7 @@ class Settings:
 
     save_every_steps, save_every_minutes: a checkpoint after so many steps, and after so many minutes
     without one (None: by steps alone). keep_last: how many of them stay.
-    keep_every: of every so many steps one checkpoint stays for good.
+    keep_every: every so many steps a checkpoint is saved that stays for good.
     keep_at: steps whose checkpoints are saved and stay, too: where other runs branch off.
     eval_every_steps, eval_rows: validation on held-out text (0: none), at most so many rows of each
     component.
@@ -64,6 +64,11 @@ class Settings:
         if self.evaluation:
             self.evaluation.check()
         return self
+
+    def saves(self, step: int) -> bool:
+        """Whether the checkpoint of this step is asked for, however long the last one is ago."""
+        every = filter(None, (self.save_every_steps, self.keep_every))
+        return step in self.keep_at or any(step % steps == 0 for steps in every)
 
     @property
     def tasks_every_steps(self) -> int:

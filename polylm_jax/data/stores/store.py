@@ -105,10 +105,14 @@ class TokenStore:
         out = np.empty((len(rows), length + 1), DTYPES[self.manifest.dtype])
         if rows.size:
             self._fill(out, self._pieces(split, rows * length, length + 1))
-            limit = 2 * REJECTED if split.endswith(MARKS) else self.manifest.vocab_size
-            if out.max() >= limit:  # one pass: 2 us a row of 2,049 tokens
-                raise InputError(self._unknown(split, rows * length, out, limit))
+            self._check_ids(split, rows * length, out)
         return out.astype(np.int32)
+
+    def _check_ids(self, split: str, starts: np.ndarray, tokens: np.ndarray) -> None:
+        """InputError for a token that the vocabulary doesn't have; one pass (benchmarks/digests.py)."""
+        limit = 2 * REJECTED if split.endswith(MARKS) else self.manifest.vocab_size
+        if tokens.max() >= limit:
+            raise InputError(self._unknown(split, starts, tokens, limit))
 
     def _unknown(self, split: str, starts: np.ndarray, tokens: np.ndarray, limit: int) -> str:
         """The first token that isn't below `limit`, with its part and its place there."""
