@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from polylm_jax.errors import InputError
-from polylm_jax.runtime.ranges import Bounds
+from polylm_jax.runtime.ranges import LARGEST, Bounds
 
 WORDS = {"true": True, "yes": True, "on": True, "1": True,
          "false": False, "no": False, "off": False, "0": False}  # fmt: skip
@@ -59,7 +59,8 @@ def checked(name: str, value: object, annotation: object) -> object:
     except Unfit as unfit:
         wanted = expected(annotation)
         part = f", in which {name}{unfit.place} is {_shown(unfit.value)}" if unfit.place else ""
-        raise InputError(f"{name} = {_shown(value)}{part}: give {wanted}.") from None
+        given = f"{name} = {_shown(value)}{part}"
+        raise InputError(f"{given}: give {wanted}{_limit(unfit.value)}.") from None
 
 
 def from_text(name: str, text: str | None, annotation: object) -> object:
@@ -73,7 +74,14 @@ def from_text(name: str, text: str | None, annotation: object) -> object:
         except Unfit:
             continue
     given = f"--{name}" if text is None else f"--{name}={_cut(text)}"
-    raise InputError(f"{given}: give {expected(annotation, quoted=False)}.")
+    limit = "".join(map(_limit, _literal(text or "")))
+    raise InputError(f"{given}: give {expected(annotation, quoted=False)}{limit}.")
+
+
+def _limit(value: object) -> str:
+    """What else a number is to be that no machine's integer holds, whatever its range says."""
+    large = isinstance(value, int | float) and value > LARGEST
+    return ", and below 2^63" if large else ""
 
 
 def _meanings(text: str | None) -> Iterator[object]:

@@ -127,6 +127,12 @@ def test_the_sentence_says_the_range():
     [
         ("train", "--gin.SAVE_EVERY_STEPS=-3", "SAVE_EVERY_STEPS = -3: give a whole number, 1 or"),
         ("train", "--gin.BATCH_SIZE=1e300", "BATCH_SIZE = 1e+300: give a whole number, 1 or more"),
+        (
+            "train",
+            "--gin.training.PhaseConfig.peak_learning_rate=1e38",
+            "peak_learning_rate = 1e+38: give a number, above 0, and below 2^63.",
+        ),
+        ("train", "--hung_seconds=1e38", "=1e38: give a number, above 0, and below 2^63."),
         ("train", "--hung_seconds=nan", "--hung_seconds=nan: give a number, above 0"),
         ("serve", "--port=99999", "--port=99999: give a whole number, from 0 to 65535"),
         ("evaluate", "--limit=-4", "--limit=-4: give a whole number, 1 or more, or None"),
