@@ -87,6 +87,7 @@ class Checkpoints:
             raise InputError(f"keep_at = {keep_at!r}: give steps, whole numbers from 1 on.")
         keep += [checkpoint_managers.CustomSteps(list(keep_at))] if keep_at else []
         space.quiet_about_it()
+        damage.one_sentence_alone()
         self._lock = threading.Lock()
         self._saving: int | None = None
         self._keep_last, self._bytes = keep_last, 0
@@ -217,6 +218,7 @@ def _folder(path: str, step: int | None) -> epath.Path:
         Folder(str(folder), "checkpoint").peek("")
     if not folder.exists():
         raise InputError(f"{path} has no {FOLDER!r} folder: give the MODEL_DIR of a run.")
+    damage.one_sentence_alone()
     options = ocp.CheckpointManagerOptions(create=False, save_root_metadata=False)
     with contextlib.closing(ocp.CheckpointManager(folder, options=options)) as manager:
         steps = sorted(manager.all_steps())

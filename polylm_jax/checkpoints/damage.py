@@ -81,7 +81,7 @@ def reading(folder: object) -> Iterator[None]:
 
     What is no matter of the files passes: memory, devices, a network.
     """
-    _one_sentence_alone()
+    one_sentence_alone()
     try:
         yield
     except (InputError, MemoryError, jax.errors.JaxRuntimeError):
@@ -101,7 +101,7 @@ def _said(error: Exception, folder: object) -> str:
 
 
 @functools.cache
-def _one_sentence_alone() -> None:
+def one_sentence_alone() -> None:
     """What Orbax says of broken files beside its error is left out.
 
     It gives up at the first array that can't be read; those that TensorStore was still reading would

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import tensorstore as ts
+from etils import epath
 
 from polylm_jax.checkpoints import checkpoint, damage, layout
 from polylm_jax.checkpoints.damage import DamagedCheckpoint
@@ -59,6 +60,8 @@ class Reader:
             keys = (key.decode() for key in store.list().result())
             names = [key.removesuffix(f"/{ARRAY}") for key in keys if key.endswith(f"/{ARRAY}")]
             self._arrays = {name: self._open(name) for name in sorted(names)}
+            if self._saved:  # the list that Orbax needs; whoever reads refuses the same checkpoints
+                (epath.Path(folder) / "_METADATA").read_bytes()
         if self._saved and self.shapes != {n: shape_of(text) for n, text in self._saved.items()}:
             raise DamagedCheckpoint(self._of, f"it doesn't hold the {self._item} that were saved")
 

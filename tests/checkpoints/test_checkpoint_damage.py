@@ -151,6 +151,13 @@ def test_every_kind_is_one_sentence_that_names_the_older_one(run, kind):
     assert str(told.value).endswith("step 20, the next older one that opens: --step=20")
 
 
+def test_one_that_lost_its_list_of_arrays_is_refused_by_every_reader(run):
+    """Whether or not it needs the list: an export would be made, and then fail its comparison."""
+    (run[0] / "checkpoints/30/params/_METADATA").unlink()
+    with pytest.raises(DamagedCheckpoint, match=r"is damaged \(params/_METADATA is missing\)"):
+        param_store.open_params(str(run[0]), 30)
+
+
 def test_an_older_one_that_is_damaged_too_is_passed_over(run):
     folder, _ = run
     for step in (30, 20):
@@ -177,12 +184,13 @@ def test_the_sentence_stands_alone(run, monkeypatch, caplog):
     """Arrays that were still being read when the first broke tell nothing of themselves."""
     told = []
     monkeypatch.setattr("sys.unraisablehook", told.append)
-    damage._one_sentence_alone.cache_clear()
+    damage.one_sentence_alone.cache_clear()
     here = run[0] / "checkpoints/30"
     for path in (p for p in here.rglob("params/**/d/*") if p.is_file()):
         middle = path.stat().st_size // 2
         path.write_bytes(path.read_bytes()[:middle] + b"\xff" * 4 + path.read_bytes()[middle + 4 :])
     (here / "_CHECKPOINT_METADATA").unlink()
+    checkpoint.Checkpoints(str(run[0])).close()
     for _ in range(20):
         with pytest.raises(DamagedCheckpoint) as refused:
             items.stored(checkpoint.epath.Path(here), "params", {})
