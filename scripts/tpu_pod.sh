@@ -61,16 +61,18 @@ setup() {
 start() {  # the same command on every worker; they find each other, and start again together
   local quoted
   quoted=$(printf ' %q' "$@")
-  everywhere "cd polylm && rm -f stop_training && PAUSE=60 nohup scripts/keep_running.sh \
-    .venv/bin/python run.py train $quoted > train.log 2>&1 < /dev/null &"
+  # In braces: a list put into the background as a whole would hold the connection open till its end.
+  everywhere "cd polylm && rm -f stop_training && { PAUSE=60 nohup scripts/keep_running.sh \
+    .venv/bin/python run.py train $quoted > train.log 2>&1 < /dev/null & }"
 }
 
 log() { first "tail -n 50 -F polylm/train.log"; }
 
 stop() {  # SIGTERM to one process saves on all; they leave with 143, and nothing starts them again
+  # From the beginning of the command: the shell that searches, and keep_running.sh, name it further on.
   everywhere "touch polylm/stop_training"
-  first "pkill -TERM -f 'run.py train' || true"
-  everywhere "timeout 300 bash -c 'while pgrep -f \"run.py train\" > /dev/null; do sleep 1; done'"
+  first "pkill -TERM -f '^[^ ]*python run.py train' || true"
+  everywhere "timeout 300 bash -c 'while pgrep -f \"^[^ ]*python run.py train\" > /dev/null; do sleep 1; done'"
 }
 
 delete() { $TPU delete "$NAME" --zone="$ZONE" --force --quiet; }

@@ -87,3 +87,57 @@ def test_the_pod_script_keeps_the_run_running():
     text = (SCRIPTS / "tpu_pod.sh").read_text()
     assert "keep_running.sh" in text and "stop_training" in text
     subprocess.run(["bash", "-n", SCRIPTS / "tpu_pod.sh"], check=True)
+
+
+GCLOUD = """#!/usr/bin/env bash
+for given in "$@"; do
+  case "$given" in --command=*)
+    printf '%s\\0' "${given#--command=}" >> "$COMMANDS"
+    [ -z "$RUNS" ] || exec bash -c "${given#--command=}" ;;
+  esac
+done
+"""
+
+
+def pod(folder, *command, runs=False):
+    """tpu_pod.sh with one worker, which is this machine if it `runs`; the commands that workers get."""
+    (folder / "gcloud").write_text(GCLOUD)
+    (folder / "gcloud").chmod(0o755)
+    told = {"NAME": "n", "ZONE": "z", "RUNS": "1" if runs else "", "COMMANDS": f"{folder}/commands"}
+    path = f"{folder}:{os.environ['PATH']}"
+    subprocess.run(
+        [SCRIPTS / "tpu_pod.sh", *command], cwd=folder, check=True, capture_output=True,
+        env=os.environ | told | {"PATH": path, "REPOSITORY": "r", "BRANCH": "b"}, timeout=60,
+    )  # fmt: skip
+    return (folder / "commands").read_text().split("\0")[:-1]
+
+
+def test_stop_looks_for_the_run_and_not_for_itself(tmp_path):
+    """A shell whose own command has the name was ended, too, and waited for until the time was over."""
+    commands = [one for one in pod(tmp_path, "stop") if "train" in one and "touch" not in one]
+    assert len(commands) == 2
+    for command in commands:
+        pattern = re.search(r"-f (['\"])(.*?)\1", command)[2]
+        assert re.search(pattern, ".venv/bin/python run.py train --gin_file=a.gin")
+        for other in (command, "scripts/keep_running.sh .venv/bin/python run.py train"):
+            assert not re.search(pattern, f"bash -c {other}")
+            assert not re.search(pattern, f"timeout 300 bash -c {other}")
+
+
+def test_start_comes_back_while_the_run_goes_on(tmp_path):
+    """What stays behind held the connection open, so the script ended with the run."""
+    python = tmp_path / "polylm" / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(
+        '#!/bin/bash\necho "$@" > given; until [ -e go ]; do sleep 0.1; done; rm go\n'
+    )
+    python.chmod(0o755)
+    (tmp_path / "polylm" / "scripts").symlink_to(SCRIPTS)
+    pod(tmp_path, "start", "--gin.MODEL_DIR='gs://a b'", runs=True)
+    given, go = tmp_path / "polylm" / "given", tmp_path / "polylm" / "go"
+    while not given.exists() or not given.read_text():
+        time.sleep(0.05)
+    assert given.read_text() == "run.py train --gin.MODEL_DIR='gs://a b'\n"
+    go.touch()
+    while go.exists():  # the run ends with 0, so nothing starts it again
+        time.sleep(0.05)
