@@ -69,7 +69,7 @@ def decides(resolved: Resolved, settings: object) -> dict:
 
 
 def _plain(record: Any, but: Sequence[str] = ()) -> dict:
-    """The fields of a dataclass that are plain values, or dataclasses of such."""
+    """The fields of a dataclass that are plain values, lists of such or dataclasses of such."""
     found: dict[str, Any] = {}
     for field in dataclasses.fields(record):
         value = getattr(record, field.name)
@@ -77,6 +77,8 @@ def _plain(record: Any, but: Sequence[str] = ()) -> dict:
             found[field.name] = _plain(value)
         elif field.name not in but and isinstance(value, str | int | float | None | Mapping):
             found[field.name] = value
+        elif isinstance(value, list | tuple):
+            found[field.name] = [one for one in value if isinstance(one, str | int | float | None)]
     return found
 
 

@@ -4,7 +4,6 @@ The real ones are in test_train_hosts.py; here each is a thread, and the store t
 """
 
 import concurrent.futures
-import inspect
 import threading
 import types
 
@@ -13,11 +12,9 @@ import toy_run
 
 from polylm_jax.errors import InputError
 from polylm_jax.training import agreement
-from polylm_jax.training.run import Settings, train
+from polylm_jax.training.settings import Settings
 
 pytest_plugins = ["toy_fixture"]
-
-DEFAULTS = {name: one.default for name, one in inspect.signature(train).parameters.items()}
 
 
 class Store:
@@ -72,12 +69,12 @@ def several(monkeypatch):
 @pytest.fixture(scope="module")
 def decided(toy_folder):
     """What decides the toy's run, as process 0 says it."""
-    return agreement.decides(toy_run.experiment(toy_folder).resolve(), Settings.of(DEFAULTS))
+    return agreement.decides(toy_run.experiment(toy_folder).resolve(), Settings())
 
 
 def changed(toy_folder, experiment=None, settings=None):
     resolved = toy_run.experiment(toy_folder, **(experiment or {})).resolve()
-    return agreement.decides(resolved, Settings.of(DEFAULTS | (settings or {})))
+    return agreement.decides(resolved, Settings(**(settings or {})))
 
 
 def test_the_same_is_agreed_on(decided, several):
@@ -92,6 +89,8 @@ def test_the_same_is_agreed_on(decided, several):
         # Before, a validation that one process alone made was waited for, for ever.
         ({}, {"eval_every_steps": 7}, "settings.eval_every_steps: 1000 -> 7"),
         ({}, {"save_every_minutes": 1}, "settings.save_every_minutes: 15.0 -> 1"),
+        # A save is a collective: one process alone would wait in it.
+        ({}, {"keep_at": [40]}, "settings.keep_at.0: absent -> 40"),
         ({}, {"recipe": "SEED = 1"}, "recipe.SEED: absent -> '1'"),
     ],
 )
