@@ -129,9 +129,9 @@ def test_sigterm_before_the_first_step_ends_all(victim, toy_folder, tmp_path):
 
 
 def test_bad_input_ends_every_process_with_2(toy_folder, tmp_path):
-    codes, errors = end(start(toy_folder, tmp_path / "two", keep_last=0))
+    codes, errors = end(start(toy_folder, tmp_path / "two", keep_at=[0]))
     assert codes == [2, 2]
-    assert "keep_last = 0" in errors and "Traceback" not in errors
+    assert "keep_at = [0]" in errors and "Traceback" not in errors
 
 
 def test_a_folder_in_use_ends_every_process_with_2(toy_folder, tmp_path):
