@@ -7,11 +7,14 @@ import tempfile
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Compiling is most of what the tests wait for, and what they run is small: LLVM's level 0 takes
-# half of the time. Programs that are tested as processes inherit the flags.
+# Compiling is most of what the tests wait for, and what they run is small. A train step of a toy on
+# 8 devices takes 6.2 CPU seconds by default, 3.4 at LLVM's level 0, 0.97 without the emitters that
+# go through MLIR, 0.80 as one module of LLVM. Processes that tests start have the flags too.
 for flag, value in (
     ("xla_force_host_platform_device_count", 8),
     ("xla_backend_optimization_level", 0),
+    ("xla_cpu_use_fusion_emitters", "false"),
+    ("xla_cpu_parallel_codegen_split_count", 1),
 ):
     if flag not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --{flag}={value}".strip()

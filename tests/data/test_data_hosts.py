@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 
+import devices
 import jax
 import numpy as np
 from toy_stores import Watched, numbered
@@ -74,13 +75,16 @@ def _free_port() -> int:
 
 def _spawn(stores: pathlib.Path, out: list[pathlib.Path]) -> list[subprocess.Popen]:
     here = pathlib.Path(__file__).resolve()
-    environment = os.environ | {
-        "JAX_PLATFORMS": "cpu",
-        "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{_free_port()}",
-        "JAX_NUM_PROCESSES": str(len(out)),
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
-        "PYTHONPATH": os.pathsep.join([str(here.parents[2]), str(here.parents[1] / "toys")]),
-    }
+    environment = (
+        os.environ
+        | devices.flags(4)
+        | {
+            "JAX_PLATFORMS": "cpu",
+            "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{_free_port()}",
+            "JAX_NUM_PROCESSES": str(len(out)),
+            "PYTHONPATH": os.pathsep.join([str(here.parents[2]), str(here.parents[1] / "toys")]),
+        }
+    )
     return [
         subprocess.Popen(
             [sys.executable, str(here), str(stores), str(path)],

@@ -13,6 +13,7 @@ import sys
 import threading
 import urllib.request
 
+import devices
 import openai
 import pytest
 import toy_hf
@@ -50,9 +51,8 @@ def process(toy):
         "--gin.VOCABULARY='{vocabulary}'".format(**toy),
         *(f"--gin.model.PolyLMConfig.{name}={getattr(toy['model'], name)}" for name in fields),
     ]  # fmt: skip
-    flags = "--xla_backend_optimization_level=0"
     child = subprocess.Popen(
-        command, cwd=REPO, stderr=subprocess.PIPE, text=True, env=os.environ | {"XLA_FLAGS": flags}
+        command, cwd=REPO, stderr=subprocess.PIPE, text=True, env=os.environ | devices.flags(1)
     )
     try:
         said = ""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import devices
 import pytest
 import toy_run
 
@@ -56,19 +57,22 @@ when_asked = pytest.mark.skipif(
 )
 
 
-def start(command, number, devices):
+def start(command, number, all_devices):
     """`number` processes of one run, of so many devices together."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{found.getsockname()[1]}"
-    shared = os.environ | {
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices // number}",
-        "JAX_COORDINATOR_ADDRESS": address,
-        "JAX_NUM_PROCESSES": str(number),
-        "PYTHONPATH": str(toy_run.REPO),
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-    }
+    shared = (
+        os.environ
+        | devices.flags(all_devices // number)
+        | {
+            "JAX_PLATFORMS": "cpu",
+            "JAX_COORDINATOR_ADDRESS": address,
+            "JAX_NUM_PROCESSES": str(number),
+            "PYTHONPATH": str(toy_run.REPO),
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+        }
+    )
     return [
         subprocess.Popen(
             [sys.executable, *command],
@@ -85,7 +89,7 @@ def start_training(folder, model_dir, number, **settings):
     """A run of many steps that has reported some."""
     changes = {"experiment": {"steps": 100_000}, "train": settings, "pause": 0.05}
     command = [toy_run.__file__, str(folder), str(model_dir), json.dumps(changes)]
-    started, metrics = start(command, number, devices=8), model_dir / "metrics.jsonl"
+    started, metrics = start(command, number, all_devices=8), model_dir / "metrics.jsonl"
     while not (metrics.exists() and toy_run.losses(model_dir)):
         assert all(process.poll() is None for process in started), started[0].stderr.read()
         time.sleep(0.1)
@@ -115,7 +119,7 @@ def sentences(text):
 @pytest.mark.parametrize("victim", [0, 1])
 def test_the_others_end_within_a_minute(how, victim):
     """Three that only watch: nothing but `Peers` can tell that one is gone."""
-    processes = start(["-c", WATCHING], 3, devices=3)
+    processes = start(["-c", WATCHING], 3, all_devices=3)
     assert [process.stdout.readline() for process in processes] == ["watching\n"] * 3
     processes[victim].send_signal(how)
     for code, text in ends(processes, victim):
@@ -172,7 +176,7 @@ def test_sigterm_to_one_of_four_saves_on_all(toy_folder, tmp_path):
 @pytest.mark.timeout(200)
 def test_one_that_left_as_told_gives_its_code_to_those_whose_collective_it_broke():
     """Before, it was a race: the broken collective's error, with code 1, or the notice, with 143."""
-    processes = start(["-c", LEFT_AT_THE_START], 2, devices=2)
+    processes = start(["-c", LEFT_AT_THE_START], 2, all_devices=2)
     ((code, text),) = ends(processes, victim=1)
     assert code == 143, text
     (sentence,) = sentences(text)
@@ -180,7 +184,7 @@ def test_one_that_left_as_told_gives_its_code_to_those_whose_collective_it_broke
 
 
 def test_one_reason_is_said():
-    (process,) = start(["-c", TWO_REASONS], 1, devices=1)
+    (process,) = start(["-c", TWO_REASONS], 1, all_devices=1)
     text = process.communicate(timeout=MINUTE)[1]
     assert process.returncode == 1
     (sentence,) = sentences(text)

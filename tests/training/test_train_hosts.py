@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import devices
 import numpy as np
 import pytest
 import toy_run
@@ -38,12 +39,15 @@ def start(folder, model_dir, steps=STEPS, pause=0.0, number=2, stuck=None, other
     """The processes of a run. other: what the last process is given of an experiment besides."""
     changes = {"experiment": {"steps": steps}, "train": settings, "pause": pause, "stuck": stuck}
     theirs = changes | {"experiment": changes["experiment"] | (other or {})}
-    shared = os.environ | {
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={8 // number}",
-        "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port()}",
-        "JAX_NUM_PROCESSES": str(number),
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-    }
+    shared = (
+        os.environ
+        | devices.flags(8 // number)
+        | {
+            "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port()}",
+            "JAX_NUM_PROCESSES": str(number),
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+        }
+    )
     return [
         subprocess.Popen(
             [sys.executable, toy_run.__file__, str(folder), str(model_dir),
