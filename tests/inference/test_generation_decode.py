@@ -61,18 +61,21 @@ def test_cached_logits_are_uncached_ones_while_the_cache_grows(decoder, params):
 
 
 def test_greedy_tokens_are_the_likeliest_after_what_is_before(decoder, params):
-    requests = [Request(ids, 70) for ids in toy.prompts(3, 20, 40)]
-    for request, done in zip(requests, decoder.complete(requests), strict=True):
-        row = [*request.tokens, *done.tokens]
-        likeliest = jnp.argmax(whole_logits(params, [row])[0], axis=-1)
-        assert likeliest[len(request.tokens) - 1 : -1].tolist() == done.tokens
+    requests = [Request(ids, 50) for ids in toy.prompts(3, 20, 40)]
+    found = [[*r.tokens, *done.tokens] for r, done in zip(requests, decoder.complete(requests))]
+    longest = max(map(len, found))  # what stands behind a text changes nothing in it
+    padded = [row + [0] * (longest - len(row)) for row in found]
+    likeliest_BT = np.argmax(whole_logits(params, padded), axis=-1)
+    for request, row, likeliest_T in zip(requests, found, likeliest_BT, strict=True):
+        start = len(request.tokens)
+        assert likeliest_T[start - 1 : len(row) - 1].tolist() == row[start:]
 
 
 @pytest.mark.parametrize("sampling", [GREEDY, DRAWN], ids=["greedy", "drawn"])
 def test_a_batch_of_different_lengths_gives_each_what_it_gets_alone(decoder, sampling):
     requests = [
         Request(ids, 40 - number, sampling, seed=number % 2)
-        for number, ids in enumerate(toy.prompts(1, 30, 7, 16, 17, 2, 11, 50, 5, 9))
+        for number, ids in enumerate(toy.prompts(1, 30, 7, 16, 17, 2, 11, 20, 5, 9))
     ]
     together = decoder.complete(requests)
     for request, done in zip(requests, together, strict=True):
@@ -92,7 +95,7 @@ def test_chance_follows_seed_and_sample_and_not_the_place_in_the_batch(decoder):
 def test_no_prompt_length_compiles_by_itself(decoder):
     sizes = [program._cache_size for program in (steps.prefill, steps.advance, steps.widen)]
     for length in (17, 32):  # two of one bucket, all columns that they can need
-        decoder.complete([Request(ids, 100) for ids in toy.prompts(length)])
+        decoder.complete([Request(ids, 62) for ids in toy.prompts(length)])
     before = [size() for size in sizes]
     decoder.complete([Request(ids, 30 + len(ids)) for ids in toy.prompts(*range(17, 33))])
     assert [size() for size in sizes] == before
@@ -124,21 +127,21 @@ def test_texts_end_at_their_own_end_of_text_or_limit(decoder):
 
 
 def test_a_watch_ends_one_text_and_leaves_the_others(decoder):
-    requests = [Request(ids, 90) for ids in toy.prompts(8, 8)]
+    requests = [Request(ids, 50) for ids in toy.prompts(8, 8)]
     free, heard = decoder.complete(requests), []
 
     def watch(number, tokens):
         heard.append((number, len(tokens)))
-        return number == 0 and len(tokens) > 40
+        return number == 0 and len(tokens) > 20
 
     done = decoder.complete(requests, watch)
-    assert done[0].finish == "stop" and 40 < len(done[0].tokens) < 90
+    assert done[0].finish == "stop" and 20 < len(done[0].tokens) < 50
     assert done[0].tokens == free[0].tokens[: len(done[0].tokens)]
     assert done[1] == free[1]
     assert heard[0] == (0, 1)
 
 
-@pytest.mark.parametrize("axes", [(8, 1, 1), (2, 2, 2), (1, 2, 4)])
+@pytest.mark.parametrize("axes", [(2, 2, 2), (1, 2, 4)])
 def test_a_sharded_model_writes_the_same(axes):
     config = dataclasses.replace(toy.MODEL, vocab_size=96)
     mesh = partitioning.make_mesh(partitioning.MeshConfig(*axes))

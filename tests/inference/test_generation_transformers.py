@@ -15,7 +15,8 @@ import torch
 
 NEW = 24
 ENDS = (2, 58)  # the second is frequent here, so that beams end at all lengths
-PROMPTS = toy.prompts(3, 9, 16, 30, 5)
+PROMPTS = toy.prompts(3, 9, 16, 5)
+LONG = toy.prompts(30)  # another program than theirs
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +46,9 @@ def theirs(twin, ids, eos=ENDS, **options):
 @pytest.mark.parametrize("penalty", [1.0, 1.3])
 def test_greedy_tokens(decoder, twin, penalty):
     chosen = Sampling(repetition_penalty=penalty)
-    done = decoder.complete([Request(ids, NEW, chosen) for ids in PROMPTS])
-    for ids, ours in zip(PROMPTS, done, strict=True):
+    prompts = PROMPTS + LONG
+    done = decoder.complete([Request(ids, NEW, chosen) for ids in prompts])
+    for ids, ours in zip(prompts, done, strict=True):
         assert [ours.tokens] == theirs(twin, ids, repetition_penalty=penalty)[0]
 
 
