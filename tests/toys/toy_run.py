@@ -27,6 +27,7 @@ import sentencepiece
 from polylm_jax.checkpoints.checkpoint import Checkpoints, read_progress
 from polylm_jax.data.stores.identity import FORMAT_VERSION, Identity, dtype_for
 from polylm_jax.data.stores.writer import StoreWriter
+from polylm_jax.errors import InputError
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.partitioning import MeshConfig
 from polylm_jax.training import metrics
@@ -230,7 +231,11 @@ def main(folder, model_dir, text):
     metrics.fetch = slowed(metrics.fetch, given["pause"])
     if given["stuck"] and os.environ["JAX_PROCESS_ID"] == str(given["stuck"][0]):
         metrics.fetch = stopping(metrics.fetch, given["stuck"][1])
-    run(folder, model_dir, given["experiment"], **given["train"])
+    try:
+        run(folder, model_dir, given["experiment"], **given["train"])
+    except InputError as error:  # as run.py does
+        print(error, file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":
