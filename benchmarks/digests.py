@@ -9,7 +9,8 @@ a round:
   read       the bytes of the parameters' files read once, and nothing made of them
   unchecked  the parameters restored onto a CPU device as an earlier version did, without digests
   checked    the same with digests, as every mode does
-  rows_unchecked, rows   10,000 shuffled rows of 2,049 tokens, without a look at their ids, and with it
+  rows_unchecked, rows   ten times 30,000 shuffled rows of 2,049 tokens, without a look at their ids,
+             and with it
 
 Prints a JSON line per run, then the medians of the ratios within a round.
 """
@@ -37,7 +38,7 @@ from polylm_jax.checkpoints.progress import Progress
 from polylm_jax.data.stores.store import TokenStore
 
 ARRAYS = 8
-ROWS, CALL = 10_000, 250
+ROWS, CALL, PASSES = 30_000, 250, 10
 RATIOS = (("unchecked", "read"), ("checked", "read"), ("checked", "unchecked"))
 
 
@@ -85,7 +86,7 @@ def read_rows(store: TokenStore) -> int:
     """Bytes of shuffled rows."""
     available = store.num_rows("train", rows.LENGTH)
     order = np.random.default_rng(0).permutation(available)[:ROWS]
-    calls = (order[first : first + CALL] for first in range(0, len(order), CALL))
+    calls = [order[first : first + CALL] for first in range(0, len(order), CALL)] * PASSES
     return sum(store.read_rows("train", call, rows.LENGTH).nbytes for call in calls)
 
 
