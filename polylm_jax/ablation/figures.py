@@ -154,7 +154,7 @@ def frontier(found: Mapping) -> Figure | None:
     line = [[measure["mean"] for measure in points[name]] for name in best]
     axes.plot(*zip(*line, strict=True), color="black", linewidth=0.8, zorder=3)
     axes.set_xlabel(f"{wording.name_of(FRONTIER[0])}, bits per byte (left is better)")
-    axes.set_ylabel(f"{wording.name_of(FRONTIER[1])}, bits per byte (down is better)")
+    axes.set_ylabel(f"{wording.name_of(FRONTIER[1])},\nbits per byte (down is better)")
     legend(figure)
     return figure
 
