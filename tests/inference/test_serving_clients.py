@@ -84,6 +84,29 @@ def test_offsets_are_where_tokens_stand_in_the_text(kind, options, tmp_path):
                 assert [place - offsets[cut] for place in offsets[cut:-1]] == of_new
 
 
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+def test_offsets_of_any_ids_are_where_their_text_stands(kind, tmp_path):
+    """What a model makes needn't be characters: each byte of none reads U+FFFD and counts as one."""
+    tokenizer = train(tmp_path, kind)
+    pieces, chance = Pieces(tokenizer), np.random.default_rng(0)
+    some_bytes = [n for n in range(tokenizer.vocab_size) if tokenizer.processor.is_byte(n)]
+    high = some_bytes[0x80:]
+    for _ in range(300):
+        ids = [
+            int(chance.choice(high if chance.random() < 0.7 else tokenizer.vocab_size))
+            for _ in range(chance.integers(2, 12))
+        ]
+        offsets = [*pieces.offsets(ids), len(tokenizer.decode(ids))]
+        for place, token in enumerate(ids):
+            if place and not (
+                tokenizer.processor.is_byte(token) and tokenizer.processor.is_byte(ids[place - 1])
+            ):
+                assert offsets[place] == len(tokenizer.decode(ids[:place])), ids
+        assert offsets == sorted(offsets)
+        for cut in range(len(ids)):
+            assert pieces.offsets(ids[cut:], shown=ids[:cut]) == offsets[cut:-1]
+
+
 def test_a_history_is_sent_back_as_the_client_dumps_it(client):
     asked = {"model": "toy", "max_tokens": 4, "seed": 5}
     messages = [{"role": "user", "content": "渡轮几点开？"}]

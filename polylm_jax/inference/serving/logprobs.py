@@ -1,6 +1,7 @@
 """Tokens as the protocol shows them: strings, bytes, offsets, and their log-likelihoods."""
 
 import functools
+import itertools
 from collections.abc import Sequence
 
 from polylm_jax.inference.serving.jobs import LogP
@@ -40,14 +41,26 @@ class Pieces:
         vocabulary with a prefix begins a text with a blank that decoding takes off again.
         """
         found, place, begun = [], 0, False
-        for token in [*shown, *tokens]:
+        text = [int(token) for token in (*shown, *tokens)]
+        for token, width in zip(text, self._widths(text), strict=True):
             found.append(place)
-            width = self._width(int(token))
             if width and not begun:
                 begun = True
-                width -= self._taken_off(int(token), context)
+                width -= self._taken_off(token, context)
             place += width
         return found[len(shown) :]
+
+    def _widths(self, tokens: Sequence[int]) -> list[int]:
+        """Characters of each token in the text of all: of bytes they hang on those beside them."""
+        found: list[int] = []
+        is_byte = self._tokenizer.processor.is_byte
+        for bytewise, group in itertools.groupby(tokens, is_byte):
+            run = [*group]
+            if bytewise:
+                found += characters_of(b"".join(self._of(token)[1] for token in run))
+            else:
+                found += [self._width(token) for token in run]
+        return found
 
     def _width(self, token: int) -> int:
         """Characters of a piece; an unknown one reads ' ⁇ '."""
@@ -105,6 +118,23 @@ class Pieces:
     def _entry(self, token: int, log_p: float) -> dict:
         text, content = self._of(int(token))
         return {"token": text, "logprob": log_p, "bytes": list(content)}
+
+
+def characters_of(run: bytes) -> list[int]:
+    """For each byte 1 where a character begins, 0 within one; a byte of no character reads U+FFFD."""
+    found: list[int] = []
+    while len(found) < len(run):
+        rest = run[len(found) :]
+        size = next((n for n in range(1, 5) if _is_character(rest[:n])), 1)
+        found += [1] + [0] * (size - 1)
+    return found
+
+
+def _is_character(part: bytes) -> bool:
+    try:
+        return len(part.decode()) == 1
+    except UnicodeDecodeError:
+        return False
 
 
 def _top(part: LogP, row: int, top: int) -> list[tuple[int, float]]:
