@@ -32,6 +32,7 @@ from polylm_jax.runtime.storage import Folder
 from polylm_jax.text import mixtures
 
 PASSAGE = 160  # bytes, about
+UPRIGHT = 24  # labels of an axis that have room side by side
 LEGEND = (
     "Bits per byte of the same text. Each token's cost is shared out over its bytes in whole units of "
     "2^-32 nats, so the rows of a table add up to the whole exactly. Each document begins after its "
@@ -196,7 +197,7 @@ def draw(both: Sequence[str], tables: dict[str, dict[str, list[int]]], path: pat
             heights = [bits_per_byte(rows[key][1 + number], rows[key][0]) for key in keys]
             left = [place + 0.4 * (number - 0.5) for place in range(len(keys))]
             axes.bar(left, heights, 0.4, label=label, zorder=2)
-        axes.set_xticks(range(len(keys)), keys)
+        axes.set_xticks(range(len(keys)), keys, rotation=90 * (len(keys) > UPRIGHT))
         axes.set_title(f"by {FIELDS[field]}")
         axes.set_ylabel("bits per byte")
         axes.grid(axis="y", color="#dddddd", zorder=0)
