@@ -63,6 +63,7 @@ def described(
             "parameters": parameters,
             "runs": len(found.fitted.runs.mixtures),
             "mixtures": len(set(found.fitted.runs.mixtures)),
+            "seeds": len(design.mixtures[0].seeds),
             "earlier": len(earlier.points),
             "left_out": dict(earlier.left_out),
         },

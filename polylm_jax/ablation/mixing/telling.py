@@ -163,10 +163,11 @@ def outside(about: Mapping) -> Iterator[str]:
         "size: that the best shares there are the best here is an assumption, which only runs at "
         "another size test. Each component is repeated in the proxies as often as at the target."
     )
-    yield (
-        "Seeds move all mixtures together: what each does to the anchors on average is taken out of every "
-        "run, so that mixtures trained with one seed stand beside those with several."
-    )
+    if proxies["seeds"] > 1:
+        yield (
+            "Seeds move all mixtures together: what each does to the anchors on average is taken out of "
+            "every run, so that mixtures trained with one seed stand beside those with several."
+        )
     place = about["outside"]
     yield (
         f"The proposal's distance to the nearest mixture that was trained is {place['distance']:.3f} "
