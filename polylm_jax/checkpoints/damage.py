@@ -110,6 +110,9 @@ def one_sentence_alone() -> None:
     logging.getLogger("absl").addFilter(
         lambda record: "Metadata file does not exist" not in str(record.msg)
     )
+    logging.getLogger("asyncio").addFilter(
+        lambda record: not all(word in str(record.msg) for word in ("never retrieved", "OCDBT"))
+    )
     before = sys.unraisablehook
     sys.unraisablehook = lambda told: "loop is closed" in str(told.exc_value) or before(told)
 

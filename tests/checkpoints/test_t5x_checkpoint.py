@@ -1,5 +1,6 @@
 """Checkpoints between t5x and us: every array bit by bit, the rest refused in a sentence."""
 
+import dataclasses
 import pathlib
 
 import pytest
@@ -90,7 +91,7 @@ def test_bad_input_is_one_sentence_and_writes_nothing(small):
 
 def narrowed(folder, vocabulary):
     """A t5x checkpoint of a model with as few pieces as `vocabulary`."""
-    config = t5x.dataclasses.replace(toy_hf.MODEL, vocab_size=320)
+    config = dataclasses.replace(toy_hf.MODEL, vocab_size=320)
     toy_hf.checkpoint(folder / "narrow", vocabulary, config)
     t5x.export_t5x(f"{folder}/narrow", f"{folder}/narrow_t5x")
     return f"{folder}/narrow_t5x"

@@ -22,10 +22,11 @@ def unbroken(toy_folder, tmp_path_factory):
 
 
 def flip(folder):
-    """One bit in the middle of every data file of the parameters."""
+    """A bit in every 256 bytes of the parameters' data files: what nothing points to any more, too."""
     for path in folder.rglob("params/ocdbt.process_0/d/*"):
         damaged = bytearray(path.read_bytes())
-        damaged[len(damaged) // 2] ^= 16
+        for place in range(128, len(damaged), 256):
+            damaged[place] ^= 16
         path.write_bytes(damaged)
 
 
