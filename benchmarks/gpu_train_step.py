@@ -63,7 +63,7 @@ LOSSES = {  # what the loss holds at once: pieces of a row, blocks of the vocabu
 AXES: tuple[dict[str, tuple], ...] = (
     {"attention": ("cudnn", "reference")},
     {"loss": tuple(LOSSES)},
-    {"remat": ("none", "dots", "attention", "full"), "rows": (4, 8, 16, 32, 64)},
+    {"remat": ("none", "dots", "dots_attention", "attention", "full"), "rows": (4, 8, 16, 32, 64)},
     {
         "flags": (
             "",

@@ -191,11 +191,6 @@ def curves(phases: Sequence[RatePhase]) -> list[tuple[int, RatePhase]]:
             starts.append(_lengthened(before, phase, starts))
         elif phase.policy not in HOLDING:
             starts.append((begin, phase))
-        elif (of := starts[-1][1]).policy == "warmup_cosine" and of.warmup_steps == of.steps:
-            raise InputError(
-                f"a {phase.policy!r} after a 'warmup_cosine' that is all warm-up: its cosine would "
-                "fall to final_fraction in one step; give that 'warmup_stable'."
-            )
         elif phase.down:
             starts.append((begin, dataclasses.replace(phase, peak=starts[-1][1].final)))
         begin += phase.steps

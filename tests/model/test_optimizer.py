@@ -118,7 +118,11 @@ DOWN = RatePhase(steps=200, policy="decay", final_fraction=0.0)
 
 
 def rates(phases, steps=1600):
-    return np.asarray(jax.jit(jax.vmap(learning_rate(phases)))(jnp.arange(steps)))
+    # As outside of tests: without these emitters, which the tests' flags leave out, a rate's last bit
+    # hangs on what else its program computes.
+    options = {"xla_cpu_use_fusion_emitters": True}
+    compute = jax.jit(jax.vmap(learning_rate(phases)), compiler_options=options)
+    return np.asarray(compute(jnp.arange(steps)))
 
 
 @pytest.mark.parametrize(
@@ -156,13 +160,12 @@ def test_a_phase_has_a_decay_of_its_own_from_where_the_one_before_it_ended():
     )
 
 
-WARM_UP = RatePhase(steps=100, warmup_steps=100, peak=6e-5)
 CURVES = [
     [STAGE1],
     [STAGE1, HOLD],
     [STAGE1, DOWN],
     [STAGE1, RatePhase(steps=500, policy="continue")],
-    [WARM_UP],
+    [RatePhase(steps=100, warmup_steps=100, peak=6e-5), HOLD],
     [STABLE],
     [STABLE, DOWN],
     [dataclasses.replace(STABLE, decay_steps=300)],
@@ -197,8 +200,6 @@ def test_rates_are_said_to_agree_up_to_the_first_step_that_differs_and_no_furthe
         ([RatePhase(steps=10, warmup_steps=1, peak=-1.0)], "peak learning rate = -1.0"),
         ([RatePhase(steps=10, warmup_steps=1, final_fraction=2.0)], "final_fraction = 2.0"),
         ([DOWN], "first learning rate phase is 'decay'"),
-        ([WARM_UP, HOLD], "a 'hold' after a 'warmup_cosine' that is all warm-up"),
-        ([WARM_UP, DOWN], "give that 'warmup_stable'"),
         ([dataclasses.replace(STABLE, decay_steps=1001)], "1001 is longer than the 1000 steps"),
         (
             [dataclasses.replace(STABLE, decay_steps=950)],
