@@ -122,11 +122,20 @@ def _code_of_another() -> str | None:
     if jax.process_count() == 1:
         return None
     said: list[str | None] = []
-    # Process 0, which is asked, may itself be stopped: then nobody answers.
-    asking = threading.Thread(target=lambda: said.append(_told(_LEFT)), daemon=True)
+    _soon(lambda: said.append(_told(_LEFT)))
+    return said[0] if said else None
+
+
+def _say_code(code: int) -> None:
+    """Lets the others know with which code this process leaves."""
+    _soon(lambda: shared_keys.client().key_value_set(_LEFT, str(code), allow_overwrite=True))
+
+
+def _soon(ask: Callable[[], Any]) -> None:
+    """Asks process 0, which keeps what is shared, and doesn't wait for long: it may itself be stopped."""
+    asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(_ANSWER_SECONDS)
-    return said[0] if said else None
 
 
 class Preemption:
@@ -236,7 +245,7 @@ class Preemption:
 
     def _leave(self, code: int, why: str) -> None:
         if self._several:
-            shared_keys.client().key_value_set(_LEFT, str(code), allow_overwrite=True)
+            _say_code(code)
         name = signal.Signals(self._signal).name
         print(f"{name}: leaves with exit code {code}, {why}", file=sys.stderr, flush=True)
         leave(code, self.flush)
