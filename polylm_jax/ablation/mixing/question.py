@@ -196,16 +196,19 @@ def same_in_all(design: Design) -> Iterator[Sum]:
     columns, width = columns_of(design), len(design.components)
     parts_K = np.repeat(design.weights, width) if design.moves else np.ones(len(columns))
     if design.moves:
-        first = dict.fromkeys(columns[:width], 1.0)
-        yield Sum("", first, float(design.weights[0]))
-        yield Sum("", {name: -1.0 for name in first}, -float(design.weights[0]))
+        yield from _exactly(dict.fromkeys(columns[:width], 1.0), float(design.weights[0]))
     for column in range(width, len(columns)):
         same = {
             columns[column % width]: 1 / parts_K[column % width],
             columns[column]: -1 / parts_K[column],
         }
-        yield Sum("", same, 0.0)
-        yield Sum("", {name: -weight for name, weight in same.items()}, 0.0)
+        yield from _exactly(same, 0.0)
+
+
+def _exactly(weights: Mapping[str, float], value: float) -> Iterator[Sum]:
+    """A weighted sum of shares that is neither more nor less; nothing is called by it."""
+    yield Sum("", weights, value)
+    yield Sum("", {name: -weight for name, weight in weights.items()}, -value)
 
 
 def own_shares(design: Design) -> np.ndarray:
