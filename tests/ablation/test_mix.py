@@ -26,14 +26,8 @@ def stores(tmp_path_factory):
 @pytest.fixture(scope="module")
 def mixed(stores):
     """(the recipe's argument, MIX_DIR, the runs that were trained): a whole mix, in one start."""
-    out = stores.parent / "out"
-    recipe = toy_mix.recipe(stores.parent / "mine.gin", stores, out)
     training = toy_mix.Training()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ablations, "train_all", training)
-        assert run.main(["mix", recipe]) == 0
-    gin.clear_config()
-    return recipe, out, training.trained
+    return *toy_mix.mix(stores, training), training.trained
 
 
 def test_a_whole_mix_trains_every_mixture_once_and_leads_with_whether_the_law_held(mixed):

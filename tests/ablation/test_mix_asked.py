@@ -3,7 +3,6 @@
 import json
 import re
 
-import gin
 import pytest
 import toy_mix
 from clean_gin import clean  # noqa: F401
@@ -37,12 +36,7 @@ def stores(tmp_path_factory):
 @pytest.fixture(scope="module")
 def mixed(stores):
     """(MIX_DIR, report.json): a whole mix whose objective is a task's score, in one start."""
-    out = stores.parent / "out"
-    recipe = toy_mix.recipe(stores.parent / "mine.gin", stores, out, *ASKED)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ablations, "train_all", toy_mix.Training(score=percent))
-        assert run.main(["mix", recipe]) == 0
-    gin.clear_config()
+    _, out = toy_mix.mix(stores, toy_mix.Training(score=percent), *ASKED)
     return out, json.loads((out / "report.json").read_text())
 
 

@@ -3,7 +3,6 @@
 import json
 import re
 
-import gin
 import pytest
 import toy_ablation
 import toy_mix
@@ -11,7 +10,6 @@ from clean_gin import clean  # noqa: F401
 
 import run
 from polylm_jax.ablation import evidence
-from polylm_jax.ablation import run as ablations
 
 LATE = 3.0  # what a token of the second phase counts beside one of the first
 TWO = (
@@ -61,14 +59,8 @@ def stores(tmp_path_factory):
 @pytest.fixture(scope="module")
 def mixed(stores):
     """(the recipe's argument, MIX_DIR, the runs): a whole mix over shares and place."""
-    out = stores.parent / "out"
-    recipe = toy_mix.recipe(stores.parent / "places.gin", stores, out, *TWO)
     training = Training()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ablations, "train_all", training)
-        assert run.main(["mix", recipe]) == 0
-    gin.clear_config()
-    return recipe, out, training.trained
+    return *toy_mix.mix(stores, training, *TWO), training.trained
 
 
 def test_every_run_is_as_long_and_its_change_lies_where_the_design_says(mixed):

@@ -2,12 +2,16 @@
 
 import zlib
 
+import gin
 import numpy as np
+import pytest
 import toy_ablation
 import toy_evaluation
 import toy_run
 
+import run
 from polylm_jax.ablation import evidence
+from polylm_jax.ablation import run as ablations
 
 SIZES = {"toy.en": 6000, "toy.th": 1500, "toy.en_th": 3000}  # tokens of each store
 OWN = {"toy.en": 0.6, "toy.th": 0.1, "toy.en_th": 0.3}
@@ -111,6 +115,17 @@ def bits(shares, seed=None):
     }  # fmt: skip
 
 
+def mix(stores, training, *lines):
+    """(the recipe's argument, MIX_DIR): a whole mix beside the stores, `training` in place of runs."""
+    out = stores.parent / "out"
+    asked = recipe(stores.parent / "mine.gin", stores, out, *lines)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ablations, "train_all", training)
+        assert run.main(["mix", asked]) == 0
+    gin.clear_config()
+    return asked, out
+
+
 class Training:
     """In place of `ablation.run.train_all`. most: runs after which it is killed. score: of the shares,
     what 'toy.rank' gives."""
@@ -119,18 +134,18 @@ class Training:
         self.most, self.trained, self.score = most, [], score
 
     def __call__(self, place, made, order, *_, **__):
-        for run in order:
-            if place.has(f"{run.path}/{evidence.FILE}"):
+        for one in order:
+            if place.has(f"{one.path}/{evidence.FILE}"):
                 continue
             if self.most is not None and len(self.trained) >= self.most:
                 raise SystemExit(143)
-            resolved, total = made[run].resolved, made[run].resolved.total_steps
+            resolved, total = made[one].resolved, made[one].resolved.total_steps
             phases = [phase.shares for phase in resolved.schedule.phases]
             shares = {t: sum(p.get(t, 0.0) for p in phases) / len(phases) for t in SIZES}
-            values = bits(shares, run.seed)
-            folder = place.local / run.path
+            values = bits(shares, one.seed)
+            folder = place.local / one.path
             scores = {"toy.rank": {"accuracy_sum": self.score(shares)}} if self.score else None
             toy_ablation.write_logs(folder, values, steps=total, total=total, scores=scores)
-            evidence.keep(place, made[run])
-            self.trained.append(run.title)
+            evidence.keep(place, made[one])
+            self.trained.append(one.title)
         return {}, {}
