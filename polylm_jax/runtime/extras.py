@@ -19,9 +19,10 @@ def extra_of(module: str) -> str | None:
 
 def missing(error: BaseException | None) -> str | None:
     """One sentence for a module of an extra that isn't installed; None for any other error."""
-    while error is not None and not isinstance(error, ModuleNotFoundError):
+    # Gin raises a copy without the name, the first one in its context.
+    while error is not None and not (isinstance(error, ModuleNotFoundError) and error.name):
         error = error.__cause__ or error.__context__
-    name = (error.name or "") if error else ""
+    name = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
     extra = extra_of(name)
     if extra is None:
         return None

@@ -5,14 +5,16 @@ room defines it is the room's own business, so a file can move inside its room w
 recipe.
 """
 
+import functools
 import importlib
 import pathlib
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from polylm_jax.errors import nearest
+from polylm_jax.runtime import extras
 
 
 class Room(types.ModuleType):
@@ -22,7 +24,12 @@ class Room(types.ModuleType):
 
     def __getattr__(self, name: str) -> object:
         if name in self.NAMES:
-            module = importlib.import_module(f"{self.__name__}.{self.NAMES[name]}")
+            try:
+                module = importlib.import_module(f"{self.__name__}.{self.NAMES[name]}")
+            except ModuleNotFoundError as error:
+                if extras.extra_of(error.name or "") is None:
+                    raise
+                return _lacking(self.__name__, name, error.name or "")
             return getattr(module, name)
         raise AttributeError(f"{self.__name__} has no {name!r}.{nearest(name, self.NAMES)}")
 
@@ -34,6 +41,21 @@ class Room(types.ModuleType):
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self.NAMES]
+
+
+@functools.cache  # gin takes another object of the same name for another configurable
+def _lacking(room: str, name: str, module: str) -> Callable[..., object]:
+    """In place of what needs an extra that isn't installed: a recipe has all modes, and most need none.
+
+    Calling it raises ModuleNotFoundError for the extra's module.
+    """
+
+    def lacking(**settings: object) -> object:
+        del settings
+        raise ModuleNotFoundError(f"{room}.{name} needs {module!r}", name=module)
+
+    lacking.__name__ = lacking.__qualname__ = name
+    return lacking
 
 
 def hand_on(room: str, names: Mapping[str, str]) -> None:

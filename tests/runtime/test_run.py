@@ -3,11 +3,12 @@
 import subprocess
 import sys
 
+import gin
 import pytest
 
 import run
 from polylm_jax.errors import InputError
-from polylm_jax.runtime import command_line
+from polylm_jax.runtime import command_line, extras
 
 HEAVY = ("jax", "numpy", "tensorflow", "seqio", "gin", "flax", "rich")
 
@@ -64,3 +65,46 @@ def test_a_flag_argparse_itself_refuses_is_one_sentence(capsys):
         assert run.main(argv) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert argv[1].partition("=")[0] in line
+
+
+WITHOUT = """
+import sys
+import gin
+from polylm_jax.runtime import extras
+
+LACKING = {name for names in extras.EXTRAS.values() for name in names.split()} - {"sklearn"}
+
+class Nowhere:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in LACKING:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Nowhere())
+import run
+
+recipe = "--gin_file=gin_configs/recipes/polylm_125m_v5e_8.gin"
+codes = []
+for mode in ("serve", "inspect"):
+    codes.append(run.main([mode, recipe, "--gin.CHECKPOINT='none'"]))
+    gin.clear_config()
+sys.exit(0 if codes == [2, 0] else f"{codes}")
+"""
+
+
+def test_recipes_with_all_modes_need_no_extra():
+    """What requirements.txt brings is enough to train and to look; a mode that needs more says so."""
+    command = [sys.executable, "-c", WITHOUT]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=run.REPO)
+    assert done.returncode == 0, done.stderr
+    (said,) = [line for line in done.stderr.splitlines() if line.startswith("serve: ")]
+    assert "'uvicorn'" in said and "requirements-serve.txt" in said
+
+
+def test_a_package_that_a_mode_lacks_is_named_through_gin():
+    @gin.configurable(name_or_fn="lacking_a_package")
+    def lacking():
+        raise ModuleNotFoundError("No module named 'datatrove'", name="datatrove.data")
+
+    with pytest.raises(ModuleNotFoundError) as caught:
+        lacking()
+    assert "requirements-clean.txt" in (extras.missing(caught.value) or "")
