@@ -4,7 +4,8 @@
 #   NAME=polylm ZONE=us-east5-a TYPE=v5p-256 scripts/tpu_pod.sh create
 #   NAME=polylm ZONE=us-east5-a scripts/tpu_pod.sh setup
 #   NAME=polylm ZONE=us-east5-a scripts/tpu_pod.sh start \
-#       --gin_file=gin_configs/recipes/polylm_13b_v5p_128.gin --gin.MODEL_DIR='"gs://BUCKET/polylm_13b"'
+#       --gin_file=gin_configs/recipes/polylm_13b_v5p_128.gin --gin.MODEL_DIR='"gs://BUCKET/polylm_13b"' \
+#       --gin.CACHE_DIR='"gs://BUCKET/cache"' --gin.VOCABULARY='"gs://BUCKET/polylm_256k.model"'
 #   ... log | stop | delete
 #
 # TYPE is the accelerator type: v4 and v5p count cores (v5p-256 has 128 chips), v5litepod and v6e

@@ -83,6 +83,13 @@ def test_what_the_jobset_starts_finds_its_programs_on_every_host():
     assert re.search(r"--compilation_cache_dir=gs://", text)
 
 
+def test_what_the_jobset_starts_finds_its_data():
+    """A recipe's own folders are local, and an image has none of them."""
+    _, text = job()
+    for name in ("MODEL_DIR", "CACHE_DIR", "VOCABULARY"):
+        assert f"--gin.{name}='\"gs://" in text, name
+
+
 def test_the_pod_script_keeps_the_run_running():
     text = (SCRIPTS / "tpu_pod.sh").read_text()
     assert "keep_running.sh" in text and "stop_training" in text
