@@ -16,6 +16,7 @@ partitioning  The mesh, and the one table that maps the model's axis names to it
 precision     How precisely a product is computed
 preference    Direct preference optimisation (arXiv 2305.18290)
 projection    A matrix with a bias: its start, its precision and the precision of its gradient
+splash        The TPU's attention kernel
 """
 
 from polylm_jax.runtime import names
@@ -25,6 +26,7 @@ names.hand_on(
     {
         "PolyLM": "network",
         "PolyLMConfig": "config",
+        "SplashBlocks": "splash",
         "MeshConfig": "partitioning",
         "OptimizerConfig": "optimizer",
         "Lora": "lora",

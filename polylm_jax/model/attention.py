@@ -9,17 +9,13 @@ segment ids are given, those of its own segment.
 
 import functools
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.sharding import PartitionSpec
 
-from polylm_jax.model import precision
+from polylm_jax.model import precision, splash
 
 IMPLEMENTATIONS = ("auto", "reference", "splash", "cudnn")
 MASKED = -1e30  # finite, so that a row that sees nothing gives no NaN
-QUERY_AXES = ("batch", "length", "heads", "head_dim")
-SEGMENT_AXES = ("batch", "length")
 
 
 def attend(
@@ -29,11 +25,15 @@ def attend(
     segment_ids_BT: jax.Array | None = None,
     *,
     implementation: str = "auto",
+    splash_blocks: splash.SplashBlocks | None = None,
 ) -> jax.Array:
-    """Causal self-attention over rows of tokens -> [B, T, N, H] in the dtype of the values."""
+    """Causal self-attention over rows of tokens -> [B, T, N, H] in the dtype of the values.
+
+    splash_blocks: of the TPU's kernel, by default those of the kind of chip.
+    """
     name = choose(implementation, q_BTNH.shape[1], q_BTNH.dtype)
     if name == "splash":
-        return splash(q_BTNH, k_BTNH, v_BTNH, segment_ids_BT)
+        return splash.attend(q_BTNH, k_BTNH, v_BTNH, segment_ids_BT, blocks=splash_blocks)
     if name == "cudnn":
         return _cudnn(q_BTNH, k_BTNH, v_BTNH, segment_ids_BT)
     return _reference(q_BTNH, k_BTNH, v_BTNH, segment_ids_BT)
@@ -134,55 +134,3 @@ def _cudnn(q_BTNH, k_BTNH, v_BTNH, segment_ids_BT):
     return jax.nn.dot_product_attention(
         q_BTNH, k_BTNH, v_BTNH, mask=mask_B1TT, is_causal=True, implementation=kernel
     )
-
-
-def splash(
-    q_BTNH: jax.Array,
-    k_BTNH: jax.Array,
-    v_BTNH: jax.Array,
-    segment_ids_BT: jax.Array | None = None,
-    *,
-    interpret: bool = False,
-) -> jax.Array:
-    """`attend` by the Pallas TPU kernel, each device on its own rows and heads (`shard_map`).
-
-    interpret: run the kernel's program without a TPU, slowly.
-    """
-    mesh = jax.sharding.get_abstract_mesh()
-    if mesh.empty:
-        return _splash_local(q_BTNH, k_BTNH, v_BTNH, segment_ids_BT, interpret=interpret)
-    local = functools.partial(_splash_local, interpret=interpret)
-    rows = nn.logical_to_mesh_axes(QUERY_AXES)
-    segments = PartitionSpec() if segment_ids_BT is None else nn.logical_to_mesh_axes(SEGMENT_AXES)
-    return jax.shard_map(
-        local, in_specs=(rows, rows, rows, segments), out_specs=rows, check_vma=False
-    )(q_BTNH, k_BTNH, v_BTNH, segment_ids_BT)
-
-
-def _splash_local(q_BTNH, k_BTNH, v_BTNH, segment_ids_BT, *, interpret):
-    kernel = _splash_kernel(q_BTNH.shape[1], q_BTNH.shape[2], interpret)
-    heads_first = functools.partial(jnp.swapaxes, axis1=1, axis2=2)
-    q_BNTH = heads_first(q_BTNH * q_BTNH.shape[-1] ** -0.5)
-    k_BNTH, v_BNTH = heads_first(k_BTNH), heads_first(v_BTNH)
-    if segment_ids_BT is None:
-        return heads_first(jax.vmap(kernel)(q_BNTH, k_BNTH, v_BNTH))
-    from jax.experimental.pallas.ops.tpu.splash_attention import SegmentIds
-
-    segments = SegmentIds(segment_ids_BT, segment_ids_BT)
-    return heads_first(jax.vmap(kernel)(q_BNTH, k_BNTH, v_BNTH, segments))
-
-
-def _splash_kernel(length: int, heads: int, interpret: bool):
-    """The kernel for one row; blocks of 512 fit VMEM at a head width of 128."""
-    from jax.experimental.pallas.ops.tpu import splash_attention as splash  # needs Pallas for TPU
-
-    block = next(size for size in (512, 256, 128) if length % size == 0)
-    blocks = splash.BlockSizes(
-        block_q=block, block_kv=block, block_q_dkv=block, block_kv_dkv=block,
-        block_q_dq=block, block_kv_dq=block,
-    )  # fmt: skip
-    mask = splash.MultiHeadMask([splash.CausalMask((length, length))] * heads)
-    return splash.make_splash_mha(
-        mask, head_shards=1, q_seq_shards=1, block_sizes=blocks,
-        residual_checkpoint_name="attention", interpret=interpret,
-    )  # fmt: skip

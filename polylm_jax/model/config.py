@@ -6,6 +6,7 @@ import jax
 
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.model.attention import IMPLEMENTATIONS
+from polylm_jax.model.splash import SplashBlocks
 from polylm_jax.runtime.ranges import Count, NonNegative
 
 POLICIES = {  # what the forward pass keeps for the backward one, besides each layer's input
@@ -26,6 +27,7 @@ class PolyLMConfig:
 
     gradient_dtype: in which gradients of matrices leave their sums over a device's rows, and cross the
     links: 'bfloat16' moves half of the bytes and rounds each device's part, which PolyLM didn't.
+    splash_blocks: of attention's kernel on TPUs, by default those of the kind of chip (`splash.BLOCKS`).
     """
 
     num_layers: Count
@@ -41,6 +43,7 @@ class PolyLMConfig:
     scan_layers: bool = True
     embedding_init_std: NonNegative = 0.02
     gradient_dtype: str = "float32"
+    splash_blocks: SplashBlocks | None = None
 
     @property
     def head_dim(self) -> int:
@@ -83,6 +86,8 @@ class PolyLMConfig:
             )
         _check_name("remat", self.remat, POLICIES)
         _check_name("attention", self.attention, IMPLEMENTATIONS)
+        if self.splash_blocks:
+            self.splash_blocks.check()
         for field in ("dtype", "residual_dtype", "gradient_dtype"):
             _check_name(field, getattr(self, field), ("float32", "bfloat16"))
         if self.dtype == "float32" and self.gradient_dtype != "float32":

@@ -55,7 +55,8 @@ class Attention(nn.Module):
         if self.mode == "decode":
             out_BTNH = attend_cached(q_BTNH, key_BNHS, value_BNHS, index_B)
         else:
-            out_BTNH = attend(q_BTNH, k_BTNH, v_BTNH, segment_ids_BT, implementation=c.attention)
+            kernel = {"implementation": c.attention, "splash_blocks": c.splash_blocks}
+            out_BTNH = attend(q_BTNH, k_BTNH, v_BTNH, segment_ids_BT, **kernel)
         out_BTNH = constrain(out_BTNH, "batch", "length", "heads", "head_dim")
         out_BTNH = checkpoint_name(out_BTNH, "attention")
         return Projection(heads, ("heads", "head_dim"), *embed, *precise, name="c_proj")(out_BTNH)

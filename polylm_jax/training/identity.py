@@ -12,7 +12,7 @@ from polylm_jax.model.optimizer import RatePhase
 from polylm_jax.training.experiment import Experiment, Resolved
 
 # Fields of the model that change speed and memory, not what is computed.
-_FREE = ("remat", "attention")
+_FREE = ("remat", "attention", "splash_blocks")
 SKIPPED = "skip_rows"
 
 

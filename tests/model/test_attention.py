@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from jax._src.cudnn import fused_attention_stablehlo
 
-from polylm_jax.model import attention, partitioning
+from polylm_jax.errors import InputError
+from polylm_jax.model import attention, partitioning, splash
 from polylm_jax.model.partitioning import MeshConfig
+from polylm_jax.model.splash import SplashBlocks
 
 B, T, N, H = 2, 256, 2, 128
 
@@ -45,7 +47,10 @@ def with_gradients(function, q, k, v, cotangent):
 IMPLEMENTATIONS = {
     "reference": functools.partial(attention.attend, implementation="reference"),
     "cudnn": functools.partial(attention.attend, implementation="cudnn"),
-    "splash": functools.partial(attention.splash, interpret=True),
+    "splash": functools.partial(splash.attend, interpret=True),
+    "splash, fused": functools.partial(
+        splash.attend, blocks=SplashBlocks(256, 128, 128, fused_backward=True), interpret=True
+    ),
 }
 
 
@@ -132,7 +137,50 @@ def test_auto_takes_what_the_platform_has(monkeypatch):
     assert attention.choose("cudnn", 100) == "cudnn"
 
 
+@pytest.mark.parametrize(
+    ("asked", "length", "got"),
+    [
+        ((512, 512), 2048, (512, 512, 512, 512)),
+        ((2048, 512, 0, 256), 1536, (512, 512, 512, 256)),
+        ((1024, 256, 2048), 384, (128, 128, 128, 128)),
+    ],
+)
+def test_blocks_divide_the_row(asked, length, got):
+    for fused in (False, True):
+        made = SplashBlocks(*asked, fused_backward=fused).of(length)
+        assert made == SplashBlocks(*got, fused_backward=fused)
+
+
+def test_the_blocks_are_the_kind_of_chips_or_the_recipes(monkeypatch):
+    """What the kernel is made with, by the device that is compiled for."""
+    made, fused = [], SplashBlocks(256, 128, 256, 256, fused_backward=True)
+    monkeypatch.setattr(
+        splash, "_kernel", lambda *given: made.append(given[2]) or (lambda q, *_: q)
+    )
+    monkeypatch.setattr(splash, "BLOCKS", {"TPU v9": fused})
+    q, k, v, _ = operands()
+    splash.attend(q, k, v)
+    monkeypatch.setattr(splash, "_kind", lambda: "TPU v9")
+    splash.attend(q, k, v)
+    own = SplashBlocks(128, 128)
+    attention.attend(q, k, v, implementation="splash", splash_blocks=own)
+    assert made == [SplashBlocks(256, 256, 256, 256), fused, own.of(T)]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "words"),
+    [
+        (SplashBlocks(512, 500), "SplashBlocks.keys = 500: give one of 128, 256"),
+        (SplashBlocks(0), "SplashBlocks.queries = 0"),
+        (SplashBlocks(backward_keys=7), "SplashBlocks.backward_keys = 7"),
+    ],
+)
+def test_blocks_that_the_kernel_cannot_have_are_refused(blocks, words):
+    with pytest.raises(InputError, match=words):
+        blocks.check()
+
+
 def test_axis_names_are_the_ones_of_the_operands():
-    assert len(attention.QUERY_AXES) == 4
+    assert len(splash.QUERY_AXES) == 4
     with nn.logical_axis_rules(tuple(partitioning.RULES.items())):
-        assert nn.logical_to_mesh_axes(attention.QUERY_AXES)[2] == "tensor"
+        assert nn.logical_to_mesh_axes(splash.QUERY_AXES)[2] == "tensor"

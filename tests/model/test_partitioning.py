@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from polylm_jax.errors import InputError
-from polylm_jax.model import attention, parameters, partitioning
+from polylm_jax.model import parameters, partitioning, splash
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.lora import TARGETS, Lora
 from polylm_jax.model.loss import cross_entropy
@@ -103,7 +103,7 @@ def test_slices_that_are_not_there_are_refused():
 
 def names_used(monkeypatch) -> set[tuple]:
     """Axis names of every parameter, adapter and activation, in all modes of the model and in the loss."""
-    used = {attention.QUERY_AXES, attention.SEGMENT_AXES}
+    used = {splash.QUERY_AXES, splash.SEGMENT_AXES}
 
     def record(x, names, *_, **__):
         assert len(names) == x.ndim, f"{names} for an array of rank {x.ndim}"

@@ -131,6 +131,19 @@ def test_the_attention_kernel_computes_the_blocks_that_the_mask_leaves(kernel, p
     assert work.instruction_flops(*one) == products * whole * 10 / 16
 
 
+def test_one_kernel_for_all_gradients_has_five_products_and_blocks_may_be_oblong():
+    """Two blocks of queries by four of keys: the first sees two of them, the second all."""
+    one = instruction(
+        "%splash_mha_dkv.1 = (f32[128,128]{1,0}, bf16[2,4,5,512,128]{4,3,2,1,0}, "
+        "bf16[2,5,512,128]{3,2,1,0}, bf16[2,5,512,128]{3,2,1,0}) custom-call(%mask, %q), "
+        'custom_call_target="tpu_custom_call"',
+        "  %mask = s8[1,2,4]{2,1,0} parameter(0)",
+        "  %q = bf16[2,5,512,128]{3,2,1,0} parameter(1)",
+    )
+    whole = 2 * 2 * 5 * 512 * 512 * 128
+    assert work.instruction_flops(*one) == 5 * whole * 6 / 8
+
+
 def test_one_row_at_once_has_no_axis_of_rows_in_the_kernel():
     one = instruction(
         "%splash_mha_dq.1 = bf16[5,512,128]{2,1,0} custom-call(%mask, %partial, %q, %lse), "

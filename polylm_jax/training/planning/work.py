@@ -12,6 +12,7 @@ from polylm_jax.training.planning.hlo import Array, Instruction, Module
 
 # Products of [T, H] by [H, S] (or their like) in each of the attention kernel's programs.
 SPLASH_PRODUCTS = {"splash_mha_fwd": 2, "splash_mha_dq": 3, "splash_mha_dkv": 4}
+_DQ_BESIDE = 1  # which the last one has more where it gives the queries' gradient, too
 _FREE = {
     "parameter", "constant", "tuple", "get-tuple-element", "bitcast", "while", "call", "conditional",
     "after-all", "partition-id", "replica-id", "iota", "copy-done", "opt-barrier",
@@ -95,17 +96,22 @@ def _valid_pairs(size, made, taps, stride, pad, lhs_dilate, rhs_dilate) -> int:
 
 
 def _attention(instruction: Instruction, computation: Mapping[str, Instruction]) -> float:
-    """The kernels skip what the causal mask hides; of their blocks, n(n + 1) / 2 of n^2 are left."""
+    """The kernels skip blocks that the causal mask hides whole."""
     products = next((n for p, n in SPLASH_PRODUCTS.items() if instruction.name.startswith(p)), 0)
     if not products:
         return 0
     arrays = [a for name in instruction.operands for a in computation[name].arrays]
-    blocks = next(a.dims[-1] for a in arrays if a.dtype == "s8")
+    rows, columns = next(
+        a.dims[-2:] for a in arrays if a.dtype == "s8"
+    )  # blocks of queries, of keys
+    seen = sum(math.ceil((row + 1) * columns / rows) for row in range(rows)) / (rows * columns)
     # Queries are the first of the largest rank: [rows, heads, length, width], of one row [heads, ...].
     values = [a.dims for a in arrays if a.dtype in ("bf16", "f32")]
     queries = next(dims for dims in values if len(dims) == max(map(len, values)))
-    length = queries[-2]
-    return products * 2 * math.prod(queries) * length * (blocks + 1) / (2 * blocks)
+    # Their gradient comes out once for each block of keys.
+    if any(len(made.dims) > len(queries) for made in instruction.arrays):
+        products += _DQ_BESIDE
+    return products * 2 * math.prod(queries) * queries[-2] * seen
 
 
 def hbm_bytes(module: Module) -> float:
