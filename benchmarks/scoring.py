@@ -34,7 +34,7 @@ from polylm_jax.checkpoints.hf import param_table
 from polylm_jax.checkpoints.hf.exporting import export
 from polylm_jax.checkpoints.params_writer import Writer
 from polylm_jax.evaluation import examples, language_model, protocol
-from polylm_jax.evaluation.language_model import Batching
+from polylm_jax.evaluation.language_model import Loading
 from polylm_jax.evaluation.requests import encode_pairs
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.tokenizer.tokenizer import Tokenizer
@@ -107,7 +107,7 @@ def timed(function, pairs) -> tuple[float, list[float]]:
 def ours(model_dir: pathlib.Path, vocabulary: str):
     """Text pairs -> log-likelihoods by this project."""
     found, progress = identity.identify(str(model_dir))
-    model = language_model.load(found, progress, vocabulary, MODEL, batching=Batching())
+    model = language_model.load(found, progress, vocabulary, Loading(MODEL))
 
     def score(pairs):
         scores = dict(model.score(encode_pairs(model.tokenizer, pairs)))

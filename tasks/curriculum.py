@@ -16,13 +16,15 @@ leaves open is decided here and can be changed by argument:
 - The Pile is read as English without its GitHub: code is a component of its own.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from math import fsum
 from typing import Any
 
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.languages import registry as languages
 from polylm_jax.runtime.ranges import Share
+from polylm_jax.runtime.spread import spread
 from polylm_jax.text.held_out import HELD_OUT_FRACTION
 from tasks import bilingual, monolingual, registry
 
@@ -56,12 +58,27 @@ STAGE2_ENGLISH = {"pile_arxiv": 14.79, "pile_stackexchange": 12.31, "pile_books"
 STAGE2_OTHERS = {"cc100": 35.88, "wikipedia": 17.58, "mc4": 2.28}
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where the sources are, and how they are read.
+
+    layout: source -> another place than SOURCES says, in the same format, or a dict that says all of
+    it: {"github": {"paths": "code/*.parquet", "text": "content"}}.
+    tfds: sources that are read through TFDS (prepared in tfds_data_dir): 'mc4', 'wikipedia'. TFDS can't
+    prepare the Pile, CC-100 and OPUS; 'c4/multilingual' the user must build.
+    """
+
+    layout: Mapping[str, Any] | None = None
+    tfds: Sequence[str] = ()
+    tfds_data_dir: str | None = None
+
+
+@spread("places")
 def register(
     vocabulary: str,
     data_dir: str,
-    layout: Mapping[str, Any] | None = None,
-    tfds: Iterable[str] = (),
-    tfds_data_dir: str | None = None,
+    *,
+    places: Places,
     stage1_english: Mapping[str, float] = STAGE1_ENGLISH,
     stage1_others: Mapping[str, float] = STAGE1_OTHERS,
     stage2_english: Mapping[str, float] = STAGE2_ENGLISH,
@@ -73,18 +90,13 @@ def register(
 
     Nothing is looked for on disk before a task is read.
 
-    Args:
-        vocabulary: the path of a SentencePiece model; it's opened when a task is first used.
-        data_dir: what the sources are under; local or gs://.
-        layout: source -> another place than SOURCES says, in the same format, or a dict that
-            says all of it: {"github": {"paths": "code/*.parquet", "text": "content"}}.
-        tfds: sources that are read through TFDS (prepared in tfds_data_dir): 'mc4', 'wikipedia'.
-            TFDS can't prepare the Pile, CC-100 and OPUS; 'c4/multilingual' the user must build.
-        stage1_english, ...: source -> weight within English, or within each other language.
-        template: how pairs are written; see `preprocessors.Pair`.
-        held_out: the fraction of documents kept for validation.
+    vocabulary: the path of a SentencePiece model; it's opened when a task is first used.
+    data_dir: what the sources are under; local or gs://.
+    stage1_english, ...: source -> weight within English, or within each other language.
+    template: how pairs are written; see `preprocessors.Pair`.
+    held_out: the fraction of documents kept for validation.
     """
-    specs = _specs(layout or {}, tuple(tfds), tfds_data_dir)
+    specs = _specs(places.layout or {}, tuple(places.tfds), places.tfds_data_dir)
     stages = {
         "stage1": _rates(languages.STAGE1, stage1_english, stage1_others),
         "stage2": _rates(languages.STAGE2, stage2_english, stage2_others),

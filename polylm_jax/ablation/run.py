@@ -7,6 +7,7 @@ ABLATION_DIR/ablation.json                 the variants, their plans, the claims
             /report.html, report.md, report.json, *.png
 """
 
+import dataclasses
 import functools
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -20,30 +21,76 @@ from polylm_jax.ablation.workers import places, sweep
 from polylm_jax.errors import InputError
 from polylm_jax.evaluation import signal_report
 from polylm_jax.runtime.ranges import Count, Natural, Seed
+from polylm_jax.runtime.spread import spread
 from polylm_jax.runtime.storage import Folder, to_json
 from polylm_jax.training.identity import fingerprint
 from polylm_jax.training.run_directory import check_resume
 
 
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What is compared.
+
+    seeds: each variant is trained with each; differences are taken seed by seed.
+    base: the variant that the others are held against, by default the first.
+    mode: what each run is, 'train' or 'finetune'.
+    other_budgets: variants whose tokens may differ from the base's; the report says by how much.
+    claims: comparisons that are settled before the runs, with their smallest effect of interest.
+    title: the report's heading.
+    trunk, leaves: the variant that others branch from, and the step at which each of them does; it
+    is trained first and keeps a checkpoint there.
+    signal: a folder that `run.py signal` wrote: the tasks that say nothing there are grey in the report,
+    and no difference in them is tested.
+    """
+
+    seeds: Sequence[Seed] = (0, 1, 2)
+    base: str = ""
+    mode: str = "train"
+    other_budgets: Sequence[str] = ()
+    claims: Sequence[Claim] = ()
+    title: str = ""
+    trunk: str = ""
+    leaves: Mapping[str, Natural] | None = None
+    signal: str = ""
+
+    def of(self, variants: Sequence[Sequence[str]]) -> Ablation:
+        """It, of these variants; InputError for what can't be."""
+        read, seeds = variant_lines.read(variants), variant_lines.check_seeds(self.seeds)
+        left = branches.read(self.trunk, self.leaves or {}, read)
+        silent = sorted(signal_report.silent(self.signal)) if self.signal else ()
+        budgets, claims = tuple(self.other_budgets), tuple(self.claims)
+        return Ablation(
+            read, seeds, self.base, self.mode, budgets, claims, self.title, self.trunk, left, silent
+        ).check()
+
+
+@dataclasses.dataclass(frozen=True)
+class Running:
+    """Which of the runs are done now, and how.
+
+    variant, seed: only the runs of this variant, of this seed.
+    start: False checks everything and writes the runs' recipes, and trains nothing.
+    report_only: writes the report from the logs as they are, at any time, and does nothing else.
+    share_beginnings: a run goes on from a checkpoint of a finished one that began the same.
+    workers: processes that train a run each, on a chip or a core of its own; by default as many as the
+    machine has, where the model is small.
+    """
+
+    variant: str = ""
+    seed: Seed | None = None
+    start: bool = True
+    report_only: bool = False
+    share_beginnings: bool = True
+    workers: Count | None = None
+
+
+@spread("comparison", "running")
 def ablate(
     variants: Sequence[Sequence[str]],
     folder: str,
     *,
-    seeds: Sequence[Seed] = (0, 1, 2),
-    base: str = "",
-    mode: str = "train",
-    other_budgets: Sequence[str] = (),
-    claims: Sequence[Claim] = (),
-    title: str = "",
-    variant: str = "",
-    seed: Seed | None = None,
-    start: bool = True,
-    report_only: bool = False,
-    share_beginnings: bool = True,
-    trunk: str = "",
-    leaves: Mapping[str, Natural] | None = None,
-    workers: Count | None = None,
-    signal: str = "",
+    comparison: Comparison,
+    running: Running,
     reconfigured: Reconfigured | None = None,
 ) -> None:
     """Trains variants of a recipe at one budget over seeds, and reports which won where.
@@ -52,23 +99,8 @@ def ablate(
     one each. A killed one goes on, a finished one is never run again, one that another process has is
     left to it. So the same command on several machines that share ABLATION_DIR divides the runs.
 
-    variants: ('NAME', 'GIN LINE', ...) each; the first is the base, or the one that `base` names.
-    mode: what each run is, 'train' or 'finetune'.
+    variants: ('NAME', 'GIN LINE', ...) each.
     folder: where runs, their recipes and the report go, local or gs://.
-    seeds: each variant is trained with each; differences are taken seed by seed.
-    other_budgets: variants whose tokens may differ from the base's; the report says by how much.
-    claims: comparisons that are settled before the runs, with their smallest effect of interest.
-    title: the report's heading.
-    variant, seed: only the runs of this variant, of this seed.
-    start: False checks everything and writes the runs' recipes, and trains nothing.
-    report_only: writes the report from the logs as they are, at any time, and does nothing else.
-    share_beginnings: a run goes on from a checkpoint of a finished one that began the same.
-    trunk, leaves: the variant that others branch from, and the step at which each of them does; it
-    is trained first and keeps a checkpoint there.
-    workers: processes that train a run each, on a chip or a core of its own; by default as many as the
-    machine has, where the model is small.
-    signal: a folder that `run.py signal` wrote: the tasks that say nothing there are grey in the report,
-    and no difference in them is tested.
     reconfigured: what run.py gives: the recipe with further lines.
 
     Raises InputError for bad input, before anything is trained; SystemExit(143) when told to leave.
@@ -76,23 +108,20 @@ def ablate(
     if not folder:
         raise InputError("ablate needs ABLATION_DIR: give it as --gin.ABLATION_DIR=VALUE.")
     place = Folder(folder, "ABLATION_DIR")
-    if report_only:
+    if running.report_only:
         print(_report(place))
         return
     if reconfigured is None:
         raise InputError("ablate needs `reconfigured`: call it through run.py.")
-    read = variant_lines.read(variants), variant_lines.check_seeds(seeds)
-    left = branches.read(trunk, leaves or {}, read[0])
-    budgets = tuple(other_budgets)
-    silent = sorted(signal_report.silent(signal)) if signal else ()
-    asked = Ablation(*read, base, mode, budgets, tuple(claims), title, trunk, left, silent).check()
-    order = asked.chosen(variant, seed)
+    asked = comparison.of(variants)
+    order = asked.chosen(running.variant, running.seed)
     made = planned(place, asked, reconfigured)
-    if not start:
+    if not running.start:
         print("\n".join(f"{place.path}/{run.recipe}" for run in made))
         return
+    shared = asked if running.share_beginnings else None
     failed, elsewhere = train_all(
-        place, made, order, asked if share_beginnings else None, bool(variant), workers=workers
+        place, made, order, shared, bool(running.variant), workers=running.workers
     )
     print(_report(place))
     launch.end(failed, elsewhere)

@@ -33,7 +33,8 @@ def average(
 ) -> None:
     """Averages checkpoints of one run into a checkpoint of its own, without an optimizer.
 
-    checkpoint: MODEL_DIR of the run, local or gs://. steps: which of its checkpoints.
+    checkpoint: MODEL_DIR of the run, local or gs://.
+    steps: which of its checkpoints.
     output: the folder to make, a MODEL_DIR that INIT_FROM, `export`, `evaluate` and `serve` take.
     weights: 'plain', or 'average' for the averages that the run keeps; one step alone is then that.
     decay: what a checkpoint counts of the next newer one; 1: all alike.

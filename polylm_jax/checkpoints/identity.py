@@ -6,6 +6,7 @@ its data files at random, so its hash is another one after every save. Adapters 
 parameters: the identity of their base goes into theirs.
 """
 
+import dataclasses
 import hashlib
 import pathlib
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from polylm_jax.checkpoints.checkpoint import Progress
 from polylm_jax.checkpoints.param_store import folder_of
 from polylm_jax.errors import InputError
 from polylm_jax.model.averaging import PLAIN
+from polylm_jax.runtime.ranges import Natural
 from polylm_jax.runtime.storage import Folder, to_json
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 
@@ -42,17 +44,33 @@ class Checkpoint(NamedTuple):
         return name if self.weights == PLAIN else f"{name} ({self.weights})"
 
 
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """Which of a run's checkpoints, and which of its parameters.
+
+    step: which checkpoint of the run, by default its newest one.
+    weights: 'plain', or 'average' for the average that the run keeps.
+    """
+
+    step: Natural | None = None
+    weights: str = PLAIN
+
+    def identify(self, path: str) -> tuple[Checkpoint, Progress]:
+        """As `identify`."""
+        return identify(path, self.step, self.weights)
+
+
 def identify(
     path: str, step: int | None = None, weights: str = PLAIN
 ) -> tuple[Checkpoint, Progress]:
     """The checkpoint that `path` and `step` mean (the newest by default) and its progress.
 
     path: MODEL_DIR, MODEL_DIR/checkpoints or MODEL_DIR/checkpoints/STEP, local or gs://.
-
     weights: 'plain', or 'average' for the average that the run keeps: other parameters, so another
     identity.
 
-    Raises InputError where there is none, or none of these weights, or adapters' base is not the one that they were tuned on.
+    Raises InputError where there is none, or none of these weights, or adapters' base is not the one
+    that they were tuned on.
     """
     progress = checkpoint.read_progress(path, step)
     digests = progress.digests.get(checkpoint.item_of(path, progress, weights))

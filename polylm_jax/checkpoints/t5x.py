@@ -21,7 +21,7 @@ import orbax.checkpoint as ocp
 
 from polylm_jax.checkpoints.checkpoint import OPTIMIZER, Progress
 from polylm_jax.checkpoints.hf import param_table
-from polylm_jax.checkpoints.identity import identify
+from polylm_jax.checkpoints.identity import Selection
 from polylm_jax.checkpoints.layout import located
 from polylm_jax.checkpoints.param_store import (
     AnyReader,
@@ -36,6 +36,7 @@ from polylm_jax.errors import InputError
 from polylm_jax.model.averaging import PLAIN
 from polylm_jax.runtime import output_folder
 from polylm_jax.runtime.ranges import Natural
+from polylm_jax.runtime.spread import spread
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 
 PREFIX, ITEM = "checkpoint", "state"
@@ -54,9 +55,12 @@ def import_t5x(
     """Makes a checkpoint of ours from one of t5x: parameters in float32, no optimizer state.
 
     t5x_checkpoint, step: MODEL_DIR of a t5x run and which checkpoint (its newest one), or the
-    folder checkpoint_STEP. output: the folder to make, a MODEL_DIR that INIT_FROM, `generate`,
-    `evaluate` and `export` take. vocabulary: what it was trained with. overwrite: replaces an
-    output that exists. InputError for bad input, with nothing written.
+    folder checkpoint_STEP.
+    output: the folder to make, a MODEL_DIR that INIT_FROM, `generate`, `evaluate` and `export` take.
+    vocabulary: what it was trained with.
+    overwrite: replaces an output that exists.
+
+    Raises InputError for bad input, with nothing written.
     """
     output_folder.check(output, overwrite, t5x_checkpoint)
     folder, step = _find(t5x_checkpoint, step)
@@ -89,31 +93,33 @@ def import_t5x(
     _told(folder, output, config.num_params, began)
 
 
+@spread("selection")
 def export_t5x(
     checkpoint: str,
     output: str,
     *,
-    step: Natural | None = None,
-    weights: str = PLAIN,
+    selection: Selection,
     optimizer: bool = True,
     overwrite: bool = False,
 ) -> None:
     """Makes a t5x MODEL_DIR with one checkpoint from one of ours: t5x goes on from it.
 
-    checkpoint, step: MODEL_DIR of a run and which checkpoint (its newest one). weights: 'plain', or
-    'average' for the average that the run keeps, without moments. output: the folder
-    to make. optimizer: AdamW's moments and counts too, where the checkpoint has them;
-    adapters of low rank are merged into their base, without theirs. overwrite:
-    replaces an output that exists. InputError for bad input, with nothing written.
+    checkpoint: MODEL_DIR of a run, local or gs://.
+    output: the folder to make.
+    optimizer: AdamW's moments and counts too, where the checkpoint has them: an average and adapters
+    of low rank, which are merged into their base, go without.
+    overwrite: replaces an output that exists.
+
+    Raises InputError for bad input, with nothing written.
     """
     output_folder.check(output, overwrite, checkpoint)
-    progress = identify(checkpoint, step, weights)[1]
-    params = open_params(checkpoint, progress.step, weights)
+    _, progress = selection.identify(checkpoint)
+    params = open_params(checkpoint, progress.step, selection.weights)
     config = param_table.config_of(params.shapes)
     sources: list[tuple[AnyReader, str]] = [(params, TARGET)]
     moments = f"{folder_of(checkpoint, progress.step).removesuffix('params')}optimizer"
     dtypes = {STEP: "<i4"}
-    optimizer = optimizer and weights == PLAIN
+    optimizer = optimizer and selection.weights == PLAIN
     if optimizer and not progress.base and located(moments).exists():  # a base: adapters' moments
         state = reader_of(checkpoint, progress, OPTIMIZER)
         sources.append((state, MOMENTS))

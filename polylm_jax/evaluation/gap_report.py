@@ -14,20 +14,20 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from polylm_jax.checkpoints import identity
+from polylm_jax.checkpoints.identity import Selection
 from polylm_jax.errors import InputError
 from polylm_jax.evaluation import language_model, runner, text_costs
-from polylm_jax.evaluation.language_model import LanguageModel
+from polylm_jax.evaluation.language_model import LanguageModel, Loading
 from polylm_jax.evaluation.requests import rolling
 from polylm_jax.evaluation.result import TEXT
 from polylm_jax.evaluation.text_costs import Token, Totals, bits_per_byte
 from polylm_jax.evaluation.transformers_model import TransformersModel
 from polylm_jax.languages import labels
-from polylm_jax.model.averaging import PLAIN
-from polylm_jax.model.network import PolyLMConfig
+from polylm_jax.model import devices
 from polylm_jax.runtime.markdown import table
 from polylm_jax.runtime.paths import without_home
 from polylm_jax.runtime.ranges import Count, Natural
+from polylm_jax.runtime.spread import spread
 from polylm_jax.runtime.storage import Folder
 from polylm_jax.text import mixtures
 
@@ -50,6 +50,7 @@ class Passage(NamedTuple):
     theirs: float
 
 
+@spread("selection", "loading")
 def gap(
     checkpoint: str,
     vocabulary: str,
@@ -57,27 +58,28 @@ def gap(
     output: str,
     tasks: str | Sequence[str],
     *,
-    step: Natural | None = None,
-    weights: str = PLAIN,
-    model: PolyLMConfig | None = None,
-    dtype: str = "",
+    selection: Selection,
+    loading: Loading,
     limit: Count | None = 200,
     worst: Natural = 5,
     name: str = "",
 ) -> None:
     """Compares a checkpoint with a transformers model on the same held-out text, byte by byte.
 
-    checkpoint, step, weights, vocabulary: as for evaluate. theirs: a local folder with a causal language model
-    and its own tokenizer. output: the folder of the report. tasks: of plain text; their validation
-    split is read. model: by default as the checkpoint has it. dtype: of our matrix products; theirs
-    are in float32. limit: documents of each task at most. worst: passages shown of each language.
+    checkpoint, vocabulary: as for evaluate.
+    theirs: a local folder with a causal language model and its own tokenizer; it's in float32.
+    output: the folder of the report.
+    tasks: of plain text; their validation split is read.
+    limit: documents of each task at most.
+    worst: passages shown of each language.
     name: what the report calls the checkpoint.
 
     Raises InputError for bad input, before anything is computed.
     """
     names = mixtures.tasks_of(tasks)
-    found, progress = identity.identify(checkpoint, step, weights)
-    lm = language_model.load(found, progress, vocabulary, model, dtype)
+    devices.start(loading.compilation_cache_dir)
+    found, progress = selection.identify(checkpoint)
+    lm = language_model.load(found, progress, vocabulary, loading)
     asked = [runner.ask(task, lm, limit=limit) for task in names]
     for one in asked:
         if one.kind != TEXT:

@@ -140,27 +140,42 @@ class LanguageModel:
         return Answer(text, completion.finish)
 
 
+@dataclasses.dataclass(frozen=True)
+class Loading:
+    """Which model a checkpoint's parameters are read into, and how it is computed.
+
+    model: by default as the checkpoint has it.
+    dtype: of the matrix products, float32 or bfloat16; by default the model's own.
+    mesh: devices as data x fsdp x tensor, by default all data.
+    batching: how much is computed at once.
+    compilation_cache_dir: compiled programs are kept here for the next start; '' keeps none.
+    """
+
+    model: PolyLMConfig | None = None
+    dtype: str = ""
+    mesh: MeshConfig | None = None
+    batching: Batching | None = None
+    compilation_cache_dir: str = "~/.cache/polylm_jax"
+
+
 def load(
     found: Checkpoint,
     progress: checkpoint.Progress,
     vocabulary: str,
-    model: PolyLMConfig | None = None,
-    dtype: str = "",
-    mesh: MeshConfig | None = None,
-    batching: Batching | None = None,
+    loading: Loading = Loading(),
 ) -> LanguageModel:
     """A checkpoint's language model; parameters are read when the first request needs them.
 
-    vocabulary: the SentencePiece model that it was trained with. model: by default what the
-    checkpoint says itself. dtype: of the matrix products, by default the model's own.
+    vocabulary: the SentencePiece model that it was trained with.
 
     Raises InputError for another vocabulary, another model, or a mesh that doesn't fit.
     """
-    config = model or _config(found, progress)
-    config = dataclasses.replace(config, remat="none", dtype=dtype or config.dtype).check()
+    config = loading.model or _config(found, progress)
+    config = dataclasses.replace(config, remat="none", dtype=loading.dtype or config.dtype).check()
     tokenizer = matching_tokenizer(vocabulary, progress, config.vocab_size)
-    grid = partitioning.make_mesh(mesh or MeshConfig())
-    _check_mesh(mesh or MeshConfig(), grid, config)
+    mesh = loading.mesh or MeshConfig()
+    grid = partitioning.make_mesh(mesh)
+    _check_mesh(mesh, grid, config)
     held: dict[str, Any] = {}
 
     def params() -> dict:
@@ -176,7 +191,7 @@ def load(
             held["apart"] = weights.load(found, config, grid)
         return held["apart"]
 
-    return LanguageModel(config, tokenizer, grid, params, decoding, batching)
+    return LanguageModel(config, tokenizer, grid, params, decoding, loading.batching)
 
 
 def _restored(found: Checkpoint, abstract):

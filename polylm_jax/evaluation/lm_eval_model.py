@@ -17,15 +17,15 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 from lm_eval.api.registry import register_model
 
-from polylm_jax.checkpoints import identity
+from polylm_jax.checkpoints.identity import Selection
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.evaluation import language_model
-from polylm_jax.evaluation.language_model import Batching
+from polylm_jax.evaluation.language_model import Batching, Loading
 from polylm_jax.evaluation.requests import Ids, Request, encode_pairs, encode_texts, rolling
 from polylm_jax.inference.generation.beam_search import Beams
 from polylm_jax.inference.generation.sampling import Sampling
-from polylm_jax.model.averaging import PLAIN
 from polylm_jax.model.partitioning import MeshConfig
+from polylm_jax.runtime.spread import spread
 
 LENGTHS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
 SAMPLING = ("temperature", "top_k", "top_p", "repetition_penalty")
@@ -42,27 +42,22 @@ class PolyLMEval(LM):
     the results' config.
     """
 
+    @spread("selection", "batching", "mesh")
     def __init__(
         self,
         checkpoint: str,
         vocabulary: str,
-        step: int | None = None,
-        weights: str = PLAIN,
+        *,
+        selection: Selection,
         dtype: str = "",
-        tokens_per_part: int = 2048,
-        label_chunk: int = 256,
-        rows: int = 8,
-        data: int = -1,
-        fsdp: int = 1,
-        tensor: int = 1,
+        batching: Batching,
+        mesh: MeshConfig,
         max_gen_toks: int = 256,
         **harness: object,
     ):
-        """checkpoint, step: MODEL_DIR of a run and which checkpoint. weights: 'plain', or 'average'
-        for the average that the run keeps. vocabulary: its SentencePiece
-        model. dtype: of the matrix products. tokens_per_part, label_chunk, rows: see `Batching`.
-        data, fsdp, tensor: the mesh. harness: batch_size, max_batch_size and device of lm_eval,
-        which the others stand for here.
+        """checkpoint: MODEL_DIR of a run. vocabulary: its SentencePiece model. dtype: of the matrix
+        products. harness: batch_size, max_batch_size and device of lm_eval, which batching and mesh
+        stand for here.
 
         Raises InputError for bad input.
         """
@@ -71,13 +66,10 @@ class PolyLMEval(LM):
             if name not in ("batch_size", "max_batch_size", "device"):
                 known = inspect.signature(PolyLMEval).parameters
                 raise InputError(f"model_args: polylm takes no {name!r}.{nearest(name, known)}")
-        found, progress = identity.identify(checkpoint, step, weights)
-        self._found, self._max_new_tokens = found, max_gen_toks
-        self.model = language_model.load(
-            found, progress, str(vocabulary), dtype=dtype,
-            mesh=MeshConfig(data=data, fsdp=fsdp, tensor=tensor),
-            batching=Batching(tokens_per_part, label_chunk, rows),
-        )  # fmt: skip
+        self._found, progress = selection.identify(checkpoint)
+        self._max_new_tokens = max_gen_toks
+        loading = Loading(dtype=dtype, mesh=mesh, batching=batching)
+        self.model = language_model.load(self._found, progress, str(vocabulary), loading)
         self.too_long: dict[str, int] = {}
 
     @property

@@ -11,14 +11,13 @@ import dataclasses
 import json
 import pathlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import jax
 import rich.console
 import rich.progress
 
-from polylm_jax.checkpoints import identity
-from polylm_jax.checkpoints.identity import SHOWN
+from polylm_jax.checkpoints.identity import SHOWN, Selection
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.evaluation import (
     language_model,
@@ -30,7 +29,7 @@ from polylm_jax.evaluation import (
     runner,
     signal_report,
 )
-from polylm_jax.evaluation.language_model import Batching, LanguageModel
+from polylm_jax.evaluation.language_model import LanguageModel, Loading
 from polylm_jax.evaluation.protocol import GENERATE
 from polylm_jax.evaluation.questions import Questions
 from polylm_jax.evaluation.report import Subject
@@ -39,10 +38,8 @@ from polylm_jax.evaluation.tables import Table
 from polylm_jax.evaluation.tables import tables as tables_of
 from polylm_jax.languages.labels import isolated
 from polylm_jax.model import devices
-from polylm_jax.model.averaging import PLAIN
-from polylm_jax.model.config import PolyLMConfig
-from polylm_jax.model.partitioning import MeshConfig
-from polylm_jax.runtime.ranges import Count, Natural
+from polylm_jax.runtime.ranges import Count
+from polylm_jax.runtime.spread import spread
 from polylm_jax.runtime.storage import Folder
 from polylm_jax.text import mixtures
 
@@ -50,64 +47,65 @@ DTYPES = ("", "float32", "bfloat16")
 COMPARED = {"base": published.BASE, "tuned": published.TUNED}
 
 
+@dataclasses.dataclass(frozen=True)
+class Reporting:
+    """What the report shows, and what stands beside it.
+
+    compare: which of the paper's models stand beside ours, base or tuned.
+    beside: folders of results of other checkpoints, as this wrote them (OUTPUT/step_...): rows of
+    every table.
+    signal: a folder that `signal` wrote: tasks that say nothing are grey.
+    name: what the report calls the checkpoint, by default its folder's.
+    """
+
+    compare: str = "base"
+    beside: Sequence[str] = ()
+    signal: str = ""
+    name: str = ""
+
+
+@spread("selection", "loading", "reporting")
 def evaluate(
     checkpoint: str,
     output: str,
     vocabulary: str,
     tasks: str | Sequence[str],
     *,
-    step: Natural | None = None,
-    weights: str = PLAIN,
-    model: PolyLMConfig | None = None,
-    dtype: str = "",
-    mesh: MeshConfig | None = None,
-    batching: Batching | None = None,
+    selection: Selection,
+    loading: Loading,
     limit: Count | None = None,
     max_new_tokens: Count | None = None,
-    compare: str = "base",
-    beside: Sequence[str] = (),
-    signal: str = "",
-    name: str = "",
-    compilation_cache_dir: str = "~/.cache/polylm_jax",
+    reporting: Reporting,
     recipe: str = "",
 ) -> None:
     """Evaluates a checkpoint on SeqIO tasks; what was computed before is read, not computed again.
 
-    checkpoint, step: MODEL_DIR of a run, local or gs://, and which checkpoint (its newest one).
-    weights: 'plain', or 'average' for the average that the run keeps: another folder of results.
+    checkpoint: MODEL_DIR of a run, local or gs://; its average has another folder of results.
     output: the folder of results, local or gs://; each checkpoint has its own folder there.
     vocabulary: the SentencePiece model that it was trained with.
     tasks: names of tasks or mixtures, as registering them returned.
-    model: by default as the checkpoint has it.
-    dtype: of the matrix products, float32 or bfloat16; by default the model's own.
-    mesh: devices as data x fsdp x tensor, by default all data. batching: how much is computed at
-    once.
-    limit: items of each task at most, the first ones. max_new_tokens: in place of each task's own.
-    compare: which of the paper's models stand beside ours, base or tuned.
-    beside: folders of results of other checkpoints, as this wrote them (OUTPUT/step_...): rows of
-    every table. signal: a folder that `signal` wrote: tasks that say nothing are grey.
-    name: what the report calls the checkpoint, by default its folder's.
-    compilation_cache_dir: compiled programs are kept here for the next start; '' keeps none.
+    limit: items of each task at most, the first ones.
+    max_new_tokens: in place of each task's own.
     recipe: the resolved config, written beside the results.
 
     Raises InputError for bad input, before anything is computed.
     """
-    _check(dtype, compare, limit, max_new_tokens)
-    others = other_results.load(beside)
-    silent = signal_report.silent(signal) if signal else frozenset()
-    devices.start(compilation_cache_dir)
+    _check_names(dtype=(loading.dtype, DTYPES), compare=(reporting.compare, COMPARED))
+    others = other_results.load(reporting.beside)
+    silent = signal_report.silent(reporting.signal) if reporting.signal else frozenset()
+    devices.start(loading.compilation_cache_dir)
     names = mixtures.tasks_of(tasks)
     if not names:
         raise InputError("tasks is empty: name one task at least.")
-    found, progress = identity.identify(checkpoint, step, weights)
-    lm = language_model.load(found, progress, vocabulary, model, dtype, mesh, batching)
+    found, progress = selection.identify(checkpoint)
+    lm = language_model.load(found, progress, vocabulary, loading)
     folder = f"{str(output).rstrip('/')}/step_{found.step}_{found.identity[:SHOWN]}"
     # What is wrong with any task is said before the first one is computed.
     asked = [runner.ask(n, lm, limit=limit, max_new_tokens=max_new_tokens) for n in names]
     # Scoring before generation, which lays the parameters out anew.
     asked.sort(key=lambda questions: questions.kind == GENERATE)
     subject = Subject(
-        name=name or found.title,
+        name=reporting.name or found.title,
         path=checkpoint,
         step=found.step,
         identity=found.identity,
@@ -119,22 +117,20 @@ def evaluate(
     results = [dataclasses.replace(one, silent=one.task in silent) for one in results]
     ordered = sorted(results, key=lambda result: names.index(result.task))
     if jax.process_index() == 0:
-        tables = tables_of(ordered, COMPARED[compare], others)
+        compared = COMPARED[reporting.compare]
+        tables = tables_of(ordered, compared, others)
         text = report.markdown(
-            subject, ordered, COMPARED[compare], others, overview.section(subject, tables)
+            subject, ordered, compared, others, overview.section(subject, tables)
         )
         _write(Folder(folder, "output"), subject, ordered, tables, text, recipe)
         print(f"{folder}/results.md")
 
 
-def _check(dtype: str, compare: str, limit: int | None, max_new_tokens: int | None) -> None:
-    for field, value, known in (("dtype", dtype, DTYPES), ("compare", compare, COMPARED)):
+def _check_names(**fields: tuple[str, Collection[str]]) -> None:
+    for field, (value, known) in fields.items():
         if value not in known:
             hint = nearest(value, known)
             raise InputError(f"{field} = {value!r} is not one of {', '.join(known)}.{hint}")
-    for field, number in (("limit", limit), ("max_new_tokens", max_new_tokens)):
-        if number is not None and number < 1:
-            raise InputError(f"{field} = {number}: give a positive number, or None.")
 
 
 def _results(asked: Sequence[Questions], lm: LanguageModel, outputs: Folder) -> Iterator[Result]:

@@ -59,7 +59,8 @@ def signal(runs: Mapping[str, Sequence[str]], output: str, tasks: str | Sequence
     """Says of each evaluation task whether its scores tell anything of one's own runs.
 
     runs: variant -> MODEL_DIRs of its seeds, whose runs evaluated tasks while they trained, or folders
-    that `evaluate` wrote the results of a run's checkpoints into. output: the folder of the report.
+    that `evaluate` wrote the results of a run's checkpoints into.
+    output: the folder of the report.
     tasks: as registered, for what guessing scores in each; results of `evaluate` know it.
 
     Raises InputError for runs without scores.

@@ -11,18 +11,21 @@ import functools
 import inspect
 import typing
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from polylm_jax.runtime.parameter_types import checked
 
+Made = TypeVar("Made")
 
-def spread(*groups: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+
+def spread(*groups: str) -> Callable[[Callable[..., Made]], Callable[..., Made]]:
     """Makes of a function whose parameters `groups` are dataclasses one that takes their fields.
 
     A field that is given is held against its annotation: InputError where it is of another type or
     out of its range.
     """
 
-    def made(mode: Callable[..., None]) -> Callable[..., None]:
+    def made(mode: Callable[..., Made]) -> Callable[..., Made]:
         hints = typing.get_type_hints(mode, include_extras=True)
         own = inspect.signature(mode).parameters.values()
         kinds = {group: hints.pop(group) for group in groups}
@@ -42,6 +45,7 @@ def spread(*groups: str) -> Callable[[Callable[..., None]], Callable[..., None]]
             taken += [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in each]
             hints |= annotations
         del vars(called)["__wrapped__"]  # it has other parameters
+        taken.sort(key=lambda one: one.kind)  # what takes all other words stays last
         vars(called)["__signature__"] = inspect.Signature(taken)
         called.__annotations__ = hints
         called.__doc__ = documented(

@@ -16,6 +16,7 @@ import seqio
 
 from polylm_jax.errors import InputError
 from polylm_jax.languages.registry import temperature
+from polylm_jax.runtime.ranges import Count, Natural, NonNegative, Positive
 from polylm_jax.text import task_text
 
 PASSAGE = 10_000  # characters; longer documents are cut at line ends, or one book would be a sample
@@ -112,45 +113,50 @@ class Sample:
     held_out: list[str]
 
 
-def draw(
-    tasks: Sequence[str],
-    *,
-    alpha: float,
-    characters: int,
-    characters_per_language: int,
-    max_repeats: float,
-    read_characters: int,
-    seed: int,
-    progress: Progress,
-) -> dict[str, Sample]:
+@dataclasses.dataclass(frozen=True)
+class SampleSettings:
+    """How much of each language is drawn.
+
+    alpha: a language's share of the sample is its characters to this power (XLM-R's 0.3): 1 keeps
+    the languages' shares, 0 makes them equal.
+    characters: of the whole sample, at most.
+    characters_per_language: of one language's part of it, at most.
+    max_repeats: how often a small language's text may stand in the sample, to reach its share.
+    read_characters: of a task, after which no further unit of it is read; units are taken in an order
+    of the seed's, and a task's size is then estimated from those that were read.
+    seed: another one draws another sample.
+    """
+
+    alpha: NonNegative = 0.3
+    characters: Count = 500_000_000
+    characters_per_language: Count = 100_000_000
+    max_repeats: Positive = 10.0
+    read_characters: Count = 1_000_000_000
+    seed: Natural = 0
+
+
+def draw(tasks: Sequence[str], how: SampleSettings, progress: Progress) -> dict[str, Sample]:
     """Samples of the text of `tasks`, by language, in alphabetical order.
 
-    A language's share of the sample is its characters to the power of alpha (XLM-R's sampling),
-    though the sample is no larger than the text there is: large languages are thinned out, small
-    ones repeated. What a language lacks of its share at `max_repeats`, the others get. Aligned pairs count for the language
-    of each side, and only for languages of which no other task has text: monolingual corpora hold
-    most pairs already, and both directions hold each of them.
+    The sample is no larger than the text there is: large languages are thinned out, small ones
+    repeated. What a language lacks of its share at `max_repeats`, the others get. Aligned pairs count
+    for the language of each side, and only for languages of which no other task has text:
+    monolingual corpora hold most pairs already, and both directions hold each of them.
 
     Args:
       tasks: names in SeqIO's registry.
-      alpha: 1 keeps the languages' shares, 0 makes them equal.
-      characters: of the whole sample, at most.
-      characters_per_language: of one language's part of it, at most.
-      max_repeats: how often the text of a small language may stand in the sample.
-      read_characters: stop reading a task here, between two of its units, which are taken in an
-        order of the seed's; its size is then estimated from the units read.
-      seed: another one is another sample.
       progress: called with a task's name, the units of it that are read, how many there are, and
         the characters read since the last call.
 
     Raises:
       InputError: a task isn't registered, or none has text to train on.
     """
+    most = how.characters_per_language
     pools: dict[tuple[str, bool], Pools] = collections.defaultdict(
-        lambda: Pools(Pool(min(characters, characters_per_language)), Pool(MEASURED))
+        lambda: Pools(Pool(min(how.characters, most)), Pool(MEASURED))
     )
     for name in tasks:
-        _read_task(task_text.find(name), read_characters, seed, pools, progress)
+        _read_task(task_text.find(name), how.read_characters, how.seed, pools, progress)
     chosen = {
         language: pools[language, is_pair]
         for language, is_pair in sorted(pools, reverse=True)  # monolingual text overwrites pairs
@@ -159,12 +165,9 @@ def draw(
     if not chosen:
         raise InputError(f"tasks = {tuple(tasks)!r} have no text to train on: check their files.")
     held = {language: found.train.characters for language, found in sorted(chosen.items())}
-    limits = {
-        language: min(int(held[language] * max_repeats), characters_per_language)
-        for language in held
-    }
+    limits = {language: min(int(n * how.max_repeats), most) for language, n in held.items()}
     sizes = {language: chosen[language].estimated for language in limits}
-    shared = quotas(sizes, limits, alpha, min(characters, sum(held.values())))
+    shared = quotas(sizes, limits, how.alpha, min(how.characters, sum(held.values())))
     return {
         language: Sample(
             available=round(sizes[language]),

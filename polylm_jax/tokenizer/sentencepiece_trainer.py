@@ -7,6 +7,7 @@ controls (they stay bytes), and around each digit of any script (category Nd), s
     'ซื้อ 25 อัน\\tab'  ->  'ซื้อ '  '2'  '5'  ' อัน'  'ab'
 """
 
+import dataclasses
 import io
 import re
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,7 @@ import regex
 import sentencepiece
 
 from polylm_jax.errors import InputError
+from polylm_jax.runtime.ranges import Count, Share
 from polylm_jax.tokenizer.tokenizer import BOS, EOS, UNK
 
 MAX_LINE_BYTES = 4192  # SentencePiece leaves longer ones out, with only a warning
@@ -73,21 +75,24 @@ def cut_line(line: str, limit: int = MAX_LINE_BYTES) -> list[str]:
     return [*parts, data[start:].decode()]
 
 
-def train(
-    texts: Iterable[str],
-    *,
-    vocab_size: int,
-    model_type: str,
-    character_coverage: float,
-    num_threads: int,
-) -> tuple[bytes, Feed]:
-    """A SentencePiece model file of `texts`: the same bytes for the same texts, options and threads.
+@dataclasses.dataclass(frozen=True)
+class Pieces:
+    """What SentencePiece makes of a sample.
 
-    Args:
-      vocab_size: of all pieces, `<unk>` 0, `<s>` 1, `</s>` 2 and 256 bytes among them.
-      model_type: 'bpe' or 'unigram'.
-      character_coverage: the share of the characters that get pieces; rarer ones become bytes.
-      num_threads: of SentencePiece; what unigram training gives depends on it.
+    vocab_size: pieces in all, with `<unk>` 0, `<s>` 1, `</s>` 2 and 256 bytes.
+    model_type: 'bpe', or 'unigram'.
+    character_coverage: the share of the sample's characters with a piece; rarer ones are bytes.
+    num_threads: of SentencePiece; recorded, since unigram training depends on it.
+    """
+
+    vocab_size: Count = 256_000
+    model_type: str = "bpe"
+    character_coverage: Share = 0.9995
+    num_threads: Count = 16
+
+
+def train(texts: Iterable[str], pieces: Pieces) -> tuple[bytes, Feed]:
+    """A SentencePiece model file of `texts`: the same bytes for the same texts, options and threads.
 
     Raises:
       InputError: the texts can't give so many pieces, or need more.
@@ -99,10 +104,7 @@ def train(
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter(feed),
             model_writer=written,
-            vocab_size=vocab_size,
-            model_type=model_type,
-            character_coverage=character_coverage,
-            num_threads=num_threads,
+            **dataclasses.asdict(pieces),
             max_sentence_length=MAX_LINE_BYTES,
             train_extremely_large_corpus=extremely_large,
             required_chars=DIGITS,
@@ -122,7 +124,7 @@ def train(
             minloglevel=2,
         )
     except RuntimeError as error:
-        raise _refusal(str(error), vocab_size) or error from error
+        raise _refusal(str(error), pieces.vocab_size) or error from error
     return written.getvalue(), feed
 
 

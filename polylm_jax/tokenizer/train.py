@@ -11,7 +11,8 @@ unigram, beside 2 to 4 for the sample itself. All of the sample is trained on (S
 `input_sentence_size` stays 0), and `train_extremely_large_corpus` turns on above 2**31 characters.
 """
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import rich.console
@@ -20,11 +21,13 @@ import sentencepiece
 
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.runtime import storage
-from polylm_jax.runtime.ranges import Count, Natural, NonNegative, Positive, Share
+from polylm_jax.runtime.ranges import NonNegative
+from polylm_jax.runtime.spread import spread
 from polylm_jax.text import sample as text_sample
-from polylm_jax.text.sample import Sample
+from polylm_jax.text.sample import Sample, SampleSettings
 from polylm_jax.tokenizer import fertility, sentencepiece_trainer
 from polylm_jax.tokenizer.fertility import Row
+from polylm_jax.tokenizer.sentencepiece_trainer import Pieces
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 
 MODEL_TYPES = ("bpe", "unigram")
@@ -38,26 +41,41 @@ RANGES = {  # option: least, most, why
     "character_coverage": (0.98, 1, "SentencePiece takes no other share of the characters"),
     "num_threads": (1, 1024, "SentencePiece takes no other number"),
 }
-FRACTIONS = ("alpha", "character_coverage", "max_repeats")
 SEVERAL = 300  # characters of held-out text that a language's row needs, else it's of the sample
 
 
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """Below what a vocabulary is refused.
+
+    reference: another SentencePiece vocabulary, whose bytes per token the ratios are over.
+    min_bytes_per_token: the least: a number, or {language: number}.
+    min_ratio: the same of the ratio to the reference.
+    """
+
+    reference: str | None = None
+    min_bytes_per_token: NonNegative | Mapping[str, NonNegative] | None = None
+    min_ratio: NonNegative | Mapping[str, NonNegative] | None = None
+
+    def check(self, samples: Collection[str] | None = None) -> None:
+        """InputError for limits that can't be, or are of languages without a sample."""
+        for field in ("min_bytes_per_token", "min_ratio"):
+            fertility.check_limits(field, getattr(self, field), samples)
+        if self.min_ratio is not None and not self.reference:
+            raise InputError(
+                f"min_ratio = {self.min_ratio!r} needs a reference: name another vocabulary as "
+                "reference."
+            )
+
+
+@spread("pieces", "sampled", "limits")
 def train_tokenizer(
     tasks: Sequence[str],
     output: str,
-    vocab_size: Count = 256_000,
-    model_type: str = "bpe",
-    alpha: NonNegative = 0.3,
-    characters: Count = 500_000_000,
-    characters_per_language: Count = 100_000_000,
-    max_repeats: Positive = 10.0,
-    read_characters: Count = 1_000_000_000,
-    character_coverage: Share = 0.9995,
-    seed: Natural = 0,
-    num_threads: Count = 16,
-    reference: str | None = None,
-    min_bytes_per_token: NonNegative | Mapping[str, NonNegative] | None = None,
-    min_ratio: NonNegative | Mapping[str, NonNegative] | None = None,
+    *,
+    pieces: Pieces,
+    sampled: SampleSettings,
+    limits: Limits,
     overwrite: bool = False,
     recipe: str = "",
 ) -> list[Row]:
@@ -65,64 +83,40 @@ def train_tokenizer(
 
     The same tasks, options and threads give the same bytes.
 
-    Args:
-      tasks: names in SeqIO's registry; what they do before `tokenize` makes the text.
-      output: the .model file to write, on local disk or gs://.
-      vocab_size: pieces in all, with `<unk>` 0, `<s>` 1, `</s>` 2 and 256 bytes.
-      model_type: 'bpe', or 'unigram'.
-      alpha: a language's share of the sample is its characters to this power (XLM-R's 0.3).
-      characters: of the sample, at most.
-      characters_per_language: of one language's part of it, at most.
-      max_repeats: how often a small language's text may stand in the sample, to reach its share.
-      read_characters: of one task that are read, at most; see text_sample.draw.
-      character_coverage: the share of the sample's characters with a piece; rarer ones are bytes.
-      seed: another one draws another sample.
-      num_threads: of SentencePiece; recorded, since unigram training depends on it.
-      reference: another SentencePiece vocabulary, whose bytes per token the ratios are over.
-      min_bytes_per_token: refuse a vocabulary below it: a number, or {language: number}.
-      min_ratio: the same of the ratio to the reference.
-      overwrite: replace a vocabulary that is there already.
-      recipe: the resolved config, kept beside the vocabulary.
+    tasks: names in SeqIO's registry; what they do before `tokenize` makes the text.
+    output: the .model file to write, on local disk or gs://.
+    overwrite: replace a vocabulary that is there already.
+    recipe: the resolved config, kept beside the vocabulary.
 
-    Returns:
-      the rows of the table.
-
-    Raises:
-      InputError: an option is wrong, `output` exists, the sample is too small for `vocab_size`, or
-        the vocabulary is below a limit.
+    Raises InputError where an option is wrong, `output` exists, the sample is too small for
+    `vocab_size`, or the vocabulary is below a limit.
     """
-    options = dict(locals())
-    del options["recipe"], options["overwrite"]
-    options["tasks"] = (tasks,) if isinstance(tasks, str) else tuple(tasks)
+    tasks = (tasks,) if isinstance(tasks, str) else tuple(tasks)
+    options = {"tasks": tasks, "output": output} | vars(pieces) | vars(sampled) | vars(limits)
     _check(options)
+    limits.check()
     destination = _Destination(output, overwrite, recipe)
-    compared = Tokenizer.load(reference) if reference else None
+    compared = Tokenizer.load(limits.reference) if limits.reference else None
     console = rich.console.Console(highlight=False)
 
-    samples = _draw(console, options)
-    for field in ("min_bytes_per_token", "min_ratio"):
-        fertility.check_limits(field, options[field], samples)
+    samples = _draw(console, tasks, sampled)
+    limits.check(samples)
     texts = [text for sample in samples.values() for text in sample.train]
-    say = f"{vocab_size:,} pieces ({model_type}) of {sum(map(len, texts)):,} characters"
-    with console.status(f"SentencePiece: {say}, {num_threads} threads"):
-        content, feed = sentencepiece_trainer.train(
-            texts,
-            vocab_size=vocab_size,
-            model_type=model_type,
-            character_coverage=character_coverage,
-            num_threads=num_threads,
-        )
+    characters = f"{sum(map(len, texts)):,} characters"
+    say = f"{pieces.vocab_size:,} pieces ({pieces.model_type}) of {characters}"
+    with console.status(f"SentencePiece: {say}, {pieces.num_threads} threads"):
+        content, feed = sentencepiece_trainer.train(texts, pieces)
     console.print(
         f"trained {say}; {feed.cut_lines} of {feed.lines:,} lines were cut", soft_wrap=True
     )
 
     tokenizer = Tokenizer.from_bytes(content, output)
     rows = [
-        _measured(language, sample, tokenizer, compared, num_threads)
+        _measured(language, sample, tokenizer, compared, pieces.num_threads)
         for language, sample in samples.items()
     ]
     console.print(fertility.table(rows))
-    refused = fertility.refusal(rows, min_bytes_per_token, min_ratio)
+    refused = fertility.refusal(rows, limits.min_bytes_per_token, limits.min_ratio)
     report = {
         "sha256": tokenizer.fingerprint,
         "sentencepiece": sentencepiece.__version__,
@@ -147,20 +141,10 @@ def _check(options: Mapping[str, Any]) -> None:
         hint = nearest(model_type, MODEL_TYPES)
         raise InputError(f"model_type = {model_type!r} isn't known: 'bpe' or 'unigram'.{hint}")
     for name, (least, most, why) in RANGES.items():
-        value = options[name]
-        kind = int | float if name in FRACTIONS else int
-        if not (isinstance(value, kind) and least <= value <= most):
-            whole = "" if name in FRACTIONS else "be a whole number and "
+        if not least <= options[name] <= most:
             raise InputError(
-                f"{name} = {value!r} must {whole}lie between {least} and {most}: {why}."
+                f"{name} = {options[name]!r} must lie between {least} and {most}: {why}."
             )
-    for field in ("min_bytes_per_token", "min_ratio"):
-        fertility.check_limits(field, options[field])
-    if options["min_ratio"] is not None and not options["reference"]:
-        raise InputError(
-            f"min_ratio = {options['min_ratio']!r} needs a reference: name another vocabulary as "
-            "reference."
-        )
 
 
 class _Destination:
@@ -202,7 +186,9 @@ class _Destination:
             raise self._exists()
 
 
-def _draw(console: rich.console.Console, options: Mapping) -> dict[str, Sample]:
+def _draw(
+    console: rich.console.Console, tasks: Sequence[str], sampled: SampleSettings
+) -> dict[str, Sample]:
     """The samples, with a line of progress."""
     columns = (
         "{task.description}",
@@ -211,8 +197,6 @@ def _draw(console: rich.console.Console, options: Mapping) -> dict[str, Sample]:
         "units, {task.fields[read]:,} characters",
         rich.progress.TimeElapsedColumn(),
     )
-    names = ["alpha", "characters", "characters_per_language", "max_repeats", "read_characters"]
-    names.append("seed")
     with rich.progress.Progress(*columns, console=console) as bar:
         line = bar.add_task("", total=None, read=0)
         read = 0
@@ -222,9 +206,7 @@ def _draw(console: rich.console.Console, options: Mapping) -> dict[str, Sample]:
             read += characters
             bar.update(line, description=task, completed=done, total=units, read=read)
 
-        return text_sample.draw(
-            options["tasks"], **{name: options[name] for name in names}, progress=progress
-        )
+        return text_sample.draw(tasks, sampled, progress)
 
 
 def _measured(

@@ -135,6 +135,9 @@ def finetune(experiment: FinetuningExperiment, model_dir: str, *, settings: Tuni
     answers. All else is as in `train`: shares of tokens by phases of mixtures, resumption, logs.
     Validation scores held-out conversations, of the base too.
 
+    experiment: what is tuned: a `training.FinetuningExperiment`.
+    model_dir: the run's folder, local or gs://.
+
     Raises InputError for bad input, before anything compiles; SystemExit(143) when told to leave.
     """
     experiment.check_base()

@@ -45,6 +45,7 @@ def inspect(
 
     Nothing runs and nothing is built: stores that aren't there yet are 'not cached'.
 
+    experiment: what would train: a `training.Experiment`, or one of tuning.
     step: also the ledger as it stands after so many steps (by default only at the end).
     num_devices: devices that the run is for (by default as many as the mesh names).
     model_dir: the run's folder; its disk is compared with what two checkpoints take.

@@ -80,6 +80,9 @@ def dpo(experiment: PreferenceExperiment, model_dir: str, *, settings: TuningSet
     kept with their stores. All else is as in `finetune`: adapters or the whole model, shares of
     tokens by phases of mixtures, resumption, logs.
 
+    experiment: what is tuned: a `training.PreferenceExperiment`.
+    model_dir: the run's folder, local or gs://.
+
     Raises InputError for bad input, before anything compiles; SystemExit(143) when told to leave.
     """
     experiment.check_base()

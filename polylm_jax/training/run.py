@@ -53,6 +53,8 @@ def train(
 ) -> None:
     """Trains a model, or goes on training it: the newest checkpoint in MODEL_DIR is the start.
 
+    experiment: what is trained: a `training.Experiment`.
+    model_dir: the run's folder, local or gs://.
     init_from, init_step: the experiment's, where earlier versions had them.
 
     Raises InputError for bad input, before anything compiles; Diverged where the numbers end;

@@ -12,7 +12,8 @@ class Settings:
     """What `train`, `finetune` and `dpo` take beside an experiment and MODEL_DIR.
 
     save_every_steps, save_every_minutes: a checkpoint after so many steps, and after so many minutes
-    without one (None: by steps alone). keep_last: how many of them stay.
+    without one (None: by steps alone).
+    keep_last: how many of them stay.
     keep_every: every so many steps a checkpoint is saved that stays for good.
     keep_at: steps whose checkpoints are saved and stay, too: where other runs branch off.
     eval_every_steps, eval_rows: validation on held-out text (0: none), at most so many rows of each

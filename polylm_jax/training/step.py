@@ -78,13 +78,11 @@ def make_train_step(
     num_components: int,
     *,
     microbatches: int = 1,
-    num_chunks: int = 8,
-    vocab_blocks: int = 1,
-    z_loss: float = 0.0,
     skip_non_finite: bool = False,
     objective: Likelihood | None = None,
     average: Average | None = None,
     seed: int = 0,
+    **loss_options: float,
 ) -> Callable[..., tuple[TrainState, dict[str, jax.Array]]]:
     """step(state, tokens [B, L+1], component [B], weights=None, **packing) -> (state, metrics).
 
@@ -96,13 +94,13 @@ def make_train_step(
     isn't made (parameters and optimizer stay, the step counts), and 'skipped' says so. Of another
     objective 'loss', 'component_nats' and 'component_weight' are in its own units, and its metrics
     are there as means. average: what the state keeps of its parameters, drawn of the seed.
+    loss_options: of `cross_entropy`: num_chunks, vocab_blocks, z_loss.
     """
     objective = objective or Likelihood()
-    options = {"num_chunks": num_chunks, "vocab_blocks": vocab_blocks, "z_loss": z_loss}
 
     def loss_and_gradients(params, frozen, batch, total):
         def loss_fn(params):
-            sums = objective.loss(model, whole(params, frozen), batch, options)
+            sums = objective.loss(model, whole(params, frozen), batch, loss_options)
             return sums.loss / total, sums
 
         (loss, sums), gradients = jax.value_and_grad(loss_fn, has_aux=True)(params)
@@ -140,7 +138,7 @@ def make_train_step(
             "component_rows": jax.ops.segment_sum(
                 jnp.ones_like(component), component, num_components
             ),
-            "z_loss": sums["loss"] - mean if z_loss else jnp.zeros(()),
+            "z_loss": sums["loss"] - mean if loss_options.get("z_loss") else jnp.zeros(()),
             "grad_norm": grad_norm,
             "param_norm": optax.tree.norm(params),
             "learning_rate": learning_rate_fn(state.step),

@@ -11,7 +11,7 @@ from polylm_jax.evaluation.protocol import ROLLING, Protocol
 from polylm_jax.languages import registry as languages_table
 from tasks.benchmarks.items import Item, text
 from tasks.benchmarks.records import Record
-from tasks.benchmarks.registration import Benchmark, Variant
+from tasks.benchmarks.registration import Benchmark, Scoring, Variant
 from tasks.metrics.bits import bits
 
 
@@ -55,4 +55,6 @@ def register(
         metrics=lambda language: (bits,),
     )
     wanted = known if languages is None else languages
-    return benchmark.register(data_dir, vocabulary, wanted, files, split, (0,), split, seed=0)
+    return benchmark.register(
+        data_dir, vocabulary, wanted, files, Scoring(split, demonstrations=split)
+    )

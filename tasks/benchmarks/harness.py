@@ -24,6 +24,7 @@ from tasks.benchmarks import own, records
 from tasks.benchmarks.examples import Rank, rank_target
 from tasks.benchmarks.items import Item, ItemSource
 from tasks.benchmarks.records import Published, Record, Records
+from tasks.benchmarks.templates import filled
 from tasks.metrics.accuracy import accuracy
 
 ENDINGS = {".jsonl": "json", ".json": "json", ".parquet": "parquet", ".csv": "csv", ".tsv": "csv"}
@@ -190,8 +191,8 @@ class _Converter:
         if self.cloze is None:
             return {name: record[name] for name in FIELDS}
         prompt, choices = self.cloze
-        answers = [f" {own.filled(choice, record['doc'])}" for choice in choices]
-        context = own.filled(prompt, record["doc"])
+        answers = [f" {filled(choice, record['doc'])}" for choice in choices]
+        context = filled(prompt, record["doc"])
         return {"context": context, "answers": answers, "label": record["label"]}
 
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from polylm_jax.errors import InputError, nearest
-from polylm_jax.evaluation.protocol import GENERATE, STOP, Protocol
+from polylm_jax.evaluation.protocol import GENERATE, Protocol
 from polylm_jax.languages import registry as languages_table
-from polylm_jax.runtime.ranges import Seed
+from polylm_jax.runtime.spread import spread
 from tasks.benchmarks import registration
 from tasks.benchmarks.items import BadRecord, Item, text
 from tasks.benchmarks.records import Record
-from tasks.benchmarks.registration import Benchmark, Variant
+from tasks.benchmarks.registration import Benchmark, Generation, Variant
 from tasks.metrics.rouge import rouge
 
 LANGUAGES = ("zh", "en", "es", "fr", "de")
@@ -124,6 +124,7 @@ def _check_columns(columns: Mapping[str, str], fields: Sequence[str]) -> None:
             raise InputError(f"columns of mtg lacks {field!r}: say what the files call it.")
 
 
+@spread("scoring")
 def register(
     data_dir: str,
     vocabulary: str,
@@ -131,26 +132,20 @@ def register(
     languages: Sequence[str] = LANGUAGES,
     files: Mapping[str, object] | str = FILES,
     columns: Mapping[str, str] = COLUMNS,
-    split: str = "test",
-    shots: Sequence[int] = (0, 1),
-    demonstrations: str = "train",
-    seed: Seed = 0,
-    stop: Sequence[str] = STOP,
-    ending: str = "",
+    *,
+    scoring: Generation,
 ) -> tuple[str, ...]:
     """Registers `mtg_title.de`, `mtg_title.de.one_shot` and so on, and returns the names.
 
     See `Benchmark.register`, and besides:
 
-    Args:
-        tasks: which of TASKS; {task} in `files` stands for one.
-        columns: what the records call `source`, `target` and, of questions, `answer`.
+    tasks: which of TASKS; {task} in `files` stands for one.
+    columns: what the records call `source`, `target` and, of questions, `answer`.
     """
-    options = (languages, files, split, shots, demonstrations, seed, stop, ending)
     for task in tasks:
         if task not in TASKS:
             raise InputError(
                 f"tasks of mtg has {task!r}.{nearest(task, TASKS)} Known: {', '.join(TASKS)}."
             )
-    found = [_benchmark(task, columns).register(data_dir, vocabulary, *options) for task in tasks]
-    return registration.merged(found)
+    given = data_dir, vocabulary, languages, files, scoring
+    return registration.merged([_benchmark(task, columns).register(*given) for task in tasks])

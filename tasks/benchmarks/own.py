@@ -6,18 +6,19 @@ differently, it is a table from language to template. docs/own_benchmarks.md sho
 XQuAD.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from polylm_jax.errors import InputError, nearest
-from polylm_jax.evaluation.protocol import GENERATE, MAX_NEW_TOKENS, RANK, STOP, SUM, Protocol
+from polylm_jax.evaluation.protocol import GENERATE, MAX_NEW_TOKENS, RANK, SUM, Protocol
 from polylm_jax.languages import codes
+from polylm_jax.runtime.spread import spread
 from tasks.benchmarks.examples import Choice
-from tasks.benchmarks.items import BadRecord, Item
+from tasks.benchmarks.items import Item
 from tasks.benchmarks.records import Record
-from tasks.benchmarks.registration import Benchmark, Variant
+from tasks.benchmarks.registration import Benchmark, Generation, Scoring, Variant
+from tasks.benchmarks.templates import Converter
 from tasks.metrics.accuracy import accuracy
 from tasks.metrics.answers import answers
 from tasks.metrics.numbers import number
@@ -59,68 +60,47 @@ class Made:
         return item["label"]
 
 
-@dataclass(frozen=True)
-class Converter:
-    """A record -> {context, answers, label}. choices: templates of them, () for generated answers.
-
-    label: of choices, the field that has the right one's number (from `first`) or its text.
-    keep: whether a record is of this language; None keeps all.
-    """
-
-    prompt: str
-    answer: str
-    choices: tuple[str, ...] = ()
-    first: int = 0
-    keep: Callable[[Record], bool] | None = None
-
-    def __call__(self, record: Record) -> Item | None:
-        if self.keep and not self.keep(record):
-            return None
-        context = filled(self.prompt, record)
-        if not self.choices:
-            return {"context": context, "answers": _texts(record, self.answer), "label": 0}
-        texts = [filled(choice, record) for choice in self.choices]
-        return {"context": context, "answers": texts, "label": self._label(record, texts)}
-
-    def _label(self, record: Record, texts: list[str]) -> int:
-        value = record.get(self.answer)
-        if isinstance(value, str) and value in texts:
-            return texts.index(value)
-        if isinstance(value, bool) or not str(value).lstrip("-").isdigit():
-            raise BadRecord(f"{self.answer!r} is {value!r}, neither a choice nor its number")
-        place = int(str(value)) - self.first
-        if not 0 <= place < len(texts):
-            raise BadRecord(f"{self.answer!r} is {value!r}, and there are {len(texts)} choices")
-        return place
-
-
-def filled(template: str, record: Record) -> str:
-    """Fields in braces as they stand in the record; columns without names are {1}, {2}."""
-
-    def one(match: re.Match) -> str:
-        if match[1] not in record:
-            raise BadRecord(
-                f"the template {template!r} asks for {match[1]!r}, and the record has "
-                f"{', '.join(map(str, record))}"
-            )
-        return str(record[match[1]])
-
-    return re.sub(r"\{(\w+)\}", one, template)
-
-
-def _texts(record: Record, field: str) -> list[str]:
-    """The right answers under a field: a text, a number, or a list of them."""
-    found = record.get(field)
-    found = found.get("text") if isinstance(found, Mapping) else found  # SQuAD's in TFDS
-    found = list(found) if isinstance(found, list | tuple) else [found]
-    texts = [str(one) for one in found if one is not None and str(one).strip()]
-    if not texts or any(isinstance(one, Mapping) for one in found):
-        raise BadRecord(f"there is no answer in {field!r}")
-    return texts
-
-
 def _of(template: Template, language: str) -> str:
     return template if isinstance(template, str) else template[language]
+
+
+@dataclass(frozen=True)
+class Published:
+    """What is scored, and how a report tells of it.
+
+    split: the one that is scored, a key of `files`.
+    items: of the published split.
+    joint: between prompt and answer.
+    formats: of endings whose files are written otherwise, e.g. {'.tsv': 'tsv without a header'}.
+    note: what a report says of the task.
+    """
+
+    split: str = "test"
+    items: int | None = None
+    joint: str = " "
+    formats: Mapping[str, str] | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Scored(Scoring, Published):
+    """And after which demonstrations; they are of the scored split, unless another is named."""
+
+    demonstrations: str = ""
+
+
+@dataclass(frozen=True)
+class Answered(Generation, Published):
+    """The same of answers that are generated.
+
+    metric: f1, exact_match, number (the last one of the answer) or chrf (with BLEU beside it).
+    max_new_tokens: of an answer.
+    """
+
+    shots: Sequence[int] = (0,)
+    demonstrations: str = ""
+    metric: str = "f1"
+    max_new_tokens: int = MAX_NEW_TOKENS
 
 
 def _benchmark(
@@ -129,20 +109,23 @@ def _benchmark(
     told: Callable[[str, str], Protocol],
     convert: Callable[[str], Converter],
     metrics: Callable[[str], Sequence[Callable]],
-    joint: str,
-    formats: Mapping[str, str],
+    scored: Published,
 ) -> Benchmark:
     return Benchmark(
         name=name,
         languages=tuple(languages),
-        variants=lambda language: [Variant("", _made(joint, convert(language)))],
+        variants=lambda language: [Variant("", _made(scored.joint, convert(language)))],
         protocol=told,
         convert=lambda language, format: convert(language),
         fields={"context": str, "answers": list, "label": int},
-        formats=FORMATS | dict(formats),
+        formats=FORMATS | dict(scored.formats or {}),
         metrics=metrics,
         fill=_fill,
     )
+
+
+def _drawn(scored: Scored | Answered) -> Scoring:
+    return replace(scored, demonstrations=scored.demonstrations or scored.split)
 
 
 def _made(joint: str, one: Converter) -> Made:
@@ -161,6 +144,7 @@ def path_of(pattern: str, language: str) -> str:
     return pattern.format_map({"language": language, **_fill(language)})
 
 
+@spread("scored")
 def generated(
     name: str,
     data_dir: str,
@@ -169,51 +153,36 @@ def generated(
     files: Mapping[str, object],
     prompt: Template,
     answer: str,
-    metric: str = "f1",
-    split: str = "test",
-    shots: Sequence[int] = (0,),
-    demonstrations: str = "",
-    seed: int = 0,
-    stop: Sequence[str] = STOP,
-    ending: str = "",
-    max_new_tokens: int = MAX_NEW_TOKENS,
-    items: int | None = None,
-    joint: str = " ",
+    *,
     keep: Callable[[str], Callable[[Record], bool]] | None = None,
-    formats: Mapping[str, str] | None = None,
-    note: str = "",
+    scored: Answered,
 ) -> tuple[str, ...]:
     """Registers NAME.LANGUAGE: an answer is generated and compared. Returns the names.
 
-    Args:
-        name: of the benchmark; the report shows no published rows beside a name of one's own.
-        files: split -> path, in which {language}, {flores} and {flores_plus} may stand.
-        prompt: what the model reads. answer: the field with the right answer, or several.
-        metric: f1, exact_match, number (the last one of the answer) or chrf (with BLEU beside it).
-        keep: of a language, whether a record is its own, for files that hold several.
-        formats: of endings whose files are written otherwise, e.g. {'.tsv': 'tsv without a header'}.
-        items: of the published split. joint: between prompt and answer in a demonstration.
+    name: of the benchmark; the report shows no published rows beside a name of one's own.
+    files: split -> path, in which {language}, {flores} and {flores_plus} may stand.
+    prompt: what the model reads.
+    answer: the field with the right answer, or several.
+    keep: of a language, whether a record is its own, for files that hold several.
 
     The others are as in `Benchmark.register`.
     """
-    _check(name, languages, prompt, metric)
+    _check(name, languages, prompt, scored.metric)
 
     def told(language: str, split: str) -> Protocol:
         return Protocol(
-            name, language, split, GENERATE, metric, items=items, max_new_tokens=max_new_tokens,
-            note=note,
+            name, language, split, GENERATE, scored.metric, items=scored.items,
+            max_new_tokens=scored.max_new_tokens, note=scored.note,
         )  # fmt: skip
 
     def convert(language: str) -> Converter:
         return Converter(_of(prompt, language), answer, keep=keep and keep(language))
 
-    made = _benchmark(name, languages, told, convert, METRICS[metric], joint, formats or {})
-    return made.register(
-        data_dir, vocabulary, languages, files, split, shots, demonstrations or split, seed, stop,
-        ending,
-    )  # fmt: skip
+    made = _benchmark(name, languages, told, convert, METRICS[scored.metric], scored)
+    return made.register(data_dir, vocabulary, languages, files, _drawn(scored))
 
 
+@spread("scored")
 def chosen(
     name: str,
     data_dir: str,
@@ -223,15 +192,9 @@ def chosen(
     prompt: Template,
     choices: Sequence[str],
     label: str,
+    *,
     first: int = 0,
-    split: str = "test",
-    shots: Sequence[int] = (0,),
-    demonstrations: str = "",
-    seed: int = 0,
-    items: int | None = None,
-    joint: str = " ",
-    formats: Mapping[str, str] | None = None,
-    note: str = "",
+    scored: Scored,
 ) -> tuple[str, ...]:
     """Registers NAME.LANGUAGE: the likeliest of some choices is taken. Returns the names.
 
@@ -243,21 +206,17 @@ def chosen(
     def told(language: str, split: str) -> Protocol:
         return Protocol(
             name, language, split, RANK, "accuracy_sum", normalisation=SUM, choices=len(choices),
-            items=items, note=note,
+            items=scored.items, note=scored.note,
         )  # fmt: skip
 
     def convert(language: str) -> Converter:
         return Converter(_of(prompt, language), label, tuple(choices), first)
 
-    made = _benchmark(
-        name, languages, told, convert, lambda _: (accuracy,), joint,
-        formats or {},
-    )  # fmt: skip
-    return made.register(
-        data_dir, vocabulary, languages, files, split, shots, demonstrations or split, seed
-    )
+    made = _benchmark(name, languages, told, convert, lambda _: (accuracy,), scored)
+    return made.register(data_dir, vocabulary, languages, files, _drawn(scored))
 
 
+@spread("scored")
 def continued(
     name: str,
     data_dir: str,
@@ -266,26 +225,25 @@ def continued(
     files: Mapping[str, object],
     prompt: Template,
     answer: str,
-    split: str = "test",
-    items: int | None = None,
-    joint: str = " ",
-    formats: Mapping[str, str] | None = None,
-    note: str = "",
+    *,
+    scored: Published,
 ) -> tuple[str, ...]:
     """Registers NAME.LANGUAGE: bits per byte of the right answer, given the prompt. Returns the names."""
     _check(name, languages, prompt, "f1")
 
     def told(language: str, split: str) -> Protocol:
         return Protocol(
-            name, language, split, RANK, "bits_per_byte", items=items, note=note,
+            name, language, split, RANK, "bits_per_byte", items=scored.items, note=scored.note,
             scoring="the right answer given the prompt",
         )  # fmt: skip
 
     def convert(language: str) -> Converter:
         return Converter(_of(prompt, language), answer)
 
-    made = _benchmark(name, languages, told, convert, lambda _: (), joint, formats or {})
-    return made.register(data_dir, vocabulary, languages, files, split, (0,), split, 0)
+    made = _benchmark(name, languages, told, convert, lambda _: (), scored)
+    return made.register(
+        data_dir, vocabulary, languages, files, Scoring(scored.split, demonstrations=scored.split)
+    )
 
 
 def _check(name: str, languages: Sequence[str], prompt: Template, metric: str) -> None:

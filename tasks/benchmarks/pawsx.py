@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from polylm_jax.evaluation.protocol import RANK, REPAIRED, SUM, Protocol
-from polylm_jax.runtime.ranges import Seed
+from polylm_jax.runtime.spread import spread
 from tasks.benchmarks.examples import Choice
 from tasks.benchmarks.items import Item, one_of, text
 from tasks.benchmarks.records import Record
-from tasks.benchmarks.registration import Benchmark, Variant
+from tasks.benchmarks.registration import Benchmark, Scoring, Variant
 from tasks.metrics.accuracy import accuracy
 
 # language -> ('right', no, yes): label 1 is a paraphrase
@@ -109,15 +109,14 @@ def _benchmark(convert: Callable[[Record], Item | None]) -> Benchmark:
     )
 
 
+@spread("scoring")
 def register(
     data_dir: str,
     vocabulary: str,
     languages: Sequence[str] = tuple(WORDS),
     files: Mapping[str, object] | str = FILES,
-    split: str = "test",
-    shots: Sequence[int] = (0,),
-    demonstrations: str = "validation",
-    seed: Seed = 0,
+    *,
+    scoring: Scoring,
     skip_unlabelled: bool = False,
 ) -> tuple[str, ...]:
     """Registers `pawsx.ja` and so on, and returns the names; see `Benchmark.register`.
@@ -125,6 +124,4 @@ def register(
     skip_unlabelled: leave out rows whose label is neither 0 nor 1, as TFDS does.
     """
     benchmark = _benchmark(Converter(skip_unlabelled))
-    return benchmark.register(
-        data_dir, vocabulary, languages, files, split, shots, demonstrations, seed
-    )
+    return benchmark.register(data_dir, vocabulary, languages, files, scoring)

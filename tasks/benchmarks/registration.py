@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.evaluation import protocol
 from polylm_jax.evaluation.protocol import GENERATE, RANK, ROLLING, STOP, Protocol
+from polylm_jax.runtime.ranges import Seed
 from tasks import registry
 from tasks.benchmarks import records
 from tasks.benchmarks.examples import (
@@ -34,6 +35,36 @@ class Variant(NamedTuple):
     suffix: str
     prompt: Any  # as the kind of its protocol asks it: see `Benchmark._step`
     changes: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Which items are scored, after which demonstrations.
+
+    split: the one that is scored, a key of `files`.
+    shots: numbers of demonstrations; each is a task of its own, `NAME.one_shot` for 1.
+    demonstrations: the split they're drawn from.
+    seed: what they're drawn with.
+    """
+
+    split: str = "test"
+    shots: Sequence[int] = (0,)
+    demonstrations: str = "validation"
+    seed: Seed = 0
+
+
+@dataclass(frozen=True)
+class Generation(Scoring):
+    """The same of answers that the model writes.
+
+    stop: where answers are cut; () for a tuned model, which ends them itself.
+    ending: what follows a prompt; a tuned PolyLM was trained on '\\n\\n'.
+    """
+
+    shots: Sequence[int] = (0, 1)
+    demonstrations: str = "train"
+    stop: Sequence[str] = STOP
+    ending: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,12 +101,7 @@ class Benchmark:
         vocabulary: str,
         languages: Sequence[str],
         files: Mapping[str, object] | str,
-        split: str,
-        shots: Sequence[int],
-        demonstrations: str,
-        seed: int,
-        stop: Sequence[str] = STOP,
-        ending: str = "",
+        scoring: Scoring,
     ) -> tuple[str, ...]:
         """Registers the tasks and returns their names. Files are looked for later.
 
@@ -85,23 +111,21 @@ class Benchmark:
             languages: which of the benchmark's.
             files: split -> path, in which {language} may stand, or {'tfds': ..., 'split': ...}; or
                 'tfds' where TFDS has the benchmark.
-            split: the one that is scored, a key of `files`.
-            shots: numbers of demonstrations; each is a task of its own, `NAME.one_shot` for 1.
-            demonstrations: the split they're drawn from.
-            seed: what they're drawn with.
-            stop: where generated answers are cut; () for a tuned model, which ends them itself.
-            ending: what follows a prompt of generation; a tuned PolyLM was trained on '\\n\\n'.
+            scoring: a `Generation`, where answers are generated.
         """
         files = self._files(files)
         languages = (languages,) if isinstance(languages, str) else tuple(languages)
-        self._check(languages, files, split, shots, demonstrations)
+        self._check(languages, files, scoring)
+        split, drawn_from = scoring.split, scoring.demonstrations
+        stop = tuple(scoring.stop) if isinstance(scoring, Generation) else STOP
+        ending = scoring.ending if isinstance(scoring, Generation) else ""
         names = []
         for language in languages:
             source = self._source(language, files, data_dir)
             for variant in self.variants(language):
-                for count in shots:
-                    shown = Demonstrations(source, demonstrations, split, count, seed)
-                    told = self._told(language, variant, shown, tuple(stop))
+                for count in scoring.shots:
+                    shown = Demonstrations(source, drawn_from, split, count, scoring.seed)
+                    told = self._told(language, variant, shown, stop)
                     name = self._task_name(language, variant, count)
                     step = self._step(told, variant, shown if count else None, ending)
                     self._add(name, source, step, vocabulary, language, told)
@@ -175,9 +199,7 @@ class Benchmark:
         self,
         languages: Sequence[str],
         files: Mapping[str, object],
-        split: str,
-        shots: Sequence[int],
-        demonstrations: str,
+        scoring: Scoring,
     ) -> None:
         for language in languages:
             if language not in self.languages:
@@ -185,13 +207,14 @@ class Benchmark:
                     f"languages: {self.name} doesn't cover {language!r}."
                     f"{nearest(language, self.languages)} It has {', '.join(self.languages)}."
                 )
-        for field_name, value in (("split", split), ("demonstrations", demonstrations)):
-            if value not in files and (field_name == "split" or any(shots)):
+        for field in ("split", "demonstrations"):
+            value = getattr(scoring, field)
+            if value not in files and (field == "split" or any(scoring.shots)):
                 raise InputError(
-                    f"{field_name} of {self.name} is {value!r}.{nearest(value, files)} "
+                    f"{field} of {self.name} is {value!r}.{nearest(value, files)} "
                     f"Give one of {', '.join(files)}, or add it to files."
                 )
-        for count in shots:
+        for count in scoring.shots:
             if not isinstance(count, int) or isinstance(count, bool) or count < 0:
                 raise InputError(f"shots of {self.name}: {count!r} is no number of examples.")
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from polylm_jax.evaluation.protocol import GENERATE, STOP, Protocol
-from polylm_jax.runtime.ranges import Seed
+from polylm_jax.evaluation.protocol import GENERATE, Protocol
+from polylm_jax.runtime.spread import spread
 from tasks.benchmarks.items import BadRecord, Item, text
 from tasks.benchmarks.records import Record
-from tasks.benchmarks.registration import Benchmark, Variant
+from tasks.benchmarks.registration import Benchmark, Generation, Variant
 from tasks.metrics.answers import answers
 
 NAMES = {
@@ -109,31 +109,24 @@ TYDIQA = Benchmark(
 )
 
 
+@dataclass(frozen=True)
+class _Scoring(Generation):
+    """As this benchmark is scored by default."""
+
+    split: str = "validation"
+
+
+@spread("scoring")
 def register(
     data_dir: str,
     vocabulary: str,
     languages: Sequence[str] = TYDIQA.languages,
     files: Mapping[str, object] | str = FILES,
-    split: str = "validation",
-    shots: Sequence[int] = (0, 1),
-    demonstrations: str = "train",
-    seed: Seed = 0,
-    stop: Sequence[str] = STOP,
-    ending: str = "",
+    *,
+    scoring: _Scoring,
 ) -> tuple[str, ...]:
     """Registers `tydiqa.ko` and `tydiqa.ko.one_shot`, and returns the names; see `Benchmark.register`.
 
     `files` are TyDi QA's own: the paper's rows stand beside these tasks.
     """
-    return TYDIQA.register(
-        data_dir,
-        vocabulary,
-        languages,
-        files,
-        split,
-        shots,
-        demonstrations,
-        seed,
-        stop,
-        ending,
-    )
+    return TYDIQA.register(data_dir, vocabulary, languages, files, scoring)

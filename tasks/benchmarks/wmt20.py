@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from polylm_jax.evaluation.protocol import GENERATE, STOP, Protocol
+from polylm_jax.evaluation.protocol import GENERATE, Protocol
 from polylm_jax.languages import registry as languages_table
-from polylm_jax.runtime.ranges import Seed
+from polylm_jax.runtime.spread import spread
 from tasks.benchmarks.items import Item, text
 from tasks.benchmarks.records import Record
-from tasks.benchmarks.registration import Benchmark, Variant
+from tasks.benchmarks.registration import Benchmark, Generation, Variant
 from tasks.metrics.translation import chrf, sacrebleu, signature
 
 ITEMS = {  # SacreBLEU's wmt20
@@ -83,22 +83,24 @@ WMT20 = Benchmark(
 )
 
 
+@dataclass(frozen=True)
+class _Scoring(Generation):
+    """As this benchmark is scored by default."""
+
+    demonstrations: str = "test"
+
+
+@spread("scoring")
 def register(
     data_dir: str,
     vocabulary: str,
     pairs: Sequence[str] = WMT20.languages,
     files: Mapping[str, object] | str = FILES,
-    split: str = "test",
-    shots: Sequence[int] = (0, 1),
-    demonstrations: str = "test",
-    seed: Seed = 0,
-    stop: Sequence[str] = STOP,
-    ending: str = "",
+    *,
+    scoring: _Scoring,
 ) -> tuple[str, ...]:
     """Registers `wmt20.en_de`, `wmt20.en_de.one_shot` and so on, and returns the names.
 
     See `Benchmark.register`. In `files`, {pair} is 'en-de', {source} 'en' and {target} 'de'.
     """
-    return WMT20.register(
-        data_dir, vocabulary, pairs, files, split, shots, demonstrations, seed, stop, ending
-    )
+    return WMT20.register(data_dir, vocabulary, pairs, files, scoring)

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from polylm_jax.evaluation.protocol import MEAN, RANK, REPAIRED, Protocol
-from polylm_jax.runtime.ranges import Seed
+from polylm_jax.runtime.spread import spread
 from tasks.benchmarks.examples import Choice
 from tasks.benchmarks.items import BadRecord, Item, one_of, text
 from tasks.benchmarks.records import Record
-from tasks.benchmarks.registration import Benchmark, Variant
+from tasks.benchmarks.registration import Benchmark, Scoring, Variant
 from tasks.metrics.accuracy import accuracy
 
 # language -> ('right', entailment, neutral, contradiction)
@@ -128,15 +128,14 @@ XNLI = Benchmark(
 )
 
 
+@spread("scoring")
 def register(
     data_dir: str,
     vocabulary: str,
     languages: Sequence[str] = XNLI.languages,
     files: Mapping[str, object] | str = FILES,
-    split: str = "test",
-    shots: Sequence[int] = (0,),
-    demonstrations: str = "validation",
-    seed: Seed = 0,
+    *,
+    scoring: Scoring,
 ) -> tuple[str, ...]:
     """Registers `xnli.th` and so on, and returns the names; see `Benchmark.register`."""
-    return XNLI.register(data_dir, vocabulary, languages, files, split, shots, demonstrations, seed)
+    return XNLI.register(data_dir, vocabulary, languages, files, scoring)

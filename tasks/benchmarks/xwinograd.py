@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from polylm_jax.evaluation.protocol import RANK, REPAIRED, SUM, Protocol
 from polylm_jax.languages import registry as languages_table
-from polylm_jax.runtime.ranges import Seed
+from polylm_jax.runtime.spread import spread
 from tasks.benchmarks.examples import Choice
 from tasks.benchmarks.items import BadRecord, Item, one_of, text
 from tasks.benchmarks.records import TSV_PLAIN, Record
-from tasks.benchmarks.registration import Benchmark, Variant
+from tasks.benchmarks.registration import Benchmark, Scoring, Variant
 from tasks.metrics.accuracy import accuracy
 
 ITEMS = {"en": 2325, "zh": 504, "ja": 959, "pt": 263, "ru": 315, "fr": 83}
@@ -158,20 +158,24 @@ XWINOGRAD = Benchmark(
 )
 
 
+@dataclass(frozen=True)
+class _Scoring(Scoring):
+    """As this benchmark is scored by default."""
+
+    demonstrations: str = "test"
+
+
+@spread("scoring")
 def register(
     data_dir: str,
     vocabulary: str,
     languages: Sequence[str] = XWINOGRAD.languages,
     files: Mapping[str, object] | str = FILES,
-    split: str = "test",
-    shots: Sequence[int] = (0,),
-    demonstrations: str = "test",
-    seed: Seed = 0,
+    *,
+    scoring: _Scoring,
 ) -> tuple[str, ...]:
     """Registers `xwinograd.ja`, `xwinograd.ja.repaired` and `xwinograd.ja.full`, and returns the names.
 
     See `Benchmark.register`; `files` may also name the original TSV, which has all languages.
     """
-    return XWINOGRAD.register(
-        data_dir, vocabulary, languages, files, split, shots, demonstrations, seed
-    )
+    return XWINOGRAD.register(data_dir, vocabulary, languages, files, scoring)

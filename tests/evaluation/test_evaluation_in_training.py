@@ -10,7 +10,7 @@ from polylm_jax.checkpoints import identity
 from polylm_jax.errors import InputError
 from polylm_jax.evaluation import language_model, runner
 from polylm_jax.evaluation.in_training import TrainingTasks
-from polylm_jax.evaluation.language_model import Batching
+from polylm_jax.evaluation.language_model import Batching, Loading
 from polylm_jax.model.partitioning import MeshConfig
 
 pytest_plugins = ["toy_fixture"]
@@ -62,8 +62,8 @@ def test_tasks_are_evaluated_on_time_into_the_logs(trained):
 def test_the_last_line_is_what_the_checkpoint_scores(toy_folder, trained):
     found, progress = identity.identify(str(trained))
     model = language_model.load(
-        found, progress, f"{toy_folder}/toy.model", toy_run.MODEL, mesh=MeshConfig(2, 2, 2),
-        batching=BATCHING,
+        found, progress, f"{toy_folder}/toy.model",
+        Loading(toy_run.MODEL, mesh=MeshConfig(2, 2, 2), batching=BATCHING),
     )  # fmt: skip
     last = lines(trained)[-1]
     for name in ("toy.rank", "toy.text"):

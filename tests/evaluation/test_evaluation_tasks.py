@@ -11,7 +11,7 @@ import toy_hf
 from polylm_jax.checkpoints import identity
 from polylm_jax.errors import InputError
 from polylm_jax.evaluation import language_model, runner
-from polylm_jax.evaluation.language_model import Batching
+from polylm_jax.evaluation.language_model import Batching, Loading
 from polylm_jax.evaluation.outputs import Outputs
 from polylm_jax.model.partitioning import MeshConfig
 from polylm_jax.runtime.storage import Folder
@@ -37,7 +37,7 @@ def folder(tmp_path_factory):
 def load(folder, **changes):
     found, progress = identity.identify(str(folder / "run"))
     options = {"dtype": "float32", "mesh": MESH, "batching": BATCHING} | changes
-    return language_model.load(found, progress, str(folder / "bpe.model"), **options)
+    return language_model.load(found, progress, str(folder / "bpe.model"), Loading(**options))
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from polylm_jax.checkpoints import identity
 from polylm_jax.checkpoints.hf.exporting import export
 from polylm_jax.errors import InputError
 from polylm_jax.evaluation import examples, language_model, runner
-from polylm_jax.evaluation.language_model import Batching
+from polylm_jax.evaluation.language_model import Batching, Loading
 from polylm_jax.runtime.storage import Folder
 from tasks.benchmarks import xcopa, xwinograd
 
@@ -229,8 +229,9 @@ def test_bad_arguments_get_one_sentence(folder, ours):
 def test_the_model_is_the_runs(folder, ours):
     found, progress = identity.identify(str(folder / "run"))
     other = language_model.load(
-        found, progress, str(folder / "bpe.model"), dtype="float32", batching=Batching(256, 32, 1)
-    )
+        found, progress, str(folder / "bpe.model"),
+        Loading(dtype="float32", batching=Batching(256, 32, 1)),
+    )  # fmt: skip
     assert ours.get_model_info()["model_sha"] == found.identity
     assert ours.get_model_info()["model_num_parameters"] == CONFIG.num_params
     assert other.config == ours.model.config

@@ -244,6 +244,23 @@ def test_functions_stay_short():
     assert lengths[longest] < 100, f"{longest} has {lengths[longest]} lines"
 
 
+def test_functions_take_few_parameters():
+    """A mode whose settings are fields of dataclasses has them in groups (runtime/spread.py)."""
+    counts = {
+        f"{module_of(path)}.{node.name}": len(parameters_of(node) - {"self", "cls"})
+        for path in LIBRARY
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    most = max(counts, key=counts.get)
+    assert counts[most] <= 10, f"{most} has {counts[most]} parameters"
+
+
+def parameters_of(node: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
+    own = node.args
+    return {one.arg for one in (*own.posonlyargs, *own.args, *own.kwonlyargs)}
+
+
 def test_tests_are_half_of_the_library():
     lines = {True: 0, False: 0}
     for path in EVERYTHING:

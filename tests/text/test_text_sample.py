@@ -25,7 +25,6 @@ DEFAULTS = {
     "max_repeats": 1.0,
     "read_characters": 10**9,
     "seed": 0,
-    "progress": lambda *told: None,
 }
 
 
@@ -37,8 +36,8 @@ def register(folder, monolingual, bilingual=None, held_out=0.2):
     )
 
 
-def draw(tasks, **options):
-    return text_sample.draw(tasks, **DEFAULTS | options)
+def draw(tasks, progress=lambda *told: None, **options):
+    return text_sample.draw(tasks, text_sample.SampleSettings(**DEFAULTS | options), progress)
 
 
 STREAM = st.lists(st.tuples(st.integers(0, 2**64 - 1), st.text(min_size=1, max_size=9)))

@@ -50,14 +50,8 @@ def write_jsonl(path: pathlib.Path, texts: list[str]) -> str:
 def vocabulary(model_type: str = "bpe", vocab_size: int = 700, num_threads: int = 2) -> bytes:
     """A model file trained on 60 documents of each language, and on text that looks like control."""
     texts = [text for language in WORDS for text in documents(language, 60)]
-    content, _ = sentencepiece_trainer.train(
-        [*texts, *[CONTROL_TEXT] * 50],
-        vocab_size=vocab_size,
-        model_type=model_type,
-        character_coverage=0.9995,
-        num_threads=num_threads,
-    )
-    return content
+    pieces = sentencepiece_trainer.Pieces(vocab_size, model_type, num_threads=num_threads)
+    return sentencepiece_trainer.train([*texts, *[CONTROL_TEXT] * 50], pieces)[0]
 
 
 def tokenizer(model_type: str = "bpe") -> Tokenizer:

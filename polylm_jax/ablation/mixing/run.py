@@ -34,12 +34,26 @@ from polylm_jax.ablation.plans import Reconfigured
 from polylm_jax.errors import InputError
 from polylm_jax.runtime.paths import resolve
 from polylm_jax.runtime.ranges import Count, Natural, NonNegative
+from polylm_jax.runtime.spread import spread
 from polylm_jax.runtime.storage import Folder
 
 Stage = Literal["design", "train", "fit", "propose", "check"]
 Done = Mapping[str, Mapping[str, Sequence[Mapping]]]  # kind -> mixture -> its finished runs
 
 
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    """What the runs are done on.
+
+    workers: processes that train a run each, as for `ablate`.
+    price_per_hour: of the machine, for what is told before the runs.
+    """
+
+    workers: Count | None = None
+    price_per_hour: NonNegative = 0.0
+
+
+@spread("machine")
 def mix(
     folder: str,
     sizes: MixSizes,
@@ -48,8 +62,7 @@ def mix(
     *,
     evidence: Sequence[str] = (),
     target_parameters: Natural = 0,
-    price_per_hour: NonNegative = 0.0,
-    workers: Count | None = None,
+    machine: Machine,
     stage: Stage = "check",
     reconfigured: Reconfigured | None = None,
     gin_files: Mapping[str, Sequence[str]] | None = None,
@@ -67,8 +80,6 @@ def mix(
     question: what is to be small, and what must hold.
     evidence: folders of earlier ablations and mixes, whose runs are used where they are compatible.
     target_parameters: of the model that the mixture is for; 0 where it isn't said.
-    price_per_hour: of the machine, for what is told before the runs.
-    workers: processes that train a run each, as for `ablate`.
     stage: the last one that is done: design, train, fit, propose or check.
     reconfigured, gin_files: what run.py gives: the recipe with further lines; its files and overrides.
 
@@ -80,8 +91,8 @@ def mix(
         raise InputError("mix needs MIX_DIR: give it as --gin.MIX_DIR=VALUE.")
     variants.check_seeds(sizes.seeds)
     one = _begun(Folder(folder, "MIX_DIR"), sizes, proxy, question, evidence, reconfigured)
-    one = dataclasses.replace(one, workers=workers)
-    told = cost.told(one.design, one.done(), one.speeds(), price_per_hour)
+    one = dataclasses.replace(one, workers=machine.workers)
+    told = cost.told(one.design, one.done(), one.speeds(), machine.price_per_hour)
     print("\n".join([*told, *resized.told(one.design, one.parameters)]), flush=True)
     if stage == "design" or not one.train(ANCHOR, PROXY) or stage == "train":
         return

@@ -4,6 +4,7 @@ Nothing large is ever whole in memory: a chunk of a parameter is read, and its r
 where they belong in the shard files, whose layout is known before.
 """
 
+import dataclasses
 import os
 import pathlib
 import time
@@ -21,13 +22,13 @@ from polylm_jax.checkpoints.hf import (
     weights,
 )
 from polylm_jax.checkpoints.hf import safetensors_stream as stream
-from polylm_jax.checkpoints.identity import identify, matching_tokenizer
+from polylm_jax.checkpoints.identity import Selection, matching_tokenizer
 from polylm_jax.checkpoints.param_store import AnyReader, open_params
 from polylm_jax.errors import InputError, nearest
-from polylm_jax.model.averaging import PLAIN
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.runtime import output_folder
-from polylm_jax.runtime.ranges import Natural, Positive
+from polylm_jax.runtime.ranges import Positive
+from polylm_jax.runtime.spread import spread
 
 DTYPES = {
     "float32": np.dtype(np.float32),
@@ -37,57 +38,77 @@ DTYPES = {
 FORMATS = ("safetensors", "pytorch", "peft")
 
 
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """How the folder is written.
+
+    dtype: of the files, float32, bfloat16 or float16.
+    max_shard_gb: of one file, in 1e9 bytes.
+    file_format: safetensors, or pytorch for tools that want pytorch_model.bin. Adapters are merged
+    into their base; peft writes them alone, for the `peft` package.
+    peft_base: with peft, the model that the adapters belong to: a folder or a name on a hub.
+    chat_template: a Jinja template that puts markers round the turns of a chat.
+    """
+
+    dtype: str = "float32"
+    max_shard_gb: Positive = 4.0
+    file_format: str = "safetensors"
+    peft_base: str = ""
+    chat_template: str = ""
+
+    def check(self) -> "Files":
+        """Itself, or InputError for a name that there isn't."""
+        for field, known in (("dtype", DTYPES), ("file_format", FORMATS)):
+            if (value := getattr(self, field)) not in known:
+                hint = nearest(value, known)
+                raise InputError(f"{field} = {value!r} is not one of {', '.join(known)}.{hint}")
+        return self
+
+
+@spread("selection", "files")
 def export(
     checkpoint: str,
     output: str,
     vocabulary: str,
     *,
-    step: Natural | None = None,
-    weights: str = PLAIN,
-    dtype: str = "float32",
-    max_shard_gb: Positive = 4.0,
-    file_format: str = "safetensors",
-    peft_base: str = "",
-    chat_template: str = "",
+    selection: Selection,
+    files: Files,
     overwrite: bool = False,
     verify: bool = True,
 ) -> None:
     """Writes a checkpoint as a Hugging Face folder: GPT2LMHeadModel, tokenizer, model card.
 
-    checkpoint, step: MODEL_DIR of a run, local or gs://, and which checkpoint (its newest one).
-    weights: 'plain', or 'average' for the average that the run keeps.
-    output: the folder to make, local. vocabulary: the SentencePiece model that it was trained with.
-    dtype: of the files, float32, bfloat16 or float16. max_shard_gb: of one file, in 1e9 bytes.
-    file_format: safetensors, or pytorch for tools that want pytorch_model.bin. Adapters are merged
-    into their base; peft writes them alone, for the `peft` package, with `peft_base` (a folder or a
-    name on a hub) as the model that they belong to.
-    chat_template: a Jinja template that puts markers round the turns of a chat.
-    overwrite: replaces an output that exists. verify: compares with PyTorch where it is installed.
+    checkpoint: MODEL_DIR of a run, local or gs://.
+    output: the folder to make, local.
+    vocabulary: the SentencePiece model that it was trained with.
+    overwrite: replaces an output that exists.
+    verify: compares with PyTorch where it is installed.
 
     Raises InputError for bad input, with nothing written; SystemExit(1) if the comparison fails.
     """
-    _check_names(dtype, file_format, max_shard_gb)
+    dtype, chat_template = files.check().dtype, files.chat_template
+    shard_bytes = int(files.max_shard_gb * 1e9)
     output_folder.check(output, overwrite, checkpoint)
-    found, progress = identify(checkpoint, step, weights)
-    reader = open_params(checkpoint, progress.step, weights)
+    found, progress = selection.identify(checkpoint)
+    reader = open_params(checkpoint, found.step, found.weights)
     config = param_table.config_of(reader.shapes)
     tokenizer = matching_tokenizer(vocabulary, progress, config.vocab_size)
     tokenizer_files.check(tokenizer)
-    if file_format == "peft":
+    if files.file_format == "peft":
         peft_files.check(checkpoint, progress)
         with output_folder.building(output, 0, overwrite) as folder:
-            peft_files.write(folder, checkpoint, progress, config, peft_base)
+            peft_files.write(folder, checkpoint, progress, config, files.peft_base)
             tokenizer_files.write_tokenizer(tokenizer, folder, config.max_length, chat_template)
         print(f"step {progress.step} -> {output}: adapters for peft")
         return
     size = config.num_params * DTYPES[dtype].itemsize
     embedding = config.vocab_size * config.embed_dim * DTYPES[dtype].itemsize
     # pytorch_model.bin is written beside the safetensors file that it replaces, a shard at a time.
-    beside = min(size, max(embedding, int(max_shard_gb * 1e9))) * (file_format == "pytorch")
+    beside = min(size, max(embedding, shard_bytes)) * (files.file_format == "pytorch")
     began = time.monotonic()
     with output_folder.building(output, size + beside, overwrite) as folder:
-        write_weights(reader, config, folder, DTYPES[dtype], int(max_shard_gb * 1e9))
-        if file_format == "pytorch":
+        write_weights(reader, config, folder, DTYPES[dtype], shard_bytes)
+        if files.file_format == "pytorch":
             _as_pytorch(folder)
         config_files.write_config(folder, config, dtype, tokenizer.eos_id)
         tokenizer_files.write_tokenizer(tokenizer, folder, config.max_length, chat_template)
@@ -101,17 +122,8 @@ def export(
     if verify:
         from polylm_jax.checkpoints.hf import verifying
 
-        step = progress.step
-        verifying.verify(checkpoint, output, vocabulary, step=step, weights=weights, dtype=dtype)
-
-
-def _check_names(dtype: str, file_format: str, max_shard_gb: float) -> None:
-    for field, value, names in (("dtype", dtype, DTYPES), ("file_format", file_format, FORMATS)):
-        if value not in names:
-            hint = nearest(value, names)
-            raise InputError(f"{field} = {value!r} is not one of {', '.join(names)}.{hint}")
-    if max_shard_gb <= 0:
-        raise InputError(f"max_shard_gb = {max_shard_gb}: give a positive number.")
+        which = {"step": found.step, "weights": found.weights}
+        verifying.verify(checkpoint, output, vocabulary, dtype=dtype, **which)
 
 
 def write_weights(

@@ -36,11 +36,13 @@ def import_hf(
     """Makes a checkpoint of ours from a Hugging Face folder with a GPT-2, at step 0.
 
     hf_dir: a local folder with config.json, weights (safetensors or .bin, in shards or not) and
-    tokenizer.model. output: the folder to make, a MODEL_DIR that INIT_FROM takes.
+    tokenizer.model.
+    output: the folder to make, a MODEL_DIR that INIT_FROM takes.
     vocabulary: a SentencePiece model, where the folder lacks tokenizer.model.
     model: the recipe's, which the folder's must equal in size; layers are scanned and products
     computed as it says. Without it, products are of the files' own precision.
-    overwrite: replaces an output that exists. verify: compares with PyTorch where it is installed.
+    overwrite: replaces an output that exists.
+    verify: compares with PyTorch where it is installed.
 
     Raises InputError for bad input, with nothing written; SystemExit(1) if the comparison fails.
     """

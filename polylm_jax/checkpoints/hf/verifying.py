@@ -17,34 +17,33 @@ import numpy as np
 from polylm_jax.checkpoints.checkpoint import restore_params
 from polylm_jax.checkpoints.hf import config_files, param_table, token_ids
 from polylm_jax.checkpoints.hf import weights as hf_weights
-from polylm_jax.checkpoints.identity import Checkpoint, identify
+from polylm_jax.checkpoints.identity import Checkpoint, Selection
 from polylm_jax.checkpoints.param_store import open_params
 from polylm_jax.errors import InputError
-from polylm_jax.model.averaging import PLAIN
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.network import PolyLM
 from polylm_jax.runtime import paths
-from polylm_jax.runtime.ranges import Natural
+from polylm_jax.runtime.spread import spread
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 
 TOLERANCE = 1e-4  # of float32 logits
 ROWS, LENGTH = 3, 64  # compared; with 256,000 tokens that is 197 MB of logits a side
 
 
+@spread("selection")
 def verify(
     checkpoint: str,
     hf_dir: str,
     vocabulary: str,
     *,
-    step: Natural | None = None,
-    weights: str = PLAIN,
+    selection: Selection,
     dtype: str = "float32",
 ) -> None:
     """Compares a checkpoint of ours with a Hugging Face folder, and says what it found.
 
-    checkpoint, step: MODEL_DIR of a run, and which checkpoint (its newest one). weights: 'plain', or
-    'average' for the average that the run keeps. hf_dir: a local
-    folder. vocabulary: the SentencePiece model of the checkpoint.
+    checkpoint: MODEL_DIR of a run, local or gs://.
+    hf_dir: a local folder.
+    vocabulary: the SentencePiece model of the checkpoint.
     dtype: what the folder's files round the checkpoint's parameters to.
 
     Every parameter is compared, bit by bit; logits are those of a few short rows.
@@ -54,8 +53,8 @@ def verify(
     """
     tokenizer = Tokenizer.load(vocabulary)
     folder = paths.local(hf_dir, "HF_DIR")
-    found = identify(checkpoint, step, weights)[0]
-    config = param_table.config_of(open_params(checkpoint, found.step, weights).shapes)
+    found, _ = selection.identify(checkpoint)
+    config = param_table.config_of(open_params(checkpoint, found.step, found.weights).shapes)
     if config_files.read_config(folder, config.scan_layers) != config:
         raise InputError(
             f"{hf_dir}/config.json is of a model of other sizes than {checkpoint}: give the folder "

@@ -45,9 +45,13 @@ def self_instruct(
 ) -> None:
     """Makes instruction data: seeds, translations, rounds of prompts, checks, a file per language.
 
-    endpoint: the model. pool: the folder of all that is made; a start goes on where the last ended.
-    languages: any that `polylm_jax.languages.registry` knows. seed_tasks: a file, '' for the project's own.
-    plan: rounds and prompts. cap: what all starts together may cost. limits: words of a task's parts.
+    endpoint: the model.
+    pool: the folder of all that is made; a start goes on where the last ended.
+    languages: any that `polylm_jax.languages.registry` knows.
+    seed_tasks: a file, '' for the project's own.
+    plan: rounds and prompts.
+    cap: what all starts together may cost.
+    limits: words of a task's parts.
     new_languages: code -> (English name, own name, script) of what the project doesn't know yet.
 
     Raises InputError for bad input, and for an endpoint that gives no answers; nothing is lost then.

@@ -1,11 +1,13 @@
 """`run.py generate`: a checkpoint's texts for prompts from a file, for one prompt, or in a chat."""
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 
 import jax
 
 from polylm_jax.checkpoints import identity
+from polylm_jax.checkpoints.identity import Selection
 from polylm_jax.errors import InputError
 from polylm_jax.inference.generation import prompts as prompt_files
 from polylm_jax.inference.generation import weights as loading
@@ -16,12 +18,29 @@ from polylm_jax.inference.generation.prompts import Item, Options
 from polylm_jax.inference.generation.results import Results
 from polylm_jax.inference.generation.text_generator import TextGenerator
 from polylm_jax.model import devices, partitioning
-from polylm_jax.model.averaging import PLAIN
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.partitioning import MeshConfig
-from polylm_jax.runtime.ranges import Count, Natural
+from polylm_jax.runtime.ranges import Count
+from polylm_jax.runtime.spread import spread
 
 
+@dataclasses.dataclass(frozen=True)
+class Decoding:
+    """How many texts are made at once, and where.
+
+    mesh: devices as data x fsdp x tensor.
+    batch_size: texts at once, a multiple of data x fsdp.
+    chunk: tokens between two looks at stop strings, 64 at most; a text that is shown takes 4.
+    compilation_cache_dir: compiled programs are kept here for the next start; '' keeps none.
+    """
+
+    mesh: MeshConfig = MeshConfig()  # noqa: RUF009 (frozen)
+    batch_size: Count = 8
+    chunk: Count = 32
+    compilation_cache_dir: str = "~/.cache/polylm_jax"
+
+
+@spread("selection", "decoding")
 def generate(
     checkpoint: str,
     vocabulary: str,
@@ -32,38 +51,34 @@ def generate(
     results: str | None = None,
     options: Options = Options(),  # noqa: B008 (frozen)
     turn: str = prompt_files.TURN,
-    step: Natural | None = None,
-    weights: str = PLAIN,
-    mesh: MeshConfig = MeshConfig(),  # noqa: B008 (frozen)
-    batch_size: Count = 8,
-    chunk: Count = 32,
-    compilation_cache_dir: str = "~/.cache/polylm_jax",
+    selection: Selection,
+    decoding: Decoding,
 ) -> None:
     """Continues prompts with a checkpoint: a file of them, one, or a chat where neither is given.
 
-    checkpoint, step: MODEL_DIR of a run, local or gs://, and which checkpoint (its newest one).
-    weights: 'plain', or 'average' for the average that the run keeps.
-    prompts: a JSON-lines file (docs/generation.md). results: where the texts go, one JSON line each
-    as they come, by default beside the prompts; a file that a kill cut off is continued.
-    prompt: one text, whose continuation is shown as it comes. options: see `inference.Options`.
-    turn: how a chat writes a turn. batch_size: texts at once, a multiple of data x fsdp.
-    chunk: tokens between two looks at stop strings, 64 at most; a text that is shown takes 4.
-    compilation_cache_dir: compiled programs are kept here for the next start; '' keeps none.
+    checkpoint: MODEL_DIR of a run, local or gs://.
+    vocabulary: the SentencePiece model that it was trained with.
+    model: its config, as it was trained.
+    prompts: a JSON-lines file (docs/generation.md).
+    prompt: one text, whose continuation is shown as it comes.
+    results: where the texts go, one JSON line each as they come, by default beside the prompts; a
+    file that a kill cut off is continued.
+    options: see `inference.Options`.
+    turn: how a chat writes a turn.
 
     Raises InputError for bad input, before the weights are read.
     """
     if prompts is not None and prompt is not None:
         raise InputError("PROMPTS and PROMPT are both given: leave one of them out.")
-    devices.start(compilation_cache_dir)
-    found, progress = identity.identify(checkpoint, step, weights)
+    devices.start(decoding.compilation_cache_dir)
+    found, progress = selection.identify(checkpoint)
     tokenizer = identity.matching_tokenizer(vocabulary, progress, model.vocab_size)
-    grid = partitioning.make_mesh(mesh)
-    rows = batch_size if prompts else grid.shape["data"] * grid.shape["fsdp"] * (
-        options.samples if prompt else 1
-    )  # fmt: skip
+    grid = partitioning.make_mesh(decoding.mesh)
+    places = grid.shape["data"] * grid.shape["fsdp"]
+    rows = decoding.batch_size if prompts else places * (options.samples if prompt else 1)
     decoder = Decoder(
-        loading.generating(model), None, grid, eos=(tokenizer.eos_id,), pieces=tokenizer.vocab_size, batch_size=rows,
-        chunk=chunk if prompts else min(chunk, 4),
+        loading.generating(model), None, grid, eos=(tokenizer.eos_id,), pieces=tokenizer.vocab_size,
+        batch_size=rows, chunk=decoding.chunk if prompts else min(decoding.chunk, 4),
     )  # fmt: skip
     generator = TextGenerator(decoder, tokenizer)
 

@@ -14,6 +14,7 @@ requests       A checked body -> the jobs of its choices, within the model's and
 responses      Answers as the protocol writes them: whole ones, and the chunks of a stream
 sampler        Logits -> the next token of every row and its log-likelihood
 serve          `run.py serve`: a checkpoint behind OpenAI's protocol
+settings       The settings of `run.py serve`
 slots          Slots: rows of a cache that texts take while they are made
 telemetry      What the server counts, for Prometheus: requests, queue, rows, tokens and times
 writing        From what the engine delivers to what a client reads

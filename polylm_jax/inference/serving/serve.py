@@ -17,6 +17,7 @@ import jax
 import uvicorn
 
 from polylm_jax.checkpoints import identity
+from polylm_jax.checkpoints.identity import Selection
 from polylm_jax.errors import InputError
 from polylm_jax.inference.generation import weights as loading
 from polylm_jax.inference.generation.decode import Decoder
@@ -24,96 +25,73 @@ from polylm_jax.inference.serving import app
 from polylm_jax.inference.serving.chat_template import ChatFormat
 from polylm_jax.inference.serving.engine import Engine
 from polylm_jax.inference.serving.requests import Limits, RequestReader
+from polylm_jax.inference.serving.settings import ChatSettings, Computing, Listening
 from polylm_jax.inference.serving.slots import Slots
 from polylm_jax.inference.serving.telemetry import Telemetry
 from polylm_jax.model import devices, partitioning
-from polylm_jax.model.averaging import PLAIN
 from polylm_jax.model.config import PolyLMConfig
-from polylm_jax.model.partitioning import MeshConfig
-from polylm_jax.runtime.ranges import Count, Natural, NonNegative, Port, Positive
+from polylm_jax.runtime.spread import spread
 
 KEY_VARIABLE = "POLYLM_API_KEY"
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
+@spread("selection", "listening", "chat", "computing")
 def serve(
     checkpoint: str,
     vocabulary: str,
     model: PolyLMConfig,
     *,
-    host: str = "127.0.0.1",
-    port: Port = 8000,
+    selection: Selection,
+    listening: Listening,
+    chat: ChatSettings,
+    computing: Computing,
     name: str = "",
-    chat_template: str = "",
-    chat_stops: Sequence[str] = ("<|user|>",),
-    step: Natural | None = None,
-    weights: str = PLAIN,
-    mesh: MeshConfig = MeshConfig(),  # noqa: B008 (frozen)
-    rows: Count = 8,
-    chunk: Count = 8,
-    max_waiting: Natural = 256,
-    max_new_tokens: Natural = 0,
-    max_body_bytes: Count = 4_000_000,
-    body_seconds: Positive = 20.0,
-    drain_seconds: NonNegative = 60.0,
-    cors_origins: Sequence[str] = (),
-    compilation_cache_dir: str = "~/.cache/polylm_jax",
 ) -> None:
     """Serves a checkpoint: OpenAI's protocol under /v1, and a page to talk in.
 
-    checkpoint, step: MODEL_DIR of a run, local or gs://, and which checkpoint (its newest one).
-    weights: 'plain', or 'average' for the average that the run keeps.
-    host, port: where it listens; anywhere but on a loopback address it needs a key, which is read
-    from the environment (POLYLM_API_KEY). name: of the model, by default the checkpoint's folder's.
-    chat_template: Jinja over `messages`, by default PolyLM's chat format; chat_stops: strings that
-    end an answer. rows: texts made at once, a multiple of data x fsdp. chunk: tokens between two
-    looks at who came and who left. max_waiting: texts in the queue. max_new_tokens: of one text, 0
-    for what the model has positions for. body_seconds: a request's body takes no longer.
-    cors_origins: other sites whose pages may call the server from a browser, as
-    'https://app.example.org', or '*' for all. drain_seconds: after SIGTERM, texts under way have as long. compilation_cache_dir: compiled
-    programs are kept here for the next start; '' keeps none.
+    checkpoint: MODEL_DIR of a run, local or gs://.
+    vocabulary: the SentencePiece model that it was trained with.
+    model: its config, as it was trained.
+    name: of the model, by default the checkpoint's folder's.
 
     Raises InputError for bad input, before the weights are read.
     """
-    key = _key(host)
-    _check_origins(cors_origins)
-    positive = {
-        "rows": rows, "max_waiting": max_waiting, "max_body_bytes": max_body_bytes,
-        "body_seconds": body_seconds,
-    }  # fmt: skip
-    for field, value in positive.items():
-        if value <= 0:
-            raise InputError(f"{field} = {value}: give a positive number.")
-    devices.start(compilation_cache_dir)
+    key = _key(listening.host)
+    _check_origins(listening.cors_origins)
+    devices.start(computing.compilation_cache_dir)
     if jax.process_count() > 1:
         raise InputError("serve has one process: give it the devices of one host.")
-    found, progress = identity.identify(checkpoint, step, weights)
+    found, progress = selection.identify(checkpoint)
     tokenizer = identity.matching_tokenizer(vocabulary, progress, model.vocab_size)
-    grid = partitioning.make_mesh(mesh)
+    grid = partitioning.make_mesh(computing.mesh)
     decoder = Decoder(
-        loading.generating(model), None, grid, eos=(tokenizer.eos_id,), batch_size=rows,
-        chunk=chunk, pieces=tokenizer.vocab_size,
+        loading.generating(model), None, grid, eos=(tokenizer.eos_id,), batch_size=computing.rows,
+        chunk=computing.chunk, pieces=tokenizer.vocab_size,
     )  # fmt: skip
-    chat_format = ChatFormat(chat_template, tokenizer)
-    limit = min(max_new_tokens or model.max_length, model.max_length)
-    limits = Limits(model.max_length, limit, max_waiting, tuple(chat_stops))
-    bound = _bound(host, port)
+    chat_format = ChatFormat(chat.chat_template, tokenizer)
+    limit = min(computing.max_new_tokens or model.max_length, model.max_length)
+    limits = Limits(model.max_length, limit, computing.max_waiting, tuple(chat.chat_stops))
+    bound = _bound(listening.host, listening.port)
     decoder.params = loading.load(found, model, grid)[1]
     slots, telemetry = Slots(decoder), Telemetry()
     _warm(slots)
     service = app.Service(
-        engine=Engine(slots, telemetry, max_waiting),
+        engine=Engine(slots, telemetry, computing.max_waiting),
         reader=RequestReader(tokenizer, chat_format, limits),
         chat_format=chat_format, tokenizer=tokenizer, telemetry=telemetry,
         model=name or pathlib.PurePath(checkpoint).name or "polylm",
         fingerprint=fingerprint(
-            found.identity, tokenizer.fingerprint, model.numerics, chat_template, limits, rows, chunk
+            found.identity, tokenizer.fingerprint, model.numerics, chat.chat_template, limits,
+            computing.rows, computing.chunk,
         ),
-        max_length=model.max_length, max_body_bytes=max_body_bytes, body_seconds=body_seconds,
+        max_length=model.max_length, max_body_bytes=listening.max_body_bytes,
+        body_seconds=listening.body_seconds,
     )  # fmt: skip
-    hosts = LOOPBACK_NAMES if _is_loopback(host) else ()
-    names = (*hosts, *([host] if hosts else []))
-    run(service, app.build(service, key, names, tuple(cors_origins)), bound, drain_seconds)
+    hosts = LOOPBACK_NAMES if _is_loopback(listening.host) else ()
+    names = (*hosts, *([listening.host] if hosts else []))
+    application = app.build(service, key, names, tuple(listening.cors_origins))
+    run(service, application, bound, listening.drain_seconds)
 
 
 def fingerprint(*deciding: object) -> str:
@@ -155,8 +133,6 @@ def _is_loopback(host: str) -> bool:
 
 def _bound(host: str, port: int) -> socket.socket:
     """The socket, bound before anything takes time; InputError where that can't be."""
-    if not 0 <= port < 2**16:  # the resolver would take it modulo that
-        raise InputError(f"port = {port}: give one from 1 to {2**16 - 1}, or 0 for any.")
     try:
         family, kind, number, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

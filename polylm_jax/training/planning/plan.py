@@ -24,11 +24,12 @@ def plan(
 ) -> None:
     """Compiles the train step for a TPU slice without the TPU: memory, FLOPs, traffic, time, money.
 
+    experiment: what would train: a `training.Experiment`, or one of tuning.
     topology: the slice, as 'v5p:4x4x8'; several slices are the mesh's num_slices.
     price_per_chip_hour: adds money to the table of the whole run.
     json_path: the same report as JSON, to this file; None saves nothing.
-    search: compares meshes, microbatches and rematerialisation policies in place of the recipe's
-    own, at most `search_limit` of them.
+    search, search_limit: compares meshes, microbatches and rematerialisation policies in place of the
+    recipe's own, at most so many of them.
     recipe: the resolved config; goes into the JSON.
 
     Times are a bound, from the chip's published peaks, and what is expected, from libtpu's own cycles
