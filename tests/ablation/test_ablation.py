@@ -48,7 +48,7 @@ def phases(*steps):
         ("turned", 4, (8, 2, 2), ("both", 10)),
     ],
 )
-def test_a_run_that_begins_as_another_goes_on_from_its_checkpoint_exactly(
+def test_a_shared_beginning_gives_the_same_run(
     trained, toy_folder, tmp_path, variant, seed, steps, begins
 ):
     changes = {"phases": phases(*steps), "seed": seed, "mesh": toy_run.MeshConfig()}
@@ -65,7 +65,7 @@ def test_a_run_that_begins_as_another_goes_on_from_its_checkpoint_exactly(
     assert continued == {"run": f"{begins[0]}, seed {seed}", "step": begins[1]}
 
 
-def test_finished_runs_are_never_run_again_and_the_report_is_there(trained, capfd):
+def test_finished_runs_are_never_run_again(trained, capfd):
     before = {p: p.stat().st_mtime for p in trained[1].rglob("events.jsonl")}
     assert run.main(["ablate", trained[0]]) == 0
     out = capfd.readouterr().out
@@ -103,7 +103,7 @@ def test_bad_input_is_refused_before_anything_runs(
     assert "[1/" not in said.out
 
 
-def test_a_run_that_another_process_has_is_left_to_it_or_refused(toy_folder, tmp_path, capfd):
+def test_a_run_of_another_process_is_left_to_it(toy_folder, tmp_path, capfd):
     recipe = toy_ablation.recipe(
         tmp_path / "toy.gin", toy_folder, tmp_path / "out", "VARIANTS = [('both',)]",
         "OTHER_BUDGETS = []", "CLAIMS = []",

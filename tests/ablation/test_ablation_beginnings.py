@@ -52,7 +52,7 @@ def plan(toy_folder):
         ([CURVE, TWO], [dataclasses.replace(CURVE, mixture={"toy.en": 1.0}), TWO], 0),
     ],
 )
-def test_steps_are_shared_up_to_the_first_other_row_or_learning_rate(plan, one, other, steps):
+def test_steps_are_shared_up_to_the_first_difference(plan, one, other, steps):
     assert reuse.shared_steps(plan(*one), plan(*other)) == steps
     assert reuse.shared_steps(plan(*other), plan(*one)) == steps
 
@@ -68,7 +68,7 @@ def test_another_setting_shares_nothing(plan, changes):
     assert reuse.shared_steps(plan(CURVE), plan(CURVE, **changes)) == 0
 
 
-def test_the_longest_beginning_that_has_a_checkpoint_is_taken(plan, tmp_path):
+def test_the_longest_beginning_with_a_checkpoint_is_taken(plan, tmp_path):
     def kept(variant, *steps):
         for step in steps:
             (tmp_path / variant / "seed_0/checkpoints" / str(step)).mkdir(parents=True)
@@ -113,7 +113,7 @@ def test_scores_of_other_weights_are_not_taken_along(plan, tmp_path):
     assert reuse.longest(none, [trunk], str(tmp_path)) is None  # it has no average to go on with
 
 
-def test_in_a_bucket_a_beginning_is_copied_and_one_cut_short_is_copied_anew(plan, monkeypatch):
+def test_in_a_bucket_a_beginning_is_copied_whole(plan, monkeypatch):
     trunk, branch = plan(STABLE, variant="trunk"), plan(STABLE, DOWN, variant="branch")
     files = {
         "fingerprint.json": json.dumps({"start": SEED}),
@@ -153,9 +153,7 @@ def test_in_a_bucket_a_beginning_is_copied_and_one_cut_short_is_copied_anew(plan
         assert made == {k: v.encode() for k, v in files.items() if k.startswith("checkpoints/6/")}
 
 
-def test_a_decay_that_leaves_a_trunk_ends_as_if_it_had_been_trained_alone(
-    toy_folder, tmp_path, plan
-):
+def test_a_decay_off_a_trunk_is_bitwise_the_run_alone(toy_folder, tmp_path, plan):
     trunk, branch = plan(STABLE, variant="trunk"), plan(*LEFT, variant="branch")
     settings = {"mesh": toy_run.MeshConfig()}
     one = {"phases": [STABLE], **settings}
@@ -194,7 +192,7 @@ def test_a_decay_that_leaves_a_trunk_ends_as_if_it_had_been_trained_alone(
         ({}, "give both"),
     ],
 )
-def test_where_a_variant_leaves_the_trunk_is_held_against_what_it_is(plan, leaves, sentence):
+def test_a_branch_that_differs_from_its_trunk_is_refused(plan, leaves, sentence):
     sooner = dataclasses.replace(STABLE, decay_steps=5)
     made = [
         plan(STABLE, variant="trunk"),

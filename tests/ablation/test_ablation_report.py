@@ -81,7 +81,7 @@ def test_how_many_are_called_real_is_said(whole):
     assert f"{len(tested)} differences are tested, and {real} called beyond noise" in text
 
 
-def test_what_says_nothing_at_this_size_is_tested_by_nobody_and_stands_apart(tmp_path):
+def test_tasks_without_signal_are_not_tested(tmp_path):
     """The same logs with and without it: a task that is called silent is beyond noise no more."""
     for name, score in (("base", 40.0), ("pairs", 70.0)):
         for seed in range(3):
@@ -152,7 +152,7 @@ def test_markdown_and_pictures_say_the_same(whole):
     )
 
 
-def test_english_against_the_others_is_drawn_with_the_variants_that_none_beats(tmp_path):
+def test_english_against_the_others_is_drawn_with_its_front(tmp_path):
     ends = {"stage1": (1.9, 2.2), "late": (1.95, 2.0), "far": (2.1, 1.9), "worse": (2.0, 2.1)}
     for name, (english, arabic) in ends.items():
         toy_ablation.write_logs(tmp_path / name / "seed_0", {"en": english, "ar": arabic})
@@ -168,7 +168,7 @@ def test_two_variants_have_no_frontier(whole):
     assert not (whole[0] / "frontier.png").exists()
 
 
-def test_half_way_compares_what_is_comparable_and_judges_nothing(tmp_path):
+def test_a_report_half_way_judges_nothing(tmp_path):
     for name, steps in (("base", 4), ("pairs", 8)):
         toy_ablation.write_logs(tmp_path / f"{name}/seed_0", {"en": 2.0}, steps=steps)
     with open(tmp_path / "base/seed_0/metrics.jsonl", "a") as log:

@@ -31,7 +31,7 @@ def test_intervals_cover_what_they_promise():
     assert 0.86 <= coverage(forms.OWN_SHARE, 200, 29) <= 0.94
 
 
-def test_folds_are_of_mixtures_since_seeds_of_one_would_promise_too_much(monkeypatch):
+def test_folds_keep_the_seeds_of_a_mixture_together(monkeypatch):
     asked = (forms.EXPONENTIAL_LINEAR, 20, 9, 4, 0.1)  # as many numbers as mixtures: it knows them
     assert coverage(*asked) > 0.86
     right = folds.of_mixtures
@@ -80,7 +80,7 @@ def test_errors_are_larger_where_the_own_share_is_small():
     assert 3 < few / many < 12  # 6.4 as they were drawn
 
 
-def test_the_law_is_chosen_by_what_it_says_of_mixtures_that_it_has_not_seen():
+def test_the_law_is_chosen_by_its_error_on_unseen_mixtures():
     crossed = fitted.fit(known_laws.runs(1, 40, measures=3, cross=0.1))
     for about in crossed.table().values():
         assert [*about["errors"]] == [*forms.LAWS]

@@ -16,7 +16,7 @@ def refusal(**constraints) -> str:
     return str(caught.value)
 
 
-def test_constraints_that_contradict_one_another_are_named_with_the_nearest_that_fits():
+def test_contradicting_constraints_are_named_with_a_remedy():
     told = refusal(
         floors={"th": 0.6, "english": 0.5},
         ceilings={"code": 0.3},

@@ -75,7 +75,7 @@ def test_nearness_to_the_prior_holds(law):
     assert found.binding == ("within 0.05 of the prior",)
 
 
-def test_the_worst_measure_against_a_reference_is_made_small(law):
+def test_the_worst_measure_is_minimised(law):
     reference = dict(zip(NAMES, (known_laws.losses(EQUAL[None])[0] - 0.05).tolist()))
     reference["c"] -= 0.1
     found = propose(law, Objective("worst", reference=reference), Constraints(), EQUAL)
@@ -106,7 +106,7 @@ def test_two_stages_each_sum_to_one():
     assert found.shares_K[0] < 0.2  # what stage 2 gives it is enough
 
 
-def test_differences_between_mixtures_lie_in_their_intervals():
+def test_intervals_hold_the_differences_of_mixtures():
     inside = []
     for seed in range(25):
         law = fitted.fit(known_laws.runs(seed, 22, measures=2), forms.OWN_SHARE)
@@ -120,7 +120,7 @@ def test_differences_between_mixtures_lie_in_their_intervals():
     assert 0.85 < np.mean(inside) < 0.97
 
 
-def test_a_process_knows_that_near_mixtures_have_the_same_wrong():
+def test_near_mixtures_share_their_error():
     law = fitted.fit(known_laws.runs(1, 30, measures=1, cross=0.1), forms.OWN_SHARE_GP)
     here_K, near_K = (
         np.array([0.02, 0.9, 0.02, 0.02, 0.04]),
@@ -135,7 +135,7 @@ def test_a_process_knows_that_near_mixtures_have_the_same_wrong():
     assert near.high - near.low < 0.5 * (far.high - far.low)
 
 
-def test_a_loss_that_nothing_reaches_is_named_with_what_can_be(law):
+def test_an_unreachable_loss_is_named_with_the_best(law):
     with pytest.raises(InputError, match="'b at most 0 worse than 1'.* the nearest found is 0.3"):
         propose(law, Objective(), Constraints(losses=[NoWorse("b", 1.0)]), EQUAL)
 
@@ -152,8 +152,6 @@ def test_a_loss_that_nothing_reaches_is_named_with_what_can_be(law):
         (Objective(), Constraints(groups={"g": ["f"]}), "no component 'f'"),
     ],
 )
-def test_what_is_not_there_is_refused_before_anything_is_searched(
-    law, objective, constraints, told
-):
+def test_unknown_names_are_refused_before_the_search(law, objective, constraints, told):
     with pytest.raises(InputError, match=told):
         propose(law, objective, constraints, EQUAL)

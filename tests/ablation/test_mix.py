@@ -30,7 +30,7 @@ def mixed(stores):
     return *toy_mix.mix(stores, training), training.trained
 
 
-def test_a_whole_mix_trains_every_mixture_once_and_leads_with_whether_the_law_held(mixed):
+def test_a_mix_trains_every_mixture_once(mixed):
     _, out, trained = mixed
     assert len(trained) == len(set(trained)) == 4 * 2 + 8 + 4 + 2
     text = (out / "report.md").read_text()
@@ -45,7 +45,7 @@ def test_a_whole_mix_trains_every_mixture_once_and_leads_with_whether_the_law_he
     assert not re.search(r"<script|<link|src=|url\((?!#)", page) and "ไทย" in page
 
 
-def test_the_proposal_is_near_the_best_of_the_law_and_keeps_the_epochs(mixed):
+def test_the_proposal_is_near_the_best_of_the_law(mixed):
     found = json.loads((mixed[1] / "report.json").read_text())
     task = {"en": "toy.en", "th": "toy.th", "parallel": "toy.en_th"}
     rows = {one["component"]: one for one in found["shares"]}
@@ -59,7 +59,7 @@ def test_the_proposal_is_near_the_best_of_the_law_and_keeps_the_epochs(mixed):
     assert any(name.startswith("th: 2 epochs") for name in found["binding"])
 
 
-def test_killed_anywhere_it_ends_with_the_same_report_bit_by_bit(mixed, stores, monkeypatch, capfd):
+def test_killed_anywhere_the_report_is_bitwise_the_same(mixed, stores, monkeypatch, capfd):
     recipe, out, trained = mixed
     kept = {name: (out / name).read_bytes() for name in REPORT}
     aside = out.with_name("aside")
@@ -89,7 +89,7 @@ class _no_exit:
         return False
 
 
-def test_proposed_gin_is_the_recipe_and_inspect_says_where_its_shares_are_from(mixed, capfd):
+def test_inspect_says_where_proposed_shares_are_from(mixed, capfd):
     assert run.main(["inspect", f"--gin_file={mixed[1]}/proposed.gin"]) == 0
     said = " ".join(capfd.readouterr().out.split())
     assert f"mix {mixed[1]}" in said and "laws of 16 runs" in said
@@ -97,9 +97,7 @@ def test_proposed_gin_is_the_recipe_and_inspect_says_where_its_shares_are_from(m
     assert "2 seeds see these differences in bits per byte with 80 % probability" in said
 
 
-def test_a_mix_of_its_own_proposal_says_that_the_shares_are_already_it(
-    mixed, stores, tmp_path, monkeypatch, capfd
-):
+def test_a_mix_of_its_own_proposal_proposes_no_change(mixed, stores, tmp_path, monkeypatch, capfd):
     found = json.loads((mixed[1] / "report.json").read_text())
     task = {"en": "toy.en", "th": "toy.th", "parallel": "toy.en_th"}
     own = {task[x["component"]]: x["shares"][found["proposal"]] for x in found["shares"]}
@@ -118,9 +116,7 @@ def test_a_mix_of_its_own_proposal_says_that_the_shares_are_already_it(
     assert not (tmp_path / "out/proposed.gin").exists()
 
 
-def test_the_shares_of_two_phases_are_one_point_and_constraints_hold_over_both(
-    stores, tmp_path, monkeypatch, capfd
-):
+def test_constraints_hold_over_both_phases(stores, tmp_path, monkeypatch, capfd):
     asked = [
         "OBJECTIVE = 'worst'",
         "NO_WORSE = {'en': 0.02}",
@@ -183,9 +179,7 @@ def test_bad_input_is_one_sentence_and_nothing_is_written(
     assert (mixed[1] / "design.json").read_bytes() == before
 
 
-def test_no_law_sees_a_mixture_that_is_held_out_and_rows_of_validation_agree(
-    mixed, stores, tmp_path, capfd
-):
+def test_no_law_sees_a_held_out_mixture(mixed, stores, tmp_path, capfd):
     line = f"EVIDENCE = ['{mixed[1]}']"
     recipe = toy_mix.recipe(tmp_path / "mine.gin", stores, tmp_path / "out", line)
     assert run.main(["mix", recipe, "--stage=design"]) == 0

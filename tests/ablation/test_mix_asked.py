@@ -51,7 +51,7 @@ def test_a_score_is_made_larger_and_shown_as_it_is_measured(mixed):
     assert SCORE in found["check"]["measures"]
 
 
-def test_a_floor_and_a_ceiling_hold_in_the_phase_that_they_name(mixed):
+def test_floor_and_ceiling_hold_in_their_phase(mixed):
     _, found = mixed
     rows = {one["component"]: one for one in found["shares"]}
     english, thai, pairs = (rows[name] for name in ("en", "th", "parallel"))
@@ -61,7 +61,7 @@ def test_a_floor_and_a_ceiling_hold_in_the_phase_that_they_name(mixed):
     assert "floor of second/english, 60.00%" in found["binding"]
 
 
-def test_a_law_that_is_given_predicts_every_measure_and_both_stand_in_the_report(mixed):
+def test_a_given_law_predicts_every_measure(mixed):
     out, found = mixed
     assert {one["law"] for one in found["measures"].values()} == {"own_share_gp"}
     assert found["asked"]["law"] == "own_share_gp"
@@ -72,7 +72,7 @@ def test_a_law_that_is_given_predicts_every_measure_and_both_stand_in_the_report
     assert "By own share alone the proposal changes the objective by" in told
 
 
-def test_the_held_out_mixtures_are_trained_at_another_size_and_asked_of_the_law(mixed):
+def test_held_out_mixtures_are_trained_at_another_size(mixed):
     out, found = mixed
     runs = sorted(path.parent.parent.name for path in (out / "at_wide").glob("*/*/evidence.json"))
     other = [name for name in found["against"] if name.startswith("one_phase_")]
@@ -108,9 +108,7 @@ def test_the_held_out_mixtures_are_trained_at_another_size_and_asked_of_the_law(
         (["CHECK_SIZES = {'x': ['CACHE_DIR = \"nowhere\"']}"], "CHECK_SIZES\\['x'\\]"),
     ],
 )
-def test_bad_names_are_one_sentence_before_anything_is_trained(
-    mixed, stores, tmp_path, capfd, lines, sentence
-):
+def test_bad_names_are_refused_before_training(mixed, stores, tmp_path, capfd, lines, sentence):
     before = (mixed[0] / "design.json").read_bytes()
     recipe = toy_mix.recipe(tmp_path / "bad.gin", stores, mixed[0], *ASKED, *lines)
     assert run.main(["mix", recipe]) == 2

@@ -24,7 +24,7 @@ PARTS = [
 ]
 
 
-def test_what_is_drawn_sums_to_one_keeps_its_ceilings_and_leaves_nothing_out():
+def test_drawn_shares_sum_to_one_within_their_ceilings():
     most = np.array([0.02, 0.3, 1.0, 1.0])
     own = np.array([[0.1, 0.2, 0.0, 0.7]])
     drawn = draws.drawn(draws.centre(own, [10, 40, 90, 160]), most, 50, np.random.default_rng(0))
@@ -50,12 +50,12 @@ def test_anchors_that_are_one_mixture_are_one():
     assert list(found) == [draws.RECIPE, draws.EQUAL, draws.UNIMAX, draws.TEMPERATURE]
 
 
-def test_a_target_of_more_text_than_there_is_is_refused_with_what_would_do():
+def test_a_target_beyond_the_text_is_refused():
     with pytest.raises(InputError, match="raise MOST_EPOCHS to 5 or more"):
         draws.check_target({"en": 100, "th": 100}, 1000, 4.0)
 
 
-def test_shares_of_tasks_are_those_of_their_component_in_equal_parts():
+def test_tasks_of_a_component_share_equally():
     (shares,) = components.shares_of_tasks(PARTS, np.array([[0.5, 0.2, 0.1, 0.2]]))
     assert shares == {"a.en": 0.5, "a.news.ar": 0.2, "a.ar": 0.1, "a.en_ar": 0.1, "a.ar_en": 0.1}
     (shares,) = components.shares_of_tasks(PARTS, np.array([[1.0, 0, 0, 0]]))
@@ -66,7 +66,7 @@ def test_shares_of_tasks_are_those_of_their_component_in_equal_parts():
     ("key", "numbers"),
     [("english", [0]), ("ar", [1, 2]), ("ar.news", [1]), ("parallel", [3]), ("en", [0])],
 )
-def test_a_constraint_may_name_a_component_a_language_or_a_group(key, numbers):
+def test_constraints_name_components_languages_or_groups(key, numbers):
     assert components.named(key, PARTS, "FLOORS") == numbers
     with pytest.raises(InputError, match="FLOORS names 'code'"):
         components.named("code", PARTS, "FLOORS")
@@ -83,7 +83,7 @@ def test_scores_are_turned_and_one_that_no_run_has_is_named():
         pool.measures_of(numbers, ["evaluation/y"])
 
 
-def test_what_a_seed_does_to_all_mixtures_alike_is_taken_out():
+def test_common_effects_of_a_seed_are_taken_out():
     run = lambda seed, value: {"seed": seed, "numbers": {"bits_per_byte/ar": value}}
     anchors = {"a": [run(0, 1.3), run(1, 0.9)], "b": [run(0, 2.2), run(1, 1.8)]}
     effects = seed_effects.of(anchors, (0, 1))
@@ -99,7 +99,7 @@ def test_what_a_seed_does_to_all_mixtures_alike_is_taken_out():
     assert seed_effects.of({"a": anchors["a"], "b": anchors["b"][:1]}, (0, 1)) == {}
 
 
-def test_a_mixture_that_breaks_the_constraints_is_no_measure_of_the_proposal():
+def test_a_mixture_outside_the_constraints_is_no_rival():
     """Equal shares read the small component 5 times; with 6 epochs allowed they are the best."""
 
     def mixture(name, small):
@@ -119,7 +119,7 @@ def test_a_mixture_that_breaks_the_constraints_is_no_measure_of_the_proposal():
 
 
 @pytest.mark.parametrize("parts", [None, np.array([0.8, 0.2])])
-def test_a_floor_of_a_phase_is_of_its_tokens_wherever_it_begins(parts):
+def test_a_phases_floor_is_of_its_own_tokens(parts):
     """English is half of the second phase, whatever part of the run that is."""
     components_ = (component("en", ["a.en"], ["en"]), component("ar", ["a.ar"], ["ar"]))
     own = Mixture("recipe", ANCHOR, np.array([[0.9, 0.1], [0.5, 0.5]]), (0,), parts)

@@ -63,7 +63,7 @@ def mixed(stores):
     return *toy_mix.mix(stores, training, *TWO), training.trained
 
 
-def test_every_run_is_as_long_and_its_change_lies_where_the_design_says(mixed):
+def test_a_runs_change_lies_where_the_design_says(mixed):
     _, out, trained = mixed
     design = json.loads((out / "design.json").read_text())
     said = {one["name"]: one["parts"][0] for one in design["mixtures"]}
@@ -75,7 +75,7 @@ def test_every_run_is_as_long_and_its_change_lies_where_the_design_says(mixed):
     assert 0.25 <= min(drawn) < 0.4 and 0.6 < max(drawn) <= 0.75
 
 
-def test_more_proxies_leave_all_other_mixtures_where_they_were(mixed, stores, tmp_path):
+def test_more_proxies_keep_the_earlier_mixtures(mixed, stores, tmp_path):
     recipe = toy_mix.recipe(
         tmp_path / "m.gin", stores, tmp_path / "out", *TWO, "PROXIES = 30", "HELD_OUT_MIXTURES = 5"
     )
@@ -87,7 +87,7 @@ def test_more_proxies_leave_all_other_mixtures_where_they_were(mixed, stores, tm
     assert len(now) == len(before) + 7 and {name: now[name] for name in before} == before
 
 
-def test_the_law_finds_that_late_text_counts_more_and_proposes_it_late(mixed):
+def test_the_law_proposes_late_what_counts_more_late(mixed):
     found = json.loads((mixed[1] / "report.json").read_text())
     rows = {one["component"]: one for one in found["shares"]}
     early, late = rows["th"]["by_phase"]
@@ -98,7 +98,7 @@ def test_the_law_finds_that_late_text_counts_more_and_proposes_it_late(mixed):
     assert 0.25 - 1e-4 <= first <= 0.75 + 1e-4 and first + second == pytest.approx(1)
 
 
-def test_whether_phases_are_worth_anything_is_measured_against_the_best_of_one(mixed):
+def test_phases_are_measured_against_the_best_single_mix(mixed):
     _, out, trained = mixed
     found = json.loads((out / "report.json").read_text())
     (name,) = (n for n in found["against"] if n.startswith("one_phase"))
@@ -114,7 +114,7 @@ def test_whether_phases_are_worth_anything_is_measured_against_the_best_of_one(m
     assert sum(shares[0]) == pytest.approx(1, abs=1e-3)
 
 
-def test_proposed_gin_is_as_long_as_the_recipe_and_changes_where_it_was_proposed(mixed, capfd):
+def test_proposed_gin_has_the_recipes_length_and_place(mixed, capfd):
     found = json.loads((mixed[1] / "report.json").read_text())
     assert run.main(["inspect", f"--gin_file={mixed[1]}/proposed.gin"]) == 0
     said = capfd.readouterr().out
@@ -123,7 +123,7 @@ def test_proposed_gin_is_as_long_as_the_recipe_and_changes_where_it_was_proposed
     assert re.search(rf"\b{first}\b", said), said
 
 
-def test_a_second_mix_takes_runs_with_other_places_as_evidence(mixed, stores, tmp_path, capfd):
+def test_a_second_mix_takes_earlier_runs_as_evidence(mixed, stores, tmp_path, capfd):
     more = f"EVIDENCE = ['{mixed[1]}']", "PLACES = (0.5, 0.6)", "PROXIES = 1"
     recipe = toy_mix.recipe(tmp_path / "m.gin", stores, tmp_path / "out", *TWO, *more)
     assert run.main(["mix", recipe, "--stage=design"]) == 0

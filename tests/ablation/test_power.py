@@ -64,7 +64,7 @@ def test_q_values_are_benjamini_and_hochbergs(p_values):
         assert q == pytest.approx(min(1, *rates))
 
 
-def test_of_many_differences_that_are_none_few_are_called_real():
+def test_few_null_differences_are_called_real():
     """And of those that are, most: one in twenty is the price, not one in twenty of all."""
     chance = np.random.default_rng(0)
     false, real = [], []

@@ -56,7 +56,7 @@ def test_a_tpu_worker_finds_its_chip_and_asks_no_cluster():
     assert len(ports) == 8
 
 
-def test_a_gpu_worker_has_its_gpu_and_one_on_a_core_what_its_parent_has():
+def test_a_gpu_worker_sees_its_gpu_alone():
     base = {"CUDA_VISIBLE_DEVICES": "2,5"}
     assert environment(base, Place((), GPU, "5")) == {"CUDA_VISIBLE_DEVICES": "5", ALONE: "1"}
     assert environment(base, Place((1,))) == base
@@ -86,9 +86,7 @@ def test_a_process_that_has_a_part_of_its_host_joins_nobody(monkeypatch):
         (POD_HOST, TINY, 99, 1, [Place()]),
     ],
 )
-def test_there_is_a_worker_for_each_core_or_chip_where_a_run_needs_no_more(
-    here, need, runs, workers, expected
-):
+def test_there_is_a_worker_for_each_core_or_chip(here, need, runs, workers, expected):
     assert chosen(here, need, runs, workers) == expected
 
 
@@ -100,12 +98,12 @@ def test_there_is_a_worker_for_each_core_or_chip_where_a_run_needs_no_more(
         (POD_HOST, SHARDED, 8, "the recipe's mesh names 4 devices"),
     ],
 )
-def test_a_number_of_workers_that_there_is_no_room_for_is_refused(here, need, workers, sentence):
+def test_more_workers_than_there_is_room_for_are_refused(here, need, workers, sentence):
     with pytest.raises(InputError, match=sentence):
         chosen(here, need, 9, workers)
 
 
-def test_a_run_whose_batch_grows_needs_the_room_of_its_largest_steps():
+def test_a_growing_batch_needs_room_for_its_largest_step():
     def need(*sizes):
         steps = types.SimpleNamespace(sizes=sizes, pieces=())
         experiment = types.SimpleNamespace(
@@ -122,7 +120,7 @@ def test_a_run_whose_batch_grows_needs_the_room_of_its_largest_steps():
     assert need(2, 4, 8) == need(8) > need(4)
 
 
-def test_this_machine_has_the_cores_that_this_process_may_use():
+def test_cores_are_those_that_this_process_may_use():
     before = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(before)})
@@ -165,13 +163,11 @@ def order(saved):
         ({(A, C): 90, (B, A): 90}, [A, C], {B: 50}, [], None),  # c by way of a, a by way of b
     ],
 )
-def test_a_run_waits_where_another_ones_beginning_saves_more_than_the_wait(
-    saved, pending, under_way, done, taken
-):
+def test_a_run_waits_for_a_beginning_that_saves_more(saved, pending, under_way, done, taken):
     assert order(saved).next(pending, under_way, done, under_way.__getitem__) == taken
 
 
-def test_the_steps_that_a_beginning_saves_follow_from_what_its_run_keeps(monkeypatch):
+def test_saved_steps_follow_from_the_kept_checkpoints(monkeypatch):
     def plan(text, total):
         return types.SimpleNamespace(text=text, resolved=types.SimpleNamespace(total_steps=total))
 
@@ -236,7 +232,7 @@ def until(path):
         time.sleep(0.01)
 
 
-def test_a_worker_has_one_run_after_another_and_its_environment_is_clean(workers, tmp_path):
+def test_a_workers_environment_is_clean(workers, tmp_path):
     for _ in range(2):
         workers.give(0, ["say"], str(tmp_path / "said.txt"))
         assert codes(workers, 1) == {0: 0}
@@ -248,7 +244,7 @@ def test_a_worker_has_one_run_after_another_and_its_environment_is_clean(workers
     assert "ValueError: no" in (tmp_path / "said.txt").read_text()
 
 
-def test_a_worker_that_is_killed_costs_its_run_and_is_replaced(workers):
+def test_a_killed_worker_is_replaced(workers):
     workers.give(0, ["die"])
     workers.give(1, ["live"])
     assert codes(workers, 2) == {0: -signal.SIGKILL, 1: 0}
@@ -264,7 +260,7 @@ def test_a_sigterm_goes_on_to_the_runs(workers, tmp_path):
     assert codes(workers, 2) == {0: LEFT, 1: LEFT}
 
 
-def test_a_run_leaves_when_whoever_started_its_worker_is_gone(workers, tmp_path):
+def test_a_run_ends_when_its_workers_parent_is_gone(workers, tmp_path):
     ready, read, write = tmp_path / "ready", *os.pipe()
     command = [sys.executable, str(tmp_path / "run.py"), "worker", str(write)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[write])

@@ -85,7 +85,7 @@ def test_parameters_alone_start_another_run(saved, place):
     assert_equal(checkpoint.restore_params(folder + place, abstract), state.params)
 
 
-def test_names_the_parameter_that_another_model_has_otherwise(saved):
+def test_another_models_parameter_is_named(saved):
     wider = PolyLMConfig(
         num_layers=2, embed_dim=16, num_heads=8, mlp_dim=64, vocab_size=64, max_length=16
     )
@@ -149,7 +149,7 @@ def test_an_incomplete_one_is_never_loaded(saved, tmp_path):
     assert not (folder / "9.orbax-checkpoint-tmp").exists()
 
 
-def test_a_disk_too_small_is_told_before_anything_is_written(tmp_path, monkeypatch):
+def test_a_small_disk_is_refused_before_anything_is_written(tmp_path, monkeypatch):
     """At the start of a run, and before each save: one sentence with what it needs."""
     checkpoints = checkpoint.Checkpoints(str(tmp_path), keep_last=1)
     state = fresh(mesh_of((8, 1, 1)))

@@ -141,7 +141,7 @@ def other_parameters(here):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_is_one_sentence_that_names_the_older_one(run, kind):
+def test_every_damage_is_one_sentence_with_the_older_step(run, kind):
     folder, state = run
     KINDS[kind](folder / "checkpoints/30")
     with pytest.raises(DamagedCheckpoint) as told:
@@ -151,7 +151,7 @@ def test_every_kind_is_one_sentence_that_names_the_older_one(run, kind):
     assert str(told.value).endswith("step 20, the next older one that opens: --step=20")
 
 
-def test_one_that_lost_its_list_of_arrays_is_refused_by_every_reader(run):
+def test_a_lost_list_of_arrays_is_refused_by_every_reader(run):
     """Whether or not it needs the list: an export would be made, and then fail its comparison."""
     (run[0] / "checkpoints/30/params/_METADATA").unlink()
     with pytest.raises(DamagedCheckpoint, match=r"is damaged \(params/_METADATA is missing\)"):
@@ -202,7 +202,7 @@ def test_the_sentence_stands_alone(run, monkeypatch, caplog):
     assert told == [other]
 
 
-def test_numbers_that_damage_made_are_averaged_without_a_word(run, recwarn):
+def test_damaged_numbers_are_averaged_without_a_warning(run, recwarn):
     """The reader tells of them once it has read all."""
     values = np.array([0x7F800001], np.uint32).view(np.float32)  # a signalling NaN
 
@@ -225,7 +225,7 @@ def test_numbers_that_damage_made_are_averaged_without_a_word(run, recwarn):
     assert not recwarn.list
 
 
-def test_what_is_read_in_another_type_is_compared_as_it_was_saved(run):
+def test_digests_are_compared_in_the_saved_type(run):
     folder, state = run
     narrow = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, jnp.bfloat16, sharding=x.sharding),

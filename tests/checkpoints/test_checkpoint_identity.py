@@ -42,7 +42,7 @@ def arguments(place, name):
     }  # fmt: skip
 
 
-def test_other_parameters_are_another_checkpoint_and_a_copy_is_the_same(place):
+def test_a_copy_has_the_identity_and_other_parameters_not(place):
     one, other, copy = (
         identify(str(place / name))[0] for name in ("one", "other", "elsewhere/copy")
     )
@@ -52,9 +52,7 @@ def test_other_parameters_are_another_checkpoint_and_a_copy_is_the_same(place):
     assert {identify(path)[0].identity for path in steps} == {one.identity}
 
 
-def test_texts_of_another_checkpoint_of_the_recipe_are_not_taken_for_its_own(
-    place, tmp_path, capsys
-):
+def test_texts_of_another_checkpoint_are_refused(place, tmp_path, capsys):
     asked, texts = tmp_path / "prompts.jsonl", str(tmp_path / "texts.jsonl")
     asked.write_text('{"prompt": "Vapur"}\n')
     rest = {"prompts": str(asked), "options": Options(max_new_tokens=4)}
@@ -69,7 +67,7 @@ def test_texts_of_another_checkpoint_of_the_recipe_are_not_taken_for_its_own(
         generate(**half, **rest, results=texts)
 
 
-def test_a_server_says_which_parameters_and_settings_it_answers_with(place, monkeypatch):
+def test_a_server_says_which_parameters_it_has(place, monkeypatch):
     told = []
     monkeypatch.setattr(serving, "_warm", lambda slots: None)  # compiles what isn't asked here
     monkeypatch.setattr(serving, "run", lambda service, *_: told.append(service.fingerprint))
@@ -82,7 +80,7 @@ def test_a_server_says_which_parameters_and_settings_it_answers_with(place, monk
     assert copy == one and len({one, other, template}) == 3
 
 
-def test_imports_of_two_folders_with_one_name_are_two_and_of_one_twice_are_one(place, tmp_path):
+def test_an_import_is_identified_by_its_content(place, tmp_path):
     found = []
     for name, out in (("one", "a"), ("other", "b"), ("one", "c")):
         theirs = f"{tmp_path}/{name}/model"
@@ -95,7 +93,7 @@ def test_imports_of_two_folders_with_one_name_are_two_and_of_one_twice_are_one(p
     assert one.identity != other.identity
 
 
-def test_what_lacks_its_manifest_or_is_of_another_vocabulary_is_refused(place, tmp_path):
+def test_a_lost_manifest_or_other_vocabulary_is_refused(place, tmp_path):
     progress = identify(str(place / "one"))[1]
     pieces = Tokenizer.load(f"{place}/bpe.model").vocab_size
     assert matching_tokenizer(f"{place}/bpe.model", progress, pieces).vocab_size == pieces
@@ -105,7 +103,7 @@ def test_what_lacks_its_manifest_or_is_of_another_vocabulary_is_refused(place, t
         matching_tokenizer(toy_hf.vocabulary(tmp_path, "unigram"), progress, 640)
 
 
-def test_what_an_earlier_version_saved_is_told_by_its_manifest(place, tmp_path):
+def test_earlier_checkpoints_are_identified_by_manifest(place, tmp_path):
     found = set()
     for name in ("one", "other", "elsewhere/copy"):
         shutil.copytree(place / name, tmp_path / name)

@@ -64,7 +64,7 @@ def test_every_value_is_where_it_belongs(dtype, scan_layers, toy, tmp_path):
     assert json.loads((tmp_path / "out" / "config.json").read_text())["torch_dtype"] == dtype
 
 
-def test_a_checkpoint_of_a_run_on_a_mesh_gives_its_parameters(toy_folder, tmp_path):
+def test_a_checkpoint_of_a_mesh_is_exported(toy_folder, tmp_path):
     toy_run.run(toy_folder, tmp_path / "run", {"phases": toy_run.halves(4)}, save_every_steps=2)
     out, vocabulary = str(tmp_path / "out"), f"{toy_folder}/toy.model"
     export(str(tmp_path / "run"), out, vocabulary, step=2, verify=False)
@@ -114,7 +114,7 @@ def test_without_pytorch_nothing_is_claimed(toy, tmp_path, capsys, monkeypatch):
     assert "logits: not verified, torch is not installed" in capsys.readouterr().out
 
 
-def test_transformers_loads_it_as_it_is_and_stops_at_the_end(toy, tmp_path):
+def test_transformers_loads_the_export_as_it_is(toy, tmp_path):
     transformers = pytest.importorskip("transformers", reason="transformers is not installed")
     checkpoint, vocabulary, _values = toy
     export(checkpoint, str(tmp_path / "out"), vocabulary, verify=False)
@@ -131,9 +131,7 @@ def test_transformers_loads_it_as_it_is_and_stops_at_the_end(toy, tmp_path):
 
 
 @pytest.mark.parametrize("max_shard_gb", [4.0, 3e-5])
-def test_pytorch_files_load_with_torch_alone_as_the_readme_says(
-    max_shard_gb, toy, tmp_path, monkeypatch
-):
+def test_pytorch_files_load_with_torch_alone(max_shard_gb, toy, tmp_path, monkeypatch):
     pytest.importorskip("torch", reason="torch is not installed")
     checkpoint, vocabulary, values = toy
     out = tmp_path / "FOLDER"
@@ -186,7 +184,7 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(toy, tmp_path):
         assert "which is read" in refused(toy, holds, overwrite=True)
 
 
-def test_a_value_beyond_float16_is_refused_and_leaves_what_was_there(toy, tmp_path, monkeypatch):
+def test_a_value_beyond_float16_is_refused(toy, tmp_path, monkeypatch):
     blocks = param_store.Reader.blocks
     large = lambda self, name: ((start, values * 1e6) for start, values in blocks(self, name))
     monkeypatch.setattr(param_store.Reader, "blocks", large)
@@ -288,7 +286,7 @@ def test_verify_refuses_the_folder_of_another_model(toy, tmp_path):
         verifying.verify(toy[0], str(tmp_path), toy[1])
 
 
-def test_the_card_finds_the_validation_of_a_run_in_any_folder(toy, tmp_path):
+def test_the_card_finds_the_validation_of_the_run(toy, tmp_path):
     run = tmp_path / "checkpoints-of-mine" / "run"
     toy_hf.checkpoint(run, toy[1])
     lines = [{"step": step, "bits_per_byte": {"th": 1.5 + step}} for step in (3, 6, 9)]

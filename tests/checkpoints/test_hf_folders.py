@@ -34,7 +34,7 @@ def test_saved_masks_of_any_dtype_are_no_parameters(dtype, folder):  # noqa: F81
     verifying.verify(str(folder.parent / "ours"), str(folder), str(folder / "tokenizer.model"))
 
 
-def test_a_parameter_that_is_no_float_is_refused_with_the_remedy(folder):  # noqa: F811
+def test_a_parameter_that_is_no_float_is_refused(folder):  # noqa: F811
     values = toy_hf.values(toy_hf.MODEL)
     save(folder, values | {WTE: values[WTE].astype(np.int8)})
     refused(folder, WTE, "int8", "save the model in float32")
@@ -44,7 +44,7 @@ def test_a_parameter_that_is_no_float_is_refused_with_the_remedy(folder):  # noq
     refused(folder, WTE, "F6", "save the model in float32")
 
 
-def test_a_tied_model_may_hold_the_embedding_under_either_name(folder, tmp_path):  # noqa: F811
+def test_a_tied_embedding_is_found_under_either_name(folder, tmp_path):  # noqa: F811
     """`safetensors.torch.save_model` keeps lm_head.weight of the two."""
     wanted = toy_hf.values(toy_hf.MODEL)
     only_head = {HEAD if name == WTE else name: value for name, value in wanted.items()}
@@ -111,7 +111,7 @@ def exported(tmp_path_factory):
     return str(place / "run"), place / "out", vocabulary, values
 
 
-def test_rows_of_positions_that_no_compared_text_reaches_fail_verify(tmp_path, capsys):
+def test_verify_compares_every_row_of_positions(tmp_path, capsys):
     """Positions from 64 on, which the rows of the logits don't have."""
     pytest.importorskip("transformers", reason="transformers is not installed")
     config = dataclasses.replace(toy_hf.MODEL, max_length=256)
@@ -139,7 +139,7 @@ def test_what_was_rounded_is_compared_as_rounded(dtype, tmp_path, capsys):
     assert "40 of 40 tensors are the same" in capsys.readouterr().out
 
 
-def test_a_vocabulary_written_by_another_tool_keeps_its_bytes(folder):  # noqa: F811
+def test_another_tools_vocabulary_keeps_its_bytes(folder):  # noqa: F811
     """Fields in another order, as another writer of protocol buffers has them: the same model."""
     from sentencepiece import sentencepiece_model_pb2
 
@@ -169,7 +169,7 @@ def test_a_vocabulary_written_by_another_tool_keeps_its_bytes(folder):  # noqa: 
         (ml_dtypes.bfloat16, "float32", "float32"),
     ],
 )
-def test_an_imported_model_is_evaluated_in_the_precision_of_its_files_or_recipe(
+def test_an_import_is_evaluated_in_its_own_precision(
     files,
     recipe,
     products,

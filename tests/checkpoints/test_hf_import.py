@@ -187,7 +187,7 @@ def test_another_model_is_refused(changes, words, folder):
     refused(folder, *words)
 
 
-def test_tensors_that_are_missing_extra_or_misshapen_are_named(folder):
+def test_missing_extra_and_misshapen_tensors_are_named(folder):
     values, name = toy_hf.values(toy_hf.MODEL), "transformer.h.1.mlp.c_fc.bias"
     save(folder, {key: value for key, value in values.items() if key != name})
     refused(folder, "lacks", name)
@@ -247,7 +247,7 @@ class Harm:
         return os.mkdir, (str(self.path),)
 
 
-def test_a_pickle_that_does_more_is_refused_and_does_nothing(folder):
+def test_a_pickle_that_runs_code_is_refused(folder):
     torch = pytest.importorskip("torch", reason="torch is not installed")
     (folder / "model.safetensors").unlink()
     harm, path = folder / "harm", folder / "pytorch_model.bin"

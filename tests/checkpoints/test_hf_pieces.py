@@ -55,7 +55,7 @@ def test_unigram_gives_sentencepieces_ids_but_for_ties(normalizer, texts, tmp_pa
     assert differing(tokenizer, tmp_path, texts) == []
 
 
-def test_runs_of_blanks_tie_in_unigram_and_nothing_else_differs(texts, tmp_path):
+def test_only_runs_of_blanks_differ_in_unigram(texts, tmp_path):
     """'▁' + '▁▁▁' is as likely as '▁▁▁' + '▁': each library takes one of them."""
     tokenizer = train(tmp_path, "unigram", user_defined_symbols=OWN)
     other = differing(tokenizer, tmp_path, texts)
@@ -112,9 +112,7 @@ def test_bytes_are_known_where_characters_are_not():
         ("bpe", {"user_defined_symbols": ["a  b"], "remove_extra_whitespaces": True}, "'a  b'"),
     ],
 )
-def test_what_transformers_cannot_have_is_refused_before_anything_is_written(
-    kind, options, word, tmp_path
-):
+def test_what_transformers_cannot_load_is_refused_first(kind, options, word, tmp_path):
     vocabulary = str(tmp_path / f"{kind}.model")
     train(tmp_path, kind, **options)
     toy_hf.checkpoint(tmp_path / "run", vocabulary)

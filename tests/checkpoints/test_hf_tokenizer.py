@@ -41,7 +41,7 @@ def test_ids_of_any_text_in_bpe(exported, text):
         assert differing_ids(tokenizer, folder, [text]) == []
 
 
-def test_transformers_loads_it_and_makes_no_special_token_from_text(exported):
+def test_text_makes_no_special_token_in_transformers(exported):
     transformers = pytest.importorskip("transformers", reason="transformers is not installed")
     kind, tokenizer, folder = exported
     loaded = transformers.AutoTokenizer.from_pretrained(folder)

@@ -113,7 +113,7 @@ def outputs(folder: pathlib.Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.zst"))}
 
 
-def test_the_same_bytes_come_out_with_workers_and_after_a_kill(raw, report, tmp_path):
+def test_workers_and_kills_do_not_change_the_bytes(raw, report, tmp_path):
     """Killed as soon as the first shard of the reading is complete, then run again on two workers."""
     (tmp_path / "crawl").symlink_to(raw / "crawl")
     (tmp_path / "pairs").symlink_to(raw / "pairs")

@@ -114,7 +114,7 @@ def test_numbers_signs_chains_and_sizes(cleaned):
     assert len(named(fewer, "figures")) == 1 and fewer["figures0"] == 8
 
 
-def test_every_text_that_goes_has_a_near_duplicate_that_stays():
+def test_a_removed_text_has_a_near_duplicate_that_stays():
     rng = np.random.default_rng(0)
     for _ in range(50):
         groups = [sorted({(0, int(n)) for n in rng.integers(0, 30, 4)}) for _ in range(12)]

@@ -48,7 +48,7 @@ def test_the_same_text_for_a_reader_is_an_exact_duplicate(texts):
     assert shingles.whole("Gate 7") != shingles.whole("Gate 8") == shingles.whole("gate ٨!")
 
 
-def test_a_signature_of_a_long_text_is_made_in_pieces_and_the_same():
+def test_a_signature_made_in_pieces_is_the_same():
     signer = duplicates.SignNear("unused", duplicates.minhash_config(5, 14, 8))
     rng = random.Random(1)
     text = " ".join(rng.choice("abcdefghij") * rng.randint(1, 9) for _ in range(12_000))
@@ -167,7 +167,7 @@ def leaked(tmp_path_factory, texts):
 
 
 @pytest.mark.parametrize("code", ["en", "zh", "th", "ko"])
-def test_a_test_item_inside_a_text_is_found_and_other_text_is_not(code, leaked, texts):
+def test_a_test_item_inside_a_text_is_found(code, leaked, texts):
     text, language = texts[code], LANGUAGES[code]
     for line in items(text):
         inside = f"{text.all[1]}\n{line.upper()} {text.all[-2]}"
@@ -192,7 +192,7 @@ SHORT = {
 
 
 @pytest.mark.parametrize("code", SHORT)
-def test_two_short_texts_of_an_item_are_found_with_a_gap_between(code, tmp_path, texts):
+def test_two_parts_of_an_item_are_found_across_a_gap(code, tmp_path, texts):
     premise, answer = SHORT[code]
     row = {"q": {"premise": premise}, "choices": ["x", answer]}
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(json.dumps(row).encode()))

@@ -160,7 +160,7 @@ def test_who_speaks_of_browsers_is_no_error_page():
     assert not machine_text.is_code("The --soft option leaves it alone, so all is there:")
 
 
-def test_a_long_text_is_judged_by_all_of_it_and_a_glossary_goes():
+def test_a_long_text_is_judged_by_all_of_it():
     identify = Identifier(PAPER_CODES)
     english = toy_corpus.document("en", 1)[:400]
     russian = "\n".join(toy_corpus.document("ru", n) for n in range(20))
@@ -174,7 +174,7 @@ def test_a_long_text_is_judged_by_all_of_it_and_a_glossary_goes():
     assert two_languages.parted(rows, PAPER_CODES, "und", identify).code == ""
 
 
-def test_who_is_wanted_decides_between_languages_that_share_their_words():
+def test_wanted_languages_decide_between_close_ones():
     malay = "Kerajaan berkata bahawa syarikat itu hendaklah membayar wang kerana lewat."
     assert Identifier(("en", "id"))(malay * 3)[0] == "ms"
     assert (
@@ -197,7 +197,7 @@ def test_the_corpus_is_one_json_line_each(tmp_path):
     )
 
 
-def test_measuring_proposes_the_limits_that_keep_ones_own_text(tmp_path, capsys):
+def test_measuring_proposes_limits_that_keep_good_text(tmp_path, capsys):
     """Tables of numbers with a name each: too few letters for the usual limits, until measured."""
     rows = [f"Nr {n} " + " ".join(str(n * k) for k in range(2, 30)) for n in range(100, 130)]
     toy_corpus.write_jsonl(tmp_path / "own.jsonl", [{"text": row} for row in rows])

@@ -66,7 +66,7 @@ def test_registered_languages_reach_the_workers(registered, tmp_path):
     assert report["notes"]["language"]["ckb"]["as its source says"] == 2
 
 
-def test_a_wanted_language_that_no_detector_knows_is_refused(registered, tmp_path):
+def test_a_language_without_a_detector_is_refused(registered, tmp_path):
     toy_corpus.write_jsonl(tmp_path / "a.jsonl", [{"text": KURDISH[0]}])
     with pytest.raises(InputError, match="LANGUAGES has 'ckb', which CLD2 can't tell: say 'lang"):
         toy_corpus.clean(tmp_path, {"a": "a.jsonl"}, languages=("en", "ckb"))

@@ -50,7 +50,7 @@ def test_perplexity_tells_shuffled_text_from_gold(code, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["sklearn", "fasttext"])
-def test_a_classifier_is_trained_and_scored_on_held_out_text(kind, tmp_path):
+def test_a_classifier_is_scored_on_held_out_text(kind, tmp_path):
     if kind == "fasttext":
         pytest.importorskip("fasttext", reason=NEED)
     report = world(tmp_path, "en", kind, False)
@@ -105,7 +105,7 @@ def test_auc_by_hand():
     assert quality.auc(better, worse) == pytest.approx((better[:, None] > worse).mean())
 
 
-def test_fasttext_and_lingua_are_compared_where_both_are_there(tmp_path):
+def test_fasttext_and_lingua_are_compared(tmp_path):
     """A classifier of languages trained here, in lid.176's own format."""
     fasttext = pytest.importorskip("fasttext", reason=NEED)
     codes = toy_corpus.CODES
@@ -134,7 +134,7 @@ def test_fasttext_and_lingua_are_compared_where_both_are_there(tmp_path):
     } == dict.fromkeys(codes, 3)
 
 
-def test_languages_are_told_and_a_stranger_is_not_taken_for_a_neighbour():
+def test_an_unwanted_language_is_not_taken_for_a_wanted_one():
     identify = Identifier(toy_corpus.CODES)
     for code in toy_corpus.CODES:
         assert identify(toy_corpus.document(code, 1))[0] == code

@@ -85,7 +85,7 @@ PACKERS = {
 
 
 @pytest.mark.parametrize("ending", PACKERS)
-def test_members_one_after_another_are_read_and_a_cut_end_is_told(ending, tmp_path):
+def test_compressed_members_are_read_and_a_cut_is_said(ending, tmp_path):
     rows = [json.dumps({"id": n, "text": f"text {random.Random(n).random()}"}) for n in range(9000)]
     parts = ["\n".join(rows[n : n + 3000]) + "\n" for n in range(0, 9000, 3000)]
     packed = b"".join(PACKERS[ending](part.encode()) for part in parts)
@@ -164,7 +164,7 @@ def test_plain_text_by_lines_paragraphs_or_files(tmp_path, documents, expected):
         ({"a": {"files": "a.txt", "documents": "page"}}, "documents is 'page'"),
     ],
 )
-def test_what_is_wrong_with_a_source_is_said_before_anything_is_read(tmp_path, sources, sentence):
+def test_a_wrong_source_is_said_before_anything_is_read(tmp_path, sources, sentence):
     (tmp_path / "empty.jsonl").touch()
     for name in ("a.bin", "a.jsonl", "a.txt"):
         (tmp_path / name).write_text('{"text": "x"}\n')

@@ -45,7 +45,7 @@ def test_a_line_is_repaired_and_the_rest_stays(kind, texts):
     assert sum(right) >= 0.95 * len(right)
 
 
-def test_an_address_inside_a_sentence_stays_and_an_empty_line_parts_paragraphs():
+def test_an_address_inside_a_sentence_stays():
     text = (
         "Read https://a.example/b?c=1 first.\n\n\n \nThen  go.\n[https://a.example] | www.b.example"
     )

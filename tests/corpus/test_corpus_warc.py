@@ -60,7 +60,7 @@ def test_whole_files_of_every_kind_are_read(kind):
 
 
 @pytest.mark.parametrize("kind", ["plain", "member each", "one member", "members anywhere", "zstd"])
-def test_cut_anywhere_a_torso_is_never_kept_and_the_cut_is_told(kind):
+def test_a_cut_record_is_never_kept_and_is_counted(kind):
     raw = WHOLE[kind]
     for place in range(len(gzip.compress(RECORDS[0])) + 400, len(raw) - 4, 7):
         texts, faults = read(raw[:place])
@@ -133,7 +133,7 @@ def response(page: str, encoding: str, status: str = "200 OK", kind: str = "text
 
 
 @pytest.mark.parametrize("extractor", ["trafilatura", "resiliparse"])
-def test_pages_are_decoded_and_extracted_without_their_menus(extractor, tmp_path):
+def test_pages_are_extracted_without_their_menus(extractor, tmp_path):
     for package in (extractor, "webencodings"):
         pytest.importorskip(package)
     codes = {"ru": "windows-1251", "zh": "gb2312", "en": "utf-8"}
@@ -155,7 +155,7 @@ def test_pages_are_decoded_and_extracted_without_their_menus(extractor, tmp_path
     assert dropped["reading: HTTP status"] == dropped["reading: no HTML"] == 1
 
 
-def test_without_an_extractor_one_sentence_says_what_to_install(tmp_path, monkeypatch):
+def test_a_missing_extractor_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "trafilatura", None)
     pages._extractor.cache_clear()
     (tmp_path / "a.warc.gz").write_bytes(response("<p>hi</p>", "utf-8"))
@@ -192,7 +192,7 @@ def faulty(folder: pathlib.Path) -> dict[str, str]:
     return {name: reason for name, (_, reason) in files.items()}
 
 
-def test_a_run_with_a_broken_file_of_each_kind_finishes_and_says_so(tmp_path, capsys):
+def test_a_run_finishes_with_a_broken_file_of_each_kind(tmp_path, capsys):
     expected = faulty(tmp_path)
     rows = [{"text": toy_corpus.document("th", n)} for n in range(5)]
     toy_corpus.write_jsonl(tmp_path / "good.jsonl", rows)

@@ -163,7 +163,7 @@ def test_a_good_task_stands_beside_bad_ones(english):
     assert [why for why, _ in verdict["refused"]] == ["a control character"]
 
 
-def test_more_than_asked_for_and_numbers_out_of_order_are_refused():
+def test_answers_numbered_out_of_order_are_refused():
     many = parsing.parse(said(*[GOOD] * 19))
     assert [reason for _, reason in many] == [""] * 17 + ["more tasks than asked for"] * 2
     again = parsing.parse(said(GOOD) + "\n" + said(GOOD))
@@ -183,7 +183,7 @@ def test_the_template_is_read_as_models_write_it(form):
     assert parsing.parse(text) == [(Task("Add.", "", "3"), "")]
 
 
-def test_an_input_in_the_instruction_becomes_none_and_is_counted(english):
+def test_an_input_inside_the_instruction_is_removed(english):
     task = Task("Turn the noun 'harvest' into a verb and use it once.", "harvest", "They harvest.")
     verdict = judged(said(task), "stop", english)
     assert verdict["accepted"][0]["input"] is None and verdict["inputs_left_out"] == 1

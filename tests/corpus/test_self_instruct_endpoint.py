@@ -119,7 +119,7 @@ def test_an_answer_must_end_in_time(tmp_path):
 
 
 @pytest.mark.parametrize(("trouble", "tries"), [("500", 3), ("400", 1), ("401", 1), ("404", 1)])
-def test_what_can_pass_is_tried_again_and_what_cannot_is_not(tmp_path, trouble, tries):
+def test_only_passing_faults_are_tried_again(tmp_path, trouble, tries):
     with serving(lambda n: trouble, hello) as server:
         (failed,), spending = ask(tmp_path, server.url, "you")
     assert isinstance(failed, Failed) and failed.outcome == f"HTTP {trouble}"
@@ -156,7 +156,7 @@ def test_the_cap_holds_whatever_comes(tmp_path, cap):
         assert not cap.tokens or cap.tokens - 110 < spending.tokens <= cap.tokens
 
 
-def test_the_cap_holds_over_starts_and_what_was_in_flight_counts(tmp_path):
+def test_the_cap_holds_over_starts(tmp_path):
     journal = Journal(tmp_path)
     journal.write({"event": "sent", "request": 1, "worst": 500})
     journal.write({"event": "paid", "request": 1, "tokens": 40, "outcome": "answered"})
@@ -198,7 +198,7 @@ def test_a_torn_line_goes_and_what_is_damaged_is_said(tmp_path):
         ({"key_env": "POLYLM_NO_SUCH_VARIABLE"}, "POLYLM_NO_SUCH_VARIABLE isn't set"),
     ],
 )
-def test_settings_that_cannot_be_are_refused_without_the_key(options, said):
+def test_bad_settings_are_refused_without_the_key(options, said):
     with pytest.raises(InputError, match=said) as error:
         Endpoint("m", **options).key()
     assert KEY not in str(error.value)

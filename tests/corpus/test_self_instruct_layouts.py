@@ -60,12 +60,12 @@ def test_headings_are_read_in_the_language_asked_for(code, form):
         assert parsing.parse(laid_out(form, headings)) == [(task, "") for task in TASKS], headings
 
 
-def test_all_of_the_papers_languages_have_headings_and_words_for_nothing():
+def test_the_papers_languages_have_headings():
     assert set(PAPER_CODES) <= set(HEADINGS) and set(PAPER_CODES) <= set(NOTHING_IN)
 
 
 @pytest.mark.parametrize("form", ["{n}. {f}: {text}", "{f} {n}: {text}"])
-def test_headings_of_a_language_without_a_table_are_the_three_that_come_back(form):
+def test_headings_without_a_table_are_the_three_most_common(form):
     text = laid_out(form, ("Maelekezo", "Ingizo", "Tokeo"))  # Swahili
     assert parsing.parse(text) == [(task, "") for task in TASKS]
 
@@ -76,7 +76,7 @@ def test_digits_of_any_script_are_numbers():
 
 
 @pytest.mark.parametrize("headings", [("Instruction", "Input", "Output"), HEADINGS["ko"]])
-def test_parts_without_a_number_belong_to_the_instruction_before_them(headings):
+def test_unnumbered_parts_belong_to_the_one_before(headings):
     first, *rest = (one.split("|")[0] for one in headings)
     text = "\n".join(
         f"{n}. {first}: {task.instruction}\n{rest[0]}: {task.input or '<noinput>'}\n{rest[1]}: {task.output}"
@@ -121,7 +121,7 @@ THOUGHT = "4. Instruction: Draft?\n4. Input:\n<noinput>\n4. Output:\nNo, better 
         f"<|channel|>analysis<|message|>{THOUGHT}<|end|><|start|>assistant<|channel|>final<|message|>",
     ],
 )
-def test_what_a_model_thinks_stays_out_and_its_tasks_come_in(before):
+def test_a_models_thoughts_stay_out(before):
     assert parsing.parse(before + laid_out(FORMS["as asked for"])) == [(task, "") for task in TASKS]
     keep = parsing.parse_translation(f"{before}1. Instruction: Wähle.", True, TASKS[0])
     assert keep == (Task("Wähle.", TASKS[0].input, TASKS[0].output), "")

@@ -156,7 +156,7 @@ def test_two_processes_do_not_share_a_pool(tmp_path, seeds):
         first.wait()
 
 
-def test_the_cap_ends_a_run_in_order_and_a_higher_one_goes_on(tmp_path, seeds):
+def test_a_higher_cap_goes_on(tmp_path, seeds):
     plan = Plan(rounds=1, prompts=2, first=2)
     with serving() as server:
         for cap, ended in ((Cap(requests=6), "the cap is reached"), (Cap(requests=0), "complete")):
@@ -190,7 +190,7 @@ def test_the_cap_ends_a_run_in_order_and_a_higher_one_goes_on(tmp_path, seeds):
 @pytest.mark.parametrize(
     ("trouble", "said"), [("401", "401: no, Bearer"), ("500", "500"), ("hang", "timeout")]
 )
-def test_an_endpoint_that_gives_no_answers_is_said_in_one_sentence(tmp_path, seeds, trouble, said):
+def test_an_endpoint_without_answers_is_one_sentence(tmp_path, seeds, trouble, said):
     with serving(lambda n: trouble, hang=0.5) as server, pytest.raises(InputError) as error:
         make(server, tmp_path / "p", seeds, attempts=2, quiet=0.2, languages=("es",))
     assert said in str(error.value) and "the same command goes on" in str(error.value)

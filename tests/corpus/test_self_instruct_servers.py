@@ -66,7 +66,7 @@ def test_plain_json_is_read_whatever_it_is_called(tmp_path, kind, indent):
     assert got.text == "hello\n\ndata: [DONE]\n\n" and spending.tokens == 40
 
 
-def test_parts_of_text_are_text_and_a_models_thoughts_are_not(tmp_path):
+def test_a_models_thoughts_are_no_text(tmp_path):
     parts = [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "hello"}]
     body = choice(parts, "stop") + b"data: [DONE]\n\n"
     with serving(lambda n: raw(body)) as server:
@@ -89,7 +89,7 @@ def test_the_endpoints_count_counts_for_what_is_refused_too(tmp_path):
 
 
 @pytest.mark.parametrize("name", OPTIONAL)
-def test_a_field_that_a_server_refuses_is_named_and_can_be_left_out(tmp_path, name):
+def test_a_field_that_a_server_refuses_can_be_left_out(tmp_path, name):
     def refuse(handler):
         if name in handler.server.bodies[-1]:
             body = {"error": {"message": f"Unrecognized request argument supplied: {name}"}}
@@ -106,7 +106,7 @@ def test_a_field_that_a_server_refuses_is_named_and_can_be_left_out(tmp_path, na
     assert wanted <= set(server.bodies[-1]) and "model" in server.bodies[-1]
 
 
-def test_an_unknown_field_to_leave_out_is_refused_with_the_nearest():
+def test_an_unknown_field_to_leave_out_is_refused():
     with pytest.raises(InputError, match="LEAVE_OUT names 'topp'.*Did you mean 'top_p'"):
         Endpoint("m", "http://localhost:1/v1", leave_out=("topp",)).key()
 
@@ -129,7 +129,7 @@ def test_a_pool_from_such_a_server_is_that_of_any_other(tmp_path, seeds, reason,
     assert pools["usual"] == pools["other"] and len(pools["usual"][0]) > 5
 
 
-def test_rounds_that_yield_nothing_end_the_run_with_the_reason(tmp_path, seeds):  # noqa: F811
+def test_rounds_without_yield_end_the_run(tmp_path, seeds):  # noqa: F811
     def reply(prompt):
         return answer(prompt) if "Translate" in prompt else ("Sure! What would you like?", "stop")
 
@@ -147,7 +147,7 @@ def test_rounds_that_yield_nothing_end_the_run_with_the_reason(tmp_path, seeds):
         assert server.number == 5 + 2 * 3  # nothing is asked again
 
 
-def test_the_documents_example_runs_with_the_language_that_it_registers(
+def test_the_docs_example_of_a_new_language_runs(
     tmp_path,
     seeds,  # noqa: F811
     monkeypatch,

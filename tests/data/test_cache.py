@@ -28,7 +28,7 @@ def registry():
     forget()
 
 
-def test_cache_makes_the_stores_of_a_mixture_and_tells_their_tokens(tmp_path, toy, capsys):
+def test_cache_makes_the_stores_of_a_mixture(tmp_path, toy, capsys):
     names = register(tmp_path, toy)
     stores = str(tmp_path / "stores")
     cache("toy", stores, toy, recipe="# resolved\n")
@@ -67,7 +67,7 @@ def test_train_caches_small_tasks_and_asks_for_large_ones(tmp_path, toy, monkeyp
         ensure_stores(["toy.thh"], stores, toy)
 
 
-def test_a_store_needs_its_text_no_more_and_the_text_may_move(tmp_path, toy):
+def test_a_store_outlives_its_text(tmp_path, toy):
     register(tmp_path / "here", toy)
     stores = str(tmp_path / "stores")
     ensure_stores(["toy.th"], stores, toy)

@@ -59,7 +59,7 @@ def origin(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(schedules(names=tuple(SIZES)), st.integers(0, 2**40), st.data())
-def test_delivered_rows_keep_to_the_plan_and_every_epoch_is_whole(stores, schedule, seed, data):
+def test_delivered_rows_keep_to_the_plan(stores, schedule, seed, data):
     rows = Rows(schedule, stores, LENGTH, seed)
     stop = schedule.total_rows // 8 * 8
     assume(stop)
@@ -108,7 +108,7 @@ def test_epochs_differ_and_are_shuffled(stores):
         ((1, 1, 8), {}),
     ],
 )
-def test_the_same_rows_on_any_mesh_with_any_number_of_threads(stores, shape, options):
+def test_rows_are_the_same_on_any_mesh_and_threads(stores, shape, options):
     rows = Rows(MIXED, stores, LENGTH, seed=11)
     expected = rows.read(np.arange(400))
     tokens, component = delivered(rows, make_mesh(*shape), 16, 0, 400, **options)

@@ -45,7 +45,7 @@ def documents(count: int, **same) -> list[dict]:
     return [{"id": str(n), "text": f"text {n}"} | same for n in range(count)]
 
 
-def test_one_group_of_a_large_share_is_said_with_its_number_and_fate(tmp_path, remarks):
+def test_one_large_group_is_said_with_its_number(tmp_path, remarks):
     write(tmp_path / "a.jsonl", jsonl([*documents(300), *documents(100, id="nan")]))
     (said,) = remarks("large", "a.jsonl")
     assert said.startswith("large.th: 100 of 400 documents are one group ('nan')")
@@ -65,7 +65,7 @@ def test_files_of_one_document_each_have_no_validation(tmp_path, remarks):
     assert "documents = 'blank_lines'" in said
 
 
-def test_text_of_which_much_is_held_out_says_how_much_of_it_is_not_trained_on(tmp_path, remarks):
+def test_a_large_held_out_part_is_said(tmp_path, remarks):
     """Of few documents, or of one that is as long as all others: chance, and no group's doing."""
     for n in range(8):
         write(tmp_path / f"{n}.txt", f"A text of some words, number {n}.\n" * 20)
@@ -80,7 +80,7 @@ def test_text_of_which_much_is_held_out_says_how_much_of_it_is_not_trained_on(tm
     assert remarks("sample", {"paths": "0.txt", "documents": "blank_lines"}) == []
 
 
-def test_all_text_held_out_is_refused_with_the_advice_that_helps(tmp_path, remarks):
+def test_all_text_held_out_is_refused(tmp_path, remarks):
     write(tmp_path / "a.txt", "One file.\n" * 20)
     with pytest.raises(
         InputError, match="1 document, held out to the last.*'blank_lines'"
@@ -101,7 +101,7 @@ def test_a_filter_against_a_field_that_nothing_has_is_said(tmp_path, remarks):
     assert any("against.th: where_not: no record has the field 'lnag'" in one for one in said)
 
 
-def test_what_no_mixture_names_is_said_and_a_share_of_0_is_an_answer(tmp_path, toy, capsys):
+def test_text_that_no_mixture_names_is_said(tmp_path, toy, capsys):
     for name in ("a.jsonl", "b.jsonl", "en-th.jsonl"):
         write(tmp_path / name, jsonl(documents(5, en="e", th="t")))
 

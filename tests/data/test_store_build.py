@@ -52,7 +52,7 @@ def files(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
-def test_a_store_holds_the_tasks_tokens_and_tells_their_counts(tmp_path, toy):
+def test_a_store_holds_the_tasks_tokens(tmp_path, toy):
     register(tmp_path, toy)
     for name in ("toy.th", "toy.en_th", "toy.th_en"):
         manifest = build(name, tmp_path / name, toy)
@@ -100,7 +100,7 @@ def start(folder, vocabulary, store, shard):
 
 
 @pytest.mark.slow  # six processes import TensorFlow, 8 s each
-def test_three_processes_killed_or_not_give_the_store_of_one(tmp_path, toy):
+def test_three_processes_build_the_store_of_one(tmp_path, toy):
     register(tmp_path, toy, jsonl(DOCUMENTS * 200), unit_bytes=100_000)
     whole = build("toy.th", tmp_path / "whole", toy)
     processes = [start(tmp_path, toy, tmp_path / "three", (i, 3)) for i in range(3)]
@@ -207,7 +207,7 @@ def with_bad_lines(count, first=41):
     return b"\n".join(lines) + b"\n"
 
 
-def test_too_many_bad_lines_fail_the_build_with_file_and_rate(tmp_path, toy):
+def test_too_many_bad_lines_fail_the_build(tmp_path, toy):
     register(tmp_path, toy, with_bad_lines(6))
     says = r"6 of 300 lines \(2.00%\) can't be read, 6 of them in .*th.jsonl \(line 41: .*max_bad"
     for _ in range(2):
@@ -226,7 +226,7 @@ def test_a_hopeless_build_fails_before_its_end(tmp_path, toy, monkeypatch):
     assert 0 < len(list((tmp_path / "store/parts").glob("*.json"))) < units
 
 
-def test_a_store_of_another_vocabulary_or_version_is_refused_by_name(tmp_path, toy):
+def test_a_store_of_another_vocabulary_is_refused(tmp_path, toy):
     register(tmp_path, toy)
     stores = str(tmp_path / "stores")
     build("toy.th", f"{stores}/toy.th", toy)

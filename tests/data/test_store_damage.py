@@ -69,7 +69,7 @@ def test_a_part_that_is_another_is_named(store):
     assert verify(opened, (0, 3)) == 2 * SIZES[0]
 
 
-def test_a_token_outside_the_vocabulary_is_named_where_it_is_read(store):
+def test_a_token_outside_the_vocabulary_is_named(store):
     """Its part and its place, whatever row reads it; nothing else is refused."""
     part = np.memmap(store / "parts/00001-train.u16", "<u2")
     part[37] = 60_000
@@ -97,7 +97,7 @@ def test_damaged_json_is_one_sentence_and_building_mends_it(store, name, text):
     assert {path: path.read_bytes() for path in store.rglob("*") if path.is_file()} == before
 
 
-def test_a_half_built_one_with_a_damaged_record_does_its_unit_again(store):
+def test_a_damaged_record_is_built_again(store):
     (store / "store.json").unlink()
     (store / "parts/00002.json").write_text('{"unit": "unit 2", "splits"')
     with pytest.raises(InputError, match="1 of its 3 units are missing, first 'unit 2'"):

@@ -41,7 +41,7 @@ def edit(path: pathlib.Path):
     os.utime(path, ns=(1, 1))
 
 
-def test_an_edit_of_the_same_size_is_noticed_by_all_who_open_the_store(toy, tmp_path):
+def test_an_edit_of_the_same_size_is_noticed(toy, tmp_path):
     vocabulary, text, build = toy
     stores = str(tmp_path / "stores")
     assert build() is not None
@@ -65,7 +65,7 @@ def test_a_half_built_store_takes_no_other_text(toy, tmp_path):
         build(shard=(1, 2))
 
 
-def test_a_store_of_the_version_before_knows_nothing_of_its_text(toy, tmp_path):
+def test_an_earlier_versions_store_is_opened(toy, tmp_path):
     vocabulary, text, build = toy
     build()
     (tmp_path / "stores/toy.th" / text_state.NAME).unlink()

@@ -141,7 +141,7 @@ def test_a_store_built_anew_at_a_path_is_read_anew(tmp_path):
         shutil.rmtree(tmp_path / "toy")
 
 
-def test_the_content_hash_is_of_tokens_not_of_the_order_of_work(tmp_path):
+def test_the_content_hash_is_of_tokens(tmp_path):
     tokens, parts = flat([20, 30])
     first = write(tmp_path / "a", parts)
     write(tmp_path / "b", parts, skip=[0])
@@ -169,7 +169,7 @@ def test_no_store_is_refused(tmp_path):
         TokenStore.open(f"{tmp_path}/toy")
 
 
-def test_an_incomplete_store_is_refused_with_what_is_missing(tmp_path):
+def test_an_incomplete_store_is_refused(tmp_path):
     assert write(tmp_path / "toy", flat([5] * 4)[1], skip=[1, 3]) is None
     with pytest.raises(InputError, match="2 of its 4 units are missing, first 'unit 1'"):
         TokenStore.open(f"{tmp_path}/toy")
@@ -252,7 +252,7 @@ def test_a_server_that_does_not_answer_is_one_sentence(monkeypatch):
         TokenStore.open("gs://bucket/stores/toy")
 
 
-def test_a_listing_goes_over_pages_and_stays_below_its_prefix(server):
+def test_a_listing_goes_over_pages(server):
     folder = Folder("gs://bucket/listing")
     keys = [f"parts/{number:05d}.json" for number in range(130)]
     for key in [*keys, "partsx", "a"]:
@@ -262,7 +262,7 @@ def test_a_listing_goes_over_pages_and_stays_below_its_prefix(server):
     assert folder.read("parts/new") == b"1"
 
 
-def test_a_file_in_a_bucket_is_there_or_not_whatever_its_size(server):
+def test_an_empty_file_in_a_bucket_is_there(server):
     folder = Folder("gs://bucket/some")
     folder.write("empty", b"")
     folder.write("full", b"text")

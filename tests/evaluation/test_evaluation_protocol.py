@@ -16,7 +16,7 @@ def forgotten():
     protocol.remove("xnli.ar")
 
 
-def test_a_protocol_is_found_by_its_task_and_another_of_that_name_is_refused():
+def test_a_second_protocol_of_one_name_is_refused():
     protocol.add("xnli.ar", XNLI)
     protocol.add("xnli.ar", XNLI)
     assert protocol.find("xnli.ar") is XNLI and "xnli.ar" in protocol.names()

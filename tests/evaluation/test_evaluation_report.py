@@ -53,7 +53,7 @@ def row(markdown, label):
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_languages_are_columns_and_the_papers_rows_stand_beside_ours():
+def test_the_papers_rows_stand_beside_ours():
     markdown = report.markdown(SUBJECT, RESULTS)
     head = ["", "split", "items", "th", "zh", "average"]
     assert [c.strip() for c in markdown.splitlines()[8].strip("|").split("|")] == head
@@ -67,7 +67,7 @@ def test_languages_are_columns_and_the_papers_rows_stand_beside_ours():
     assert "- `xcopa.th`: 100 items of the 500 published, 2 too long; validation split" in markdown
 
 
-def test_text_is_in_bits_and_stands_in_for_what_no_benchmark_covers():
+def test_plain_text_is_in_bits_per_byte():
     markdown = report.markdown(SUBJECT, RESULTS)
     assert row(markdown, "mine: bits per byte")[3:] == ["**1.500**", "**0.500**", "**1.000**"]
     assert row(markdown, "mine: bits per character")[3:] == ["4.500", "1.500", "3.000"]
@@ -113,7 +113,7 @@ def test_a_number_of_few_items_is_marked_and_in_no_average(items, too_long, few)
     assert (f"{items - too_long} scored †" in markdown) == few
 
 
-def test_a_row_beside_ours_is_in_no_average_where_it_is_of_few_items():
+def test_a_row_of_few_items_is_in_no_average():
     scored, long = (
         rank("th", 54, 50),
         dataclasses.replace(rank("zh", 0, 0), metrics={}, too_long=100),
@@ -131,7 +131,7 @@ def test_a_row_beside_ours_is_in_no_average_where_it_is_of_few_items():
     assert row(markdown, "mine: accuracy by sum")[3:] == ["**54.0**", "–", "–"]
 
 
-def test_translation_stands_among_all_benchmarks_in_rows_from_and_to_english():
+def test_the_overview_has_translation_in_both_directions():
     def chrf(pair, value, items):
         told = Protocol("flores", pair, "devtest", GENERATE, "chrf", few_shot=1)
         return Result(f"flores.{pair}", told, {"chrf": value}, items, 0, items, items, 1.0)
@@ -224,7 +224,7 @@ def test_a_bar_in_a_label_is_no_border_of_a_cell():
     assert "- `x`: 1 item, 0 too long" in markdown
 
 
-def test_mean_is_the_headline_where_it_is_the_benchmarks_own():
+def test_the_mean_leads_where_it_is_the_benchmarks_own():
     told = Protocol("xnli", "en", "test", RANK, "accuracy_mean", normalisation=MEAN, choices=3)
     metrics = {"accuracy_sum": 40.0, "accuracy_mean": 45.0, "items": 5010}
     (table,) = tables.tables([Result("xnli.en", told, metrics, 5010, 0, 15030, 0, 1.0)])

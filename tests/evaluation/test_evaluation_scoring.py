@@ -102,7 +102,7 @@ def test_greedy_is_what_the_model_would_have_written(model, params):
     assert [score.is_greedy for score in found.all(params, requests)] == [True, False]
 
 
-def test_a_request_longer_than_the_model_is_left_out_not_cut(model, params):
+def test_a_request_beyond_the_positions_is_left_out(model, params):
     found, _ = scorer(model, (1, 1, 1))
     ids = np.full(42, 7, np.int32)
     fits, long = Request(ids[:1], ids[1:41]), Request(ids[:1], ids[1:])

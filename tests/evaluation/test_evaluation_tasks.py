@@ -62,7 +62,7 @@ def test_ranking_is_by_the_sums_of_each_choice(model):
     assert result.protocol.language == "th"
 
 
-def test_a_task_without_a_protocol_gets_what_seqio_would_give(folder, model):
+def test_a_task_without_a_protocol_is_scored_as_seqio_does(folder, model):
     vocabulary = str(folder / "bpe.model")
     toy_evaluation.add(
         "toy.foreign", toy_evaluation.ranked(), vocabulary, toy_evaluation.rank_target,
@@ -77,9 +77,7 @@ def test_a_task_without_a_protocol_gets_what_seqio_would_give(folder, model):
     ("splits", "wanted"),
     [(("train", "test"), "test"), (("train",), "train"), (("test", "validation"), "validation")],
 )
-def test_a_task_without_a_protocol_is_scored_on_the_split_that_it_has(
-    splits, wanted, folder, model, capsys
-):
+def test_a_task_without_a_protocol_uses_its_own_split(splits, wanted, folder, model, capsys):
     name = f"toy.splits_{'_'.join(splits)}"
     toy_evaluation.add(
         name, toy_evaluation.ranked(), str(folder / "bpe.model"), toy_evaluation.rank_target,
@@ -133,7 +131,7 @@ def test_what_is_too_long_is_counted_with_its_whole_item(folder, model):
     assert runner.run(asked, model).metrics == {}
 
 
-def test_what_is_known_is_not_computed_again_until_it_changes(folder, model, tmp_path):
+def test_known_outputs_are_not_computed_again(folder, model, tmp_path):
     place = Folder(str(tmp_path))
     first = runner.run(runner.ask("toy.rank", model), model, place)
     again = runner.run(runner.ask("toy.rank", model), model, place)

@@ -192,7 +192,7 @@ def test_whole_texts_and_greedy_answers_are_theirs(ours, theirs, tmp_path):
     assert not any("e" in answer for answer in answers[0])
 
 
-def test_what_is_too_long_is_counted_and_keeps_its_right_end(ours, caplog):
+def test_too_long_requests_keep_their_right_end(ours, caplog):
     from lm_eval.api.instance import Instance
 
     long = "The ferry leaves at 7:45. " * 100

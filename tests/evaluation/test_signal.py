@@ -92,7 +92,7 @@ def test_runs_to_a_report_and_what_is_silent(tmp_path, capsys):
     assert signal_report.silent(str(tmp_path / "out")) == {"flat"}
 
 
-def test_checkpoints_that_were_evaluated_after_training_are_judged_alike(tmp_path):
+def test_checkpoints_evaluated_later_are_judged_alike(tmp_path):
     chosen = {}
     for variant, seed in itertools.product(range(2), range(2)):
         place = tmp_path / f"v{variant}_{seed}"

@@ -72,7 +72,7 @@ def check_through_seqio(name):
             assert decoded == text(one, feature), name
 
 
-def test_an_item_has_one_right_choice_and_metrics_are_of_its_kind(names):
+def test_an_item_has_one_right_choice(names):
     for name in names:
         task, told = seqio.get_mixture_or_task(name), protocol.find(name)
         targets = [task.postprocess_fn("", example=e, is_target=True) for e in rendered(name)]
@@ -104,7 +104,7 @@ def test_python_and_seqio_give_the_same_strings(names):
     assert {name.split(".")[0] for name in names} >= {"xnli", "xwinograd", "tydiqa", "wmt20"}
 
 
-def test_a_demonstration_is_never_the_item_itself_and_stays_the_same(folder):
+def test_a_demonstration_is_never_the_item_itself(folder):
     given = {"data_dir": str(folder), "vocabulary": str(folder / "sp.model"), "shots": (1,)}
     (name,) = {n for n in xwinograd.register(**given) if n == "xwinograd.fr.one_shot"}
     first = [text(one, "inputs") for one in examples(name)]

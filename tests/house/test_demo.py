@@ -12,7 +12,7 @@ def validation(bits: dict[str, float]) -> dict:
     return {"bits_per_byte": bits, "bytes": sizes, "unigram_bits_per_byte": unigram}
 
 
-def test_pairs_are_one_row_by_their_bytes_and_rows_stand_as_in_table_2():
+def test_rows_of_languages_stand_as_in_table_2():
     first = validation({"th": 4.0, "en": 3.0, "en-th": 4.0, "de-en": 2.0, "code": 5.0})
     last = validation({"th": 1.5, "en": 1.0, "en-th": 1.0, "de-en": 2.0, "code": 1.7})
     rows = demo.compare(first, last)
@@ -21,7 +21,7 @@ def test_pairs_are_one_row_by_their_bytes_and_rows_stand_as_in_table_2():
     assert all(map(math.isclose, rows["parallel"], (3.5, 1.25, 2.0)))
 
 
-def test_a_row_too_near_its_unigram_or_not_below_its_start_is_named():
+def test_a_row_that_learned_nothing_is_named():
     rows = {"en": (3.0, 1.8, 2.0), "th": (3.0, 1.81, 2.0), "ar": (1.5, 1.5, 2.0)}
     assert [name.split()[0] for name in demo.not_learnt(rows)] == ["Thai", "Arabic"]
     rows["ko"] = (3.0, math.nan, 2.0)

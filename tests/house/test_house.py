@@ -137,7 +137,7 @@ def graph() -> dict[str, set[str]]:
     return {module_of(path): house_imports(path) for path in LIBRARY}
 
 
-def test_no_circle_between_modules_nor_between_a_rooms_folders():
+def test_no_circle_between_modules_nor_folders():
     tuple(graphlib.TopologicalSorter(graph()).static_order())
     folders = collections.defaultdict(set)
     packages = {module_of(path) for path in LIBRARY if path.name == "__init__.py"}
@@ -169,7 +169,7 @@ def test_the_package_never_imports_tasks():
     [p for p in LIBRARY if p.name == "__init__.py" and "polylm_jax/" in str(p)],
     ids=module_of,
 )
-def test_a_room_lists_its_modules_and_none_has_the_name_of_what_it_hands_on(init):
+def test_a_room_lists_its_modules(init):
     if init.parent.name == "polylm_jax":
         return
     there = {p.stem for p in init.parent.glob("*.py")} - {"__init__"}
@@ -261,6 +261,17 @@ def parameters_of(node: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
     return {one.arg for one in (*own.posonlyargs, *own.args, *own.kwonlyargs)}
 
 
+def test_names_of_tests_are_short():
+    names = [
+        f"{path.name}: {node.name}"
+        for path in TESTS
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+        if len(node.name) > 55
+    ]
+    assert not names, "say the property in 55 characters"
+
+
 def test_tests_are_half_of_the_library():
     lines = {True: 0, False: 0}
     for path in EVERYTHING:
@@ -268,7 +279,7 @@ def test_tests_are_half_of_the_library():
     assert lines[False] >= lines[True] / 2
 
 
-def test_files_are_utf8_with_unix_line_ends_and_no_path_of_a_machine():
+def test_files_are_utf8_without_paths_of_a_machine():
     for name in tracked():
         if not (REPO / name).is_file() or name.endswith(".tar.xz"):
             continue

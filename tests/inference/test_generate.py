@@ -86,7 +86,7 @@ def test_what_is_there_is_not_made_again_and_a_torn_line_is(toy, tmp_path, capsy
         generate(**other, prompts=asked, results=str(results))
 
 
-def test_after_a_kill_the_file_is_completed_as_if_nothing_had_happened(toy, tmp_path):
+def test_after_a_kill_the_file_is_completed(toy, tmp_path):
     many = [{"prompt": f"{n} ", "temperature": 1.0, "seed": n} for n in range(64)]
     asked, results = ask(tmp_path / "prompts.jsonl", many), tmp_path / "texts.jsonl"
     script = (
@@ -144,7 +144,7 @@ def test_a_chat_remembers_until_there_is_no_room(toy, monkeypatch, capsys):
     assert next(said, None) is None
 
 
-def test_history_becomes_a_prompt_and_the_oldest_turns_go_first(toy):
+def test_a_long_history_loses_its_oldest_turns(toy):
     assert prompts.history([("a", "b")], "{user}") == (
         "<|user|>\na\n<|assistant|>\nb\n<|user|>\n{user}\n<|assistant|>\n"
     )

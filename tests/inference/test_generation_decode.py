@@ -36,7 +36,7 @@ def whole_logits(params, rows):
     return model.apply({"params": params}, x_BTD, method="logits")
 
 
-def test_cached_logits_are_uncached_ones_while_the_cache_grows(decoder, params):
+def test_cached_logits_are_the_uncached_ones(decoder, params):
     rows = np.array(toy.prompts(90, 90, 90))
     lengths = np.array([5, 16, 11])
     whole = whole_logits(params, rows)
@@ -60,7 +60,7 @@ def test_cached_logits_are_uncached_ones_while_the_cache_grows(decoder, params):
     assert jax.tree.leaves(cache)[-1].shape[-1] == 96
 
 
-def test_greedy_tokens_are_the_likeliest_after_what_is_before(decoder, params):
+def test_greedy_tokens_are_the_likeliest(decoder, params):
     requests = [Request(ids, 50) for ids in toy.prompts(3, 20, 40)]
     found = [[*r.tokens, *done.tokens] for r, done in zip(requests, decoder.complete(requests))]
     longest = max(map(len, found))  # what stands behind a text changes nothing in it
@@ -72,7 +72,7 @@ def test_greedy_tokens_are_the_likeliest_after_what_is_before(decoder, params):
 
 
 @pytest.mark.parametrize("sampling", [GREEDY, DRAWN], ids=["greedy", "drawn"])
-def test_a_batch_of_different_lengths_gives_each_what_it_gets_alone(decoder, sampling):
+def test_a_mixed_batch_gives_each_what_it_gets_alone(decoder, sampling):
     requests = [
         Request(ids, 40 - number, sampling, seed=number % 2)
         for number, ids in enumerate(toy.prompts(1, 30, 7, 16, 17, 2, 11, 20, 5, 9))
@@ -82,7 +82,7 @@ def test_a_batch_of_different_lengths_gives_each_what_it_gets_alone(decoder, sam
         assert decoder.complete([request]) == [done]
 
 
-def test_chance_follows_seed_and_sample_and_not_the_place_in_the_batch(decoder):
+def test_chance_does_not_depend_on_the_place_in_the_batch(decoder):
     (ids,) = toy.prompts(9)
     wanted = [Request(ids, 24, DRAWN, seed=s, sample=n) for s in (0, 1) for n in (0, 1)]
     texts = [done.tokens for done in decoder.complete(wanted)]
@@ -154,7 +154,7 @@ def test_a_sharded_model_writes_the_same(axes):
         assert ours.score is None or abs(ours.score - theirs.score) < 1e-5
 
 
-def test_rows_of_the_embedding_without_a_piece_are_never_made():
+def test_tokens_without_a_piece_are_never_made():
     few = toy.decoder(pieces=50)
     prompts = [[token % 50 for token in ids] for ids in toy.prompts(8, 8, 8)]
     requests = [

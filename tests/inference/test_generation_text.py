@@ -64,7 +64,7 @@ def test_a_leading_space_is_kept_behind_a_prompt(tokenizer):
     assert Detokenizer(tokenizer, tokenizer.encode("One")).text(ids) == (" two", False)
 
 
-def test_the_first_stop_string_ends_the_text_and_no_part_of_it_is_shown(tokenizer):
+def test_no_part_of_a_stop_string_is_shown(tokenizer):
     text = "Yes.\n\nQuestion: no <|user|> more"
     ids = tokenizer.encode(text)
     stream = Detokenizer(tokenizer, [], ["<|user|>", "\n\nQ"])
@@ -108,7 +108,7 @@ def test_samples_differ_and_come_back(generator):
     assert dict(generator.texts(prompts[2:]))[0] == texts[2]
 
 
-def test_a_prompt_that_leaves_no_room_is_refused_and_a_long_one_gets_what_is_left(generator):
+def test_a_prompt_without_room_for_a_token_is_refused(generator):
     word = "zz "
     tokens = len(generator.tokenizer.encode(word * 10))
     with pytest.raises(InputError, match="a prompt of .* tokens leaves no room in .* 96 positions"):

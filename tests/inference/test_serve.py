@@ -66,7 +66,7 @@ def process(toy):
         child.wait()
 
 
-def test_a_sigterm_lets_texts_under_way_end_and_takes_no_more(toy):
+def test_after_sigterm_texts_under_way_end(toy):
     with process(toy) as (child, address):
         client = openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0, timeout=180)
         asked = {"model": "run", "prompt": "Die", "max_tokens": 80, "logit_bias": {"2": -100}}
@@ -121,7 +121,7 @@ def test_bad_input_is_refused_before_the_weights_are_read(toy, monkeypatch, tmp_
             serve(**toy | {"rows": 8} | option)
 
 
-def test_a_chat_template_closes_answers_with_the_id_and_never_with_text():
+def test_a_chat_template_closes_answers_with_the_eos_id():
     tokenizer = toy_serving.tokenizer()
     closing = ChatFormat(
         "{% for m in messages %}{{ m.content }}{% if m.role == 'assistant' %}{{ eos_token }}{% endif %}"

@@ -31,7 +31,7 @@ def client(address):
         yield found
 
 
-def test_log_likelihoods_are_the_models_own_over_every_row_of_its_embedding(client):
+def test_log_likelihoods_are_the_models_own(client):
     """Of 640 rows 600 at most have a piece; the others count in the sum and are never shown."""
     asked = {"model": "toy", "echo": True, "logprobs": 5, "max_tokens": 6, "temperature": 0}
     found = client.completions.create(prompt=TEXTS[2], **asked).choices[0].logprobs

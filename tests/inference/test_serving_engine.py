@@ -82,7 +82,7 @@ def test_a_text_is_what_the_decoder_makes_of_it(engine):
     assert [text[:2] for text in found] == [(text.tokens, text.finish) for text in expected]
 
 
-def test_a_text_is_the_same_alone_and_in_a_crowd_to_the_last_bit_and_nothing_compiles(engine):
+def test_text_is_bitwise_the_same_alone_and_among_others(engine):
     sizes = [
         getattr(programs, name)._cache_size() for name in ("prefill", "advance", "join", "move")
     ]
@@ -102,7 +102,7 @@ def test_a_text_is_the_same_alone_and_in_a_crowd_to_the_last_bit_and_nothing_com
     assert now == sizes
 
 
-def test_as_many_rows_are_computed_as_are_there_and_tokens_stay_the_same(engine, monkeypatch):
+def test_only_occupied_rows_are_computed(engine, monkeypatch):
     computed, run = [], engine.slots._decoder.run
 
     def counted(program, *arguments, **options):
@@ -144,7 +144,7 @@ def test_who_names_a_seed_may_repeat_it_to_the_last_bit():
         assert [one.job.repeatable for one in wanted] == [repeatable] * 3
 
 
-def test_rows_that_are_computed_alone_keep_the_others_as_they_are(engine):
+def test_computing_some_rows_keeps_the_others(engine):
     """A text that ends early leaves holes: the others' rows are not the first ones then."""
     rule = Rule(bias={2: -100.0})
     jobs = [Job(ids, count, rule) for ids, count in zip(prompts(9, 8, 7), (3, 60, 9), strict=True)]
@@ -234,7 +234,7 @@ def test_a_queue_takes_all_of_a_request_or_nothing():
         assert running.join(30) and not running.open
 
 
-def test_what_is_under_way_is_finished_when_the_engine_closes():
+def test_texts_under_way_are_finished_at_close():
     with toy_serving.engine() as running:
         jobs = [Job([5, number], 40, Rule(bias={2: -100.0})) for number in range(9)]
         collected = Collected(jobs)
@@ -243,7 +243,7 @@ def test_what_is_under_way_is_finished_when_the_engine_closes():
         assert all(len(tokens) == 40 for tokens, _, _, _ in collected.wait())
 
 
-def test_a_failure_of_the_device_is_told_to_those_it_hit_and_the_next_are_served(monkeypatch):
+def test_a_device_failure_reaches_its_requests_alone(monkeypatch):
     with toy_serving.engine() as running:
         expected = made(running, [Job([5, 6], 20)])
         step, failures = running.slots.step, iter([True])

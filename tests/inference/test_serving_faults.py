@@ -51,7 +51,7 @@ def active(address):
     return status["active"] + status["waiting"]
 
 
-def test_no_malformed_request_is_a_500_and_each_gets_the_protocols_error(address):
+def test_malformed_requests_get_the_protocols_error(address):
     _, expected = complete(address)
     asked = [*bad_requests.bodies()]
     assert len(asked) > 200

@@ -28,7 +28,7 @@ async def ready(tab):
     await tab.value("document.getElementById('temperature').value = '0'")
 
 
-def test_a_chat_in_four_scripts_until_the_oldest_turns_are_forgotten(address):
+def test_a_chat_in_four_scripts_drops_its_oldest_turns(address):
     async def talk():
         async with browser.opened(address) as tab:
             await ready(tab)
@@ -56,7 +56,7 @@ def test_a_chat_in_four_scripts_until_the_oldest_turns_are_forgotten(address):
     assert {url.split("/")[2] for url in requested} == {address.removeprefix("http://")}
 
 
-def test_a_text_is_continued_where_it_stands_and_a_refusal_is_said(address):
+def test_a_text_is_continued_where_it_stands(address):
     async def write():
         async with browser.opened(address) as tab:
             await ready(tab)

@@ -70,7 +70,7 @@ def near_copies(code, chance, count=20):
 
 
 @pytest.mark.parametrize("code", PAPER_CODES)
-def test_a_text_is_like_itself_and_a_near_copy_as_an_independent_lcs_says(code):
+def test_likeness_is_what_an_independent_lcs_says(code):
     for text, copy in near_copies(code, random.Random(code)):
         assert rouge_l(text, text, code) == 1.0
         assert rouge_l(text, copy, code) == pytest.approx(plain_rouge_l(text, copy, code), abs=0.02)

@@ -25,7 +25,7 @@ def kept(average, values=VALUES, seed=0):
     return np.stack(shown)
 
 
-def test_an_exponential_average_forgets_as_it_says_and_begins_as_a_mean():
+def test_an_exponential_average_begins_as_a_mean():
     shown = kept(Average("exponential", steps=8))
     np.testing.assert_allclose(shown[4], VALUES[:5].mean(axis=0), rtol=1e-5, atol=1e-6)
     mean = VALUES[:8].mean(axis=0)
@@ -34,7 +34,7 @@ def test_an_exponential_average_forgets_as_it_says_and_begins_as_a_mean():
     np.testing.assert_allclose(shown[-1], mean, rtol=1e-4, atol=1e-5)
 
 
-def test_a_window_is_the_last_whole_one_and_the_first_one_as_far_as_it_is():
+def test_a_window_averages_the_last_whole_one():
     shown = kept(Average("window", steps=16))
     for steps in (1, 5, 16):
         expected = VALUES[:steps].mean(axis=0)
@@ -45,7 +45,7 @@ def test_a_window_is_the_last_whole_one_and_the_first_one_as_far_as_it_is():
         np.testing.assert_allclose(shown[steps - 1], expected, rtol=1e-4, atol=1e-6)
 
 
-def test_bfloat16_follows_changes_that_its_digits_are_too_coarse_for():
+def test_a_bfloat16_average_follows_small_changes():
     """From 1 towards 1.004, each step a thousandth of the way: the nearest would stay at 1."""
     average = Average("exponential", steps=1000, dtype="bfloat16")
     target = jnp.full((512,), 1.004, jnp.float32)
@@ -60,7 +60,7 @@ def test_bfloat16_follows_changes_that_its_digits_are_too_coarse_for():
     assert np.asarray(state[AVERAGE], np.float32).mean() == pytest.approx(expected, abs=4e-4)
 
 
-def test_what_is_drawn_follows_from_the_seed_and_the_step_alone():
+def test_draws_follow_from_seed_and_step_alone():
     average = Average("window", steps=4, dtype="bfloat16")
     one = kept(average, VALUES[:9])
     np.testing.assert_array_equal(one, kept(average, VALUES[:9]))

@@ -29,7 +29,7 @@ def test_a_stack_is_split_as_layers_apart_have_their_names(params):
 
 
 @pytest.mark.parametrize("remat", ["none", "dots"])
-def test_outputs_and_gradients_are_the_scans_up_to_the_order_of_sums(params, remat):
+def test_layers_apart_compute_what_the_scan_does(params, remat):
     config = dataclasses.replace(CONFIG, remat=remat)
     tokens_BT = np.random.default_rng(0).integers(0, 300, (4, 16))
     segments_BT = jnp.asarray(np.arange(16) // 8 + np.zeros((4, 1), int))

@@ -67,7 +67,7 @@ def random_adapters(config, lora=LORA):
 
 
 @pytest.mark.parametrize("scan_layers", [True, False])
-def test_merged_computes_what_adapters_beside_the_base_compute(scan_layers, folder):
+def test_merged_adapters_compute_the_same(scan_layers, folder):
     config = dataclasses.replace(toy_finetune.MODEL, scan_layers=scan_layers)
     base = restored(folder / "base")
     base = base if scan_layers else unstack(base)
@@ -80,7 +80,7 @@ def test_merged_computes_what_adapters_beside_the_base_compute(scan_layers, fold
     assert np.abs(beside - before).max() > 0.01
 
 
-def test_fresh_adapters_change_nothing_and_a_run_trains_them_alone(folder, tuned):
+def test_fresh_adapters_change_nothing(folder, tuned):
     first, _, last = toy_finetune.lines(tuned, "validation.jsonl")
     for code in ("es", "ja"):
         assert last["loss"][code] < first["loss"][code] - 0.2
@@ -126,7 +126,7 @@ def test_a_run_that_was_told_to_leave_ends_the_same(folder, tuned, tmp_path, mon
         np.testing.assert_array_equal(here, there)
 
 
-def test_read_in_pieces_or_whole_the_merged_parameters_are_the_same(tuned):
+def test_merged_parameters_are_the_same_read_in_pieces(tuned):
     reader, whole = open_params(str(tuned), 16), restored(tuned)
     for name, shape in reader.shapes.items():
         there = whole
@@ -138,7 +138,7 @@ def test_read_in_pieces_or_whole_the_merged_parameters_are_the_same(tuned):
         assert there.shape == shape
 
 
-def test_adapters_are_another_model_on_another_base_and_refuse_it(folder, tuned, tmp_path):
+def test_adapters_refuse_another_base(folder, tuned, tmp_path):
     place, base = tmp_path / "tuned", tmp_path / "base"
     shutil.copytree(tuned, place)
     shutil.copytree(folder / "base", base)
@@ -166,7 +166,7 @@ def exported(folder, tuned, tmp_path_factory):
     return out / "base", out / "merged", out / "peft"
 
 
-def test_peft_loads_the_adapters_and_computes_what_the_merged_model_does(exported, tuned):
+def test_peft_computes_what_the_merged_model_does(exported, tuned):
     peft = pytest.importorskip("peft")
     torch = pytest.importorskip("torch")
     import transformers
@@ -202,9 +202,7 @@ def test_bad_adapters_are_one_sentence(lora, sentence, folder, tmp_path):
         toy_finetune.run(folder, tmp_path, {"lora": lora})
 
 
-def test_another_rank_or_base_is_another_run_and_whole_weights_are_no_adapters(
-    folder, tuned, tmp_path
-):
+def test_another_rank_or_base_is_another_run(folder, tuned, tmp_path):
     other = {"lora": Lora(dict.fromkeys(LORA.ranks, 3), alpha=8.0)}
     with pytest.raises(InputError, match="lora.ranks.attn.c_attn: 4 -> 3"):
         toy_finetune.run(folder, tuned, other)

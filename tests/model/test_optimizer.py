@@ -31,7 +31,7 @@ def names(tree) -> dict:
 
 
 @pytest.mark.parametrize(("scanned", "layers"), [(True, ["h"]), (False, ["h_0", "h_1"])])
-def test_decay_is_on_the_embeddings_and_the_four_kernels_of_a_block(scanned, layers):
+def test_decay_is_on_embeddings_and_kernels(scanned, layers):
     model = PolyLM(dataclasses.replace(TOY, scan_layers=scanned))
     params = jax.eval_shape(lambda: parameters.init_params(model, jax.random.key(0)))
     params = jax.tree.map(lambda x: x.value, params, is_leaf=lambda x: hasattr(x, "names"))
@@ -104,7 +104,7 @@ def test_a_phase_may_continue_the_curve_of_the_one_before():
             learning_rate(phases)
 
 
-def test_the_rate_of_a_long_run_changes_every_step_of_its_warm_up():
+def test_every_step_of_a_long_warm_up_changes_the_rate():
     at = jax.vmap(learning_rate([RatePhase(steps=152_500, peak=6e-5, warmup_steps=2000)]))
     rates = np.asarray(at(jnp.arange(152_500)))
     assert np.all(np.diff(rates[:2001]) > 0)
@@ -138,7 +138,7 @@ def test_a_stable_rate_goes_down_at_its_end_alone(shape, half):
     np.testing.assert_allclose(at[1000:], 1.2e-5, rtol=1e-5)
 
 
-def test_a_phase_has_a_decay_of_its_own_from_where_the_one_before_it_ended():
+def test_a_phases_decay_begins_where_the_last_one_ended():
     down = dataclasses.replace(DOWN, decay_shape="1-sqrt")
     held = RatePhase(steps=500, policy="hold", decay_steps=200, decay_shape="1-sqrt")
     held = dataclasses.replace(held, final_fraction=0.0)
@@ -175,7 +175,7 @@ CURVES = [
 ]
 
 
-def test_rates_are_said_to_agree_up_to_the_first_step_that_differs_and_no_further():
+def test_rates_agree_up_to_the_first_step_that_differs():
     at = [rates(phases) for phases in CURVES]
     for i, one in enumerate(CURVES):
         for j, other in enumerate(CURVES):

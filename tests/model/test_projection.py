@@ -16,7 +16,7 @@ TOY = PolyLMConfig(
 )
 
 
-def test_gradients_of_matrices_may_be_rounded_before_they_cross_the_links():
+def test_gradients_may_be_summed_in_bfloat16():
     """The option rounds each device's part, and biases and what goes back through the layers stay."""
     tokens = jax.random.randint(jax.random.key(1), (8, 16), 0, TOY.vocab_size)
     params = nn.unbox(PolyLM(TOY).init(jax.random.key(0), tokens[:, :1])["params"])
@@ -41,7 +41,7 @@ def test_gradients_of_matrices_may_be_rounded_before_they_cross_the_links():
         np.testing.assert_allclose(half["kernel"], whole["kernel"], rtol=2**-7, atol=1e-5 * scale)
 
 
-def test_without_the_option_a_gradient_is_one_product_in_float32():
+def test_by_default_gradients_are_summed_in_float32():
     """Bit by bit what it was before there was one."""
     x, kernel, dy = (
         jax.random.normal(jax.random.key(n), shape, jnp.bfloat16)

@@ -178,7 +178,7 @@ def test_what_the_mode_refuses_is_one_sentence(recipe, capsys):
     assert line == "steps is -1: give 0 or more."
 
 
-def test_a_bug_keeps_its_traceback_and_an_exit_code_passes_through(recipe):
+def test_a_bug_keeps_its_traceback(recipe):
     with pytest.raises(RuntimeError, match="a bug"):
         run.main(["look", recipe("toy_modes.Model.depth = 0")])
     gin.clear_config()
@@ -188,7 +188,7 @@ def test_a_bug_keeps_its_traceback_and_an_exit_code_passes_through(recipe):
 
 
 @pytest.mark.parametrize("line", ["WIDTHS = 3", "LEARNING_RATE = 0.5", "stage9/WIDTH = 3"])
-def test_a_macro_that_nothing_uses_is_refused_where_it_stands(recipe, capsys, line):
+def test_an_unused_macro_is_refused(recipe, capsys, line):
     said = refusal(capsys, "fit", recipe(line), "--gin.MODEL_DIR='d'")
     assert line.partition(" ")[0] in said and "nothing uses it" in said
     assert "recipe.gin, line" in said or "Did you mean" in said
@@ -214,18 +214,18 @@ def test_a_parameter_of_what_nothing_calls_is_named(recipe, capsys, line, told):
         assert f"recipe.gin, line 20) changes nothing: nothing calls {told}" in said
 
 
-def test_a_parameter_that_ends_as_an_unused_macro_is_what_may_be_meant(recipe, capsys):
+def test_an_unused_macro_gets_the_nearest_parameter(recipe, capsys):
     said = refusal(capsys, "fit", recipe("DIR = 'x'", "toy_modes.fit.model_dir = 'y'"))
     assert "nothing uses it. Did you mean 'toy_modes.fit.model_dir'?" in said
 
 
-def test_a_macro_whose_line_was_overridden_or_that_a_string_names_is_used(recipe):
+def test_an_overridden_or_quoted_macro_counts_as_used(recipe):
     lines = ["OTHER = 3", "VARIANTS = ('WIDTH = %OTHER',)", "toy_modes.fit.shard = %VARIANTS"]
     argv = ["fit", recipe(*lines), "--gin.fit.shard='0/1'", "--gin.fit.steps=3"]
     assert run.main([*argv, "--gin.MODEL_DIR='d'"]) == 0
 
 
-def test_a_printed_configuration_keeps_macros_whose_lines_were_overridden(recipe, tmp_path):
+def test_a_printed_configuration_keeps_overridden_macros(recipe, tmp_path):
     assert run.main(["fit", recipe("MODEL_DIR = 'd'"), "--gin.fit.steps=3"]) == 0
     gin.clear_config()
     (tmp_path / "config.gin").write_text(toy_modes.CALLS[0]["recipe"])

@@ -82,7 +82,7 @@ def test_any_text_and_number_can_be_written():
         assert objects(encoded(value)), value
 
 
-def test_lines_outlast_the_process_and_a_mended_file_is_gone_on_with(tmp_path):
+def test_lines_outlast_the_process(tmp_path):
     path = tmp_path / "lines.jsonl"
     appender = Appender(path.open("ab"))
     for one in GOOD:

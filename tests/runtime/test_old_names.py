@@ -65,7 +65,7 @@ def test_an_old_name_is_the_new_module_itself(old, new):
     assert importlib.import_module(new).__spec__ is before
 
 
-def test_a_room_that_had_the_name_of_a_module_stays_the_room():
+def test_a_room_hides_an_old_module_of_its_name():
     import polylm_jax.model
 
     assert polylm_jax.model.__file__.endswith("model/__init__.py")
@@ -105,7 +105,7 @@ def test_the_command_line_takes_old_names(old, new):
     assert overrides == [f"{new} = 1"]
 
 
-def test_todays_name_reaches_what_a_recipe_imported_by_its_old_one():
+def test_new_names_reach_what_old_names_imported():
     """An override may say `training.PhaseConfig.X` where gin has met `experiment.PhaseConfig` alone."""
     registry = SelectorMap()
     registry["polylm_jax.experiment.PhaseConfig"] = types.SimpleNamespace(wrapped=PhaseConfig)
@@ -121,7 +121,7 @@ def test_todays_name_reaches_what_a_recipe_imported_by_its_old_one():
         assert moved_parameters.as_bound(gin, said) == bound
 
 
-def test_a_recipe_with_old_names_binds_what_one_with_new_names_binds(tmp_path):
+def test_old_names_bind_what_new_names_bind(tmp_path):
     """In a process of its own: the first import of an old name warns, and once."""
     (tmp_path / "old.gin").write_text(RECIPE)
     program = (

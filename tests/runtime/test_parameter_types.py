@@ -90,7 +90,7 @@ def reached_by_modes() -> dict[str, tuple[str, object]]:
     return found
 
 
-def test_gin_values_of_each_wrong_type_are_refused_for_every_parameter(configured):
+def test_wrong_types_are_refused_for_every_parameter(configured):
     tried = 0
     for selector, (mode, wrapped) in reached_by_modes().items():
         hints = annotations(wrapped)
@@ -119,7 +119,7 @@ def _is_plain_class(annotation, kind: str) -> bool:
     return protocol or kind == "other" and any("Callable" in repr(one) for one in names)
 
 
-def test_the_bound_value_is_checked_before_anything_is_called(configured, monkeypatch):
+def test_bound_values_are_checked_before_any_call(configured, monkeypatch):
     """Through gin itself: one parameter of each mode at a time, all others as the recipe has them."""
     for mode in run.MODES:
         function = mode_function(mode)
@@ -211,7 +211,7 @@ def test_a_wrong_value_is_named_with_its_place(value, annotation, sentence):
     assert len(str(refused.value)) < 200
 
 
-def test_what_a_call_will_make_passes_and_equal_values_stay_themselves():
+def test_fitting_values_stay_themselves():
     phases = [Later(), Later(Path)]
     assert checked("x", phases, collections.abc.Sequence[Path]) is phases
     assert checked("x", Later(), int) == Later()
@@ -226,7 +226,7 @@ def test_every_annotation_has_words(configured):
 
 
 @pytest.mark.parametrize("path", sorted(Path("gin_configs/recipes").glob("*.gin")), ids=str)
-def test_recipes_use_what_they_set_and_fit_their_annotations(path):
+def test_recipes_fit_their_annotations(path):
     gin.clear_config()
     try:
         assert run.configure([str(path)], [], []) == []
@@ -239,7 +239,7 @@ def test_recipes_use_what_they_set_and_fit_their_annotations(path):
         gin.clear_config()
 
 
-def test_train_bears_as_many_bad_lines_as_the_recipe_lets_cache_bear():
+def test_train_and_cache_take_as_many_bad_lines():
     gin.clear_config()
     try:
         run.configure([RECIPE], ["data.cache.max_bad = 0.25"], [])

@@ -62,13 +62,13 @@ def test_every_field_refuses_what_is_no_place(home, field, path):
     assert not any((home / "here").iterdir())
 
 
-def test_a_file_url_is_local_and_a_bucket_is_written_one_way():
+def test_a_file_url_is_local():
     assert paths.resolve("file:///a/b", "X") == "/a/b"
     for path in ("gs://b/run", "gs://b/run/", "gs://b//run", "GS://b/run", "gs:/b/run"):
         assert paths.resolve(path, "X") == "gs://b/run"
 
 
-def test_a_folder_of_a_bucket_is_the_same_with_and_without_slashes():
+def test_slashes_do_not_change_a_buckets_folder():
     with GcsServer():
         Folder("gs://bucket/run/", "X").write("a", b"1")
         assert Folder("gs://bucket//run", "X").peek("a") == b"1"

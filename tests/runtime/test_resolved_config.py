@@ -43,7 +43,7 @@ def resolved(path, overrides=()):
     return found, gin.config_str()
 
 
-def test_a_fresh_run_from_the_resolved_config_has_the_same_fingerprint(overrides, tmp_path):
+def test_the_resolved_config_has_the_runs_fingerprint(overrides, tmp_path):
     fingerprint, config = resolved(RECIPE, overrides)
     assert [phase["ramp_rows"] for phase in fingerprint["schedule"]["phases"]] == [0, 30 * 16]
     (tmp_path / "config.gin").write_text(config, encoding="utf-8")

@@ -25,7 +25,7 @@ def test_errors_and_others_words_stay(capfd):
     assert capfd.readouterr().err.encode() == LINES[3] + LINES[4] + b"later\n"
 
 
-def test_tensorflow_leaves_gpus_to_jax_and_says_nothing_of_their_absence():
+def test_tensorflow_leaves_gpus_to_jax_in_silence():
     program = (
         "import os; os.environ['TF_CPP_MIN_LOG_LEVEL'] = '2'\n"
         "from polylm_jax.runtime import stderr, tensorflow_devices\n"

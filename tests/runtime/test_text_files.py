@@ -39,9 +39,7 @@ def test_lines_are_the_same_however_they_are_compressed(tmp_path, ending):
 
 
 @pytest.mark.parametrize("ending", PACKED)
-def test_a_file_cut_anywhere_or_with_a_changed_byte_is_named_and_never_a_traceback(
-    tmp_path, ending
-):
+def test_a_cut_or_changed_file_is_named_in_one_sentence(tmp_path, ending):
     whole = COMPRESS[ending](jsonl(RECORDS))
     path = tmp_path / f"a.jsonl{ending}"
     refused = 0
@@ -92,7 +90,7 @@ def test_ranges_cut_anywhere_give_each_line_once(tmp_path_factory, parts, cuts):
         assert line_number(path, offset) == 1 + data[:offset].count(b"\n")
 
 
-def test_marks_are_left_out_wherever_files_were_joined_and_offsets_count_them(tmp_path):
+def test_byte_order_marks_are_left_out_and_counted(tmp_path):
     path = write(tmp_path / "a.txt", MARK + b"one\n" + MARK + b"two" + MARK + b"three\n")
     assert list(read_lines(path)) == [(0, b"one\n"), (7, b"twothree\n")]
 
@@ -163,7 +161,7 @@ def test_a_wrong_line_is_refused_with_its_number(tmp_path, data, sentence):
     assert "\n" not in str(error.value)
 
 
-def test_a_huge_integer_is_no_reason_to_refuse_and_hides_no_half_pair(tmp_path):
+def test_a_huge_integer_is_read(tmp_path):
     path = write(tmp_path / "a.jsonl", b'{"a": 12345678901234567890123}')
     assert len(list(json_lines(path, "PROMPTS"))) == 1
     path = write(tmp_path / "b.jsonl", b'{"a": 12345678901234567890123, "b": "\\ud800"}')

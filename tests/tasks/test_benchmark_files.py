@@ -125,7 +125,7 @@ def test_a_file_that_is_missing_is_named(folder):
         items(xcopa, folder, "th", {"test": "nowhere/test.{language}.jsonl"}, "test")
 
 
-def test_a_prompt_of_an_unknown_benchmark_is_told_the_nearest():
+def test_an_unknown_benchmark_gets_the_nearest_name():
     protocol.add("xcopa.th", protocol.Protocol("xcopa", "th", "test", "rank", "accuracy_sum"))
     with pytest.raises(InputError, match="'xkopa.th' has no protocol. Did you mean 'xcopa.th'"):
         protocol.find("xkopa.th")
@@ -166,7 +166,7 @@ def test_squad_files_with_all_languages_give_ones_own(folder, tmp_path):
     assert found["answers"] == ["a"]
 
 
-def test_the_original_xwinograd_keeps_the_full_stop_and_finds_quoted_pronouns(folder, tmp_path):
+def test_the_original_xwinograd_is_read(folder, tmp_path):
     candidates = [["Ann", [0, 1], ["Ann"], False], ["Bo", [1, 2], ["Bo"], True]]
     columns = ["ru", "x", "?", 'Ann, "Bo" saw him.', ["Ann", ",", "``", "Bo", "''", "saw", "him."]]
     columns += [["him.", [6, 7], ["him."]], candidates]

@@ -139,7 +139,7 @@ def test_words_of_scripts_without_spaces_are_graphemes():
     assert words.words("İSTANBUL IŞIK", "tr") == ["istanbul", "ışık"]
 
 
-def test_accuracy_by_sum_and_by_mean_differ_where_lengths_do():
+def test_accuracy_by_sum_and_by_mean_differ():
     targets = [((4, 0), False), ((4, 1), True), ((9, 0), True), ((9, 1), False)]
     scores = [(-6.0, 3), (-7.0, 7), (-2.0, 1), (-2.0, 1)]
     found = accuracy(targets, scores)
@@ -150,7 +150,7 @@ def test_accuracy_by_sum_and_by_mean_differ_where_lengths_do():
         accuracy(targets, scores[:3])
 
 
-def test_accuracy_takes_choices_by_number_in_whatever_order_they_come():
+def test_accuracy_takes_choices_in_any_order():
     targets = [((0, 1), True), ((0, 0), False)]
     assert accuracy(targets, [(-1.0, 1), (-1.0, 1)])["accuracy_sum"] == 0  # a tie: choice 0
     assert accuracy(targets, [(-1.0, 1), (-1.5, 0)])["accuracy_sum"] == 100

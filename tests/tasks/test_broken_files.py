@@ -159,7 +159,7 @@ def test_a_column_whose_name_has_a_dot(tmp_path):
     assert [(r["text"], r["group"]) for r in found] == [("t0", "0"), ("t2", "2"), ("t4", "4")]
 
 
-def test_many_tiny_row_groups_are_read_together_and_bad_rows_keep_their_numbers(tmp_path):
+def test_tiny_row_groups_are_read_together(tmp_path):
     rows = [{"text": f"t{n}" if n != 777 else ""} for n in range(2000)]
     write(tmp_path / "a.parquet", parquet(rows, row_group_size=5))
     read = source.read("a.parquet", TEXT, str(tmp_path))

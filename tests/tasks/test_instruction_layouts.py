@@ -77,7 +77,7 @@ def test_a_developer_is_the_system_and_several_are_one():
     assert found.messages == [("system", "c\na\nb"), *TURNS]
 
 
-def test_a_chat_that_the_model_begins_or_the_user_ends_is_read_and_told():
+def test_chats_begun_by_the_model_are_read_and_counted():
     turns = [("assistant", "¿En qué ayudo?"), *TURNS, ("user", "Gracias.")]
     found = conversation({"messages": chat(SYSTEM, *turns)})
     assert found.messages == [SYSTEM, *TURNS] and found.unread == (AROUND,)
@@ -168,7 +168,7 @@ def test_chats_in_parquet_are_read(tmp_path):
     }
 
 
-def test_a_row_of_other_cells_and_a_table_that_is_none_are_told(tmp_path):
+def test_rows_and_tables_of_other_shapes_are_counted(tmp_path):
     (tmp_path / "a.csv").write_text("instruction,output\na,b\nc\n")
     assert read(tmp_path / "a.csv")[1] == {"1 cells, and the first line has 2": 1}
     (tmp_path / "b.csv").write_text('instruction,output\na,"b\n')

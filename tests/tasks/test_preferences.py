@@ -102,7 +102,7 @@ def answers(tokenizer, tokens, weights):
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_a_row_has_whole_pairs_with_their_signs_and_references(made, together):
+def test_a_row_has_whole_pairs(made, together):
     store, tokenizer, name = made
     assert (
         store.manifest.refused == {preferences.SAME: 1}
@@ -150,7 +150,7 @@ def test_a_batch_is_what_its_rows_are(made):
         assert all((got[key][n] == values[0]).all() for key, values in one.items())
 
 
-def test_pairs_and_conversations_are_not_taken_for_each_other(made):
+def test_pairs_are_not_taken_for_conversations(made):
     store, _, name = made
     with pytest.raises(InputError, match="tune on it with `run.py dpo`"):
         PackedRows(Schedule([Phase("p", {name: 1.0}, 4)]), {name: store}, 64, 0)

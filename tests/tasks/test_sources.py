@@ -28,7 +28,7 @@ def test_splits_are_disjoint_and_make_up_the_whole(tmp_path):
     assert all(held_out.is_held_out(r["group"], 0.1) for r in validation)
 
 
-def test_pairs_without_id_agree_with_their_english_and_keep_held_out_text_out(tmp_path):
+def test_pairs_without_id_are_held_out_with_their_english(tmp_path):
     pairs = [{"en": f"Sentence {i}", "th": f"ประโยค {i}"} for i in range(2000)]
     path = write(tmp_path / "en-th.jsonl", jsonl(pairs))
     source = sources.read(path, PAIR, held_out=0.1)

@@ -201,7 +201,7 @@ def test_a_batch_says_language_group_and_split(tmp_path, toy):
     assert train and held_out and not train & held_out
 
 
-def test_a_foreign_task_keeps_its_splits_or_is_held_out_by_hash(toy):
+def test_a_foreign_task_keeps_its_splits(toy):
     own = task("toy", toy, {"train": TEXTS, "validation": TEXTS[:3], "test": TEXTS[:2]})
     assert [len(flat(own, split=s)) for s in ("train", "validation", "test")] == [300, 3, 2]
     assert set(flat(own, "language")) == {"und"}

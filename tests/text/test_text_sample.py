@@ -131,7 +131,7 @@ def test_held_out_text_is_never_drawn(tmp_path):
     assert set(sample.train) == set(texts) - held
 
 
-def test_the_seed_draws_another_sample_and_the_units_do_not_matter(tmp_path):
+def test_the_sample_depends_on_the_seed_and_not_on_units(tmp_path):
     path = write_jsonl(tmp_path / "en.jsonl", documents("en", 300))
     tasks = register(tmp_path, {"en": path})
     first = draw(tasks, characters=3000)["en"]
@@ -139,7 +139,7 @@ def test_the_seed_draws_another_sample_and_the_units_do_not_matter(tmp_path):
     assert draw(tasks, characters=3000, seed=1)["en"] != first
 
 
-def test_reading_stops_at_the_limit_and_the_size_is_estimated(tmp_path):
+def test_reading_stops_at_the_limit(tmp_path):
     path = write_jsonl(tmp_path / "en.jsonl", documents("en", 2000))
     source = {"paths": path, "unit_bytes": 20_000}
     tasks = register(tmp_path, {"en": source}, held_out=0.0)

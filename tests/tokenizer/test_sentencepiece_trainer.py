@@ -142,7 +142,7 @@ def test_cut_lines_are_short_and_whole(parts, limit):
     assert graphemes == regex.findall(r"\X", line)
 
 
-def test_a_grapheme_longer_than_the_limit_is_cut_between_characters():
+def test_a_long_grapheme_is_cut_between_characters():
     line = "e" + "\u0301" * 9000
     cut = cut_line(line)
     assert "".join(cut) == line and max(len(p.encode()) for p in cut) <= MAX_LINE_BYTES
@@ -159,7 +159,7 @@ def test_long_lines_are_cut_counted_and_trained_on():
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
-def test_a_vocabulary_larger_than_the_text_gives_is_refused_with_the_largest(model_type):
+def test_too_large_a_vocabulary_is_refused_with_the_largest(model_type):
     texts = [" ".join(WORDS["de"]), *documents("th", 3)]
     with pytest.raises(InputError, match="vocab_size = 5000 is more than") as refused:
         small(texts, model_type, vocab_size=5000)
@@ -169,7 +169,7 @@ def test_a_vocabulary_larger_than_the_text_gives_is_refused_with_the_largest(mod
         small(texts, model_type, vocab_size=most + 1)
 
 
-def test_a_vocabulary_smaller_than_its_characters_is_refused():
+def test_a_vocabulary_below_its_characters_is_refused():
     texts = ["".join(map(chr, range(0x4E00, 0x4E00 + 300)))]
     with pytest.raises(InputError, match="vocab_size = 320 is less than the 609 pieces"):
         small(texts, vocab_size=320)

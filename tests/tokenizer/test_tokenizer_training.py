@@ -116,7 +116,7 @@ def test_a_vocabulary_is_not_replaced(tasks, tmp_path):
     assert Tokenizer.load(str(output)).vocab_size == 700
 
 
-def test_a_vocabulary_below_a_limit_is_kept_under_another_name(tasks, tmp_path, capsys):
+def test_a_refused_vocabulary_is_kept_under_another_name(tasks, tmp_path, capsys):
     output = tmp_path / "v.model"
     with pytest.raises(InputError, match=r"th has \d+\.\d+ bytes per token .*99.*v.refused.model"):
         train_tokenizer(tasks, str(output), min_bytes_per_token={"th": 99, "en": 1.0}, **SMALL)

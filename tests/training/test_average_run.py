@@ -84,7 +84,7 @@ def test_an_average_lies_as_the_parameters_do(toy_folder):
         assert {x.dtype.name for x in jax.tree.leaves(tree)} == {"bfloat16"}
 
 
-def test_what_was_validated_is_said_and_is_in_the_fingerprint(runs, toy_folder):
+def test_the_validated_weights_are_in_the_fingerprint(runs, toy_folder):
     def lines(name):
         return [json.loads(line) for line in (runs / name / "validation.jsonl").open()]
 
@@ -107,7 +107,7 @@ def test_what_was_validated_is_said_and_is_in_the_fingerprint(runs, toy_folder):
         toy_run.run(toy_folder, runs / "exponential", WORN | {"weights": "plain"})
 
 
-def test_the_choice_is_another_checkpoint_for_all_that_read_one(runs, toy_folder, tmp_path):
+def test_the_average_is_another_checkpoint_for_all_readers(runs, toy_folder, tmp_path):
     run = str(runs / "exponential")
     plain, kept = (identify(run, 6, weights)[0] for weights in ("plain", "average"))
     assert plain.identity != kept.identity and ", average (" in str(kept)

@@ -64,7 +64,7 @@ def whole(toy_folder, tmp_path_factory):
     return place, toy_run.final_state(toy_folder, place, **RAMP), read, sizes
 
 
-def test_rows_continue_the_same_sequence_and_each_size_compiles_once(whole):
+def test_a_growing_batch_reads_the_same_rows(whole):
     place, _, read, sizes = whole
     assert sorted(read) == list(range(96)) and sizes == [4, 8]
     progress = read_progress(str(place))

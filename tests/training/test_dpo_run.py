@@ -143,9 +143,7 @@ def test_the_loss_of_a_batch_is_trls(toy, tuned, tmp_path):
         ),
     ],
 )  # fmt: skip
-def test_what_cannot_be_is_refused_before_anything_is_scored(
-    toy, tmp_path, changes, said, monkeypatch
-):
+def test_bad_input_is_refused_before_anything_is_scored(toy, tmp_path, changes, said, monkeypatch):
     monkeypatch.setattr(preference_tuning.Scorer, "load", lambda *a: pytest.fail("scored"))
     with pytest.raises(InputError, match=said):
         toy_dpo.run(toy, tmp_path / "p", changes)

@@ -88,7 +88,7 @@ def test_only_answers_count_and_no_conversation_is_lost(rows, folder):
         assert on_all.sum() == sum(len(ids) - 1 for ids, _ in expected)
 
 
-def test_packed_or_one_to_a_row_the_loss_of_an_example_is_the_same(rows, base_nll):
+def test_packing_keeps_the_loss_of_an_example(rows, base_nll):
     """Of every example the nats of every label, whatever stands beside it in its row."""
     store = rows.stores["sums.es"]
     found = {}
@@ -125,7 +125,7 @@ def test_validation_is_the_loss_of_held_out_answers(tuned, rows, base_nll):
         assert last["loss"][code] < 0.7 * first["loss"][code]
 
 
-def test_shares_are_of_rows_and_the_log_says_what_is_learned(tuned, rows):
+def test_shares_of_tuning_are_of_rows(tuned, rows):
     ledger = toy_finetune.lines(tuned, "ledger.jsonl")[-1]
     counts = [ledger["components"][name]["tokens"] for name in ("sums.es", "sums.ja")]
     assert counts == [96 * L, 32 * L]

@@ -55,7 +55,7 @@ def report(experiment, tmp_path, capsys):
     return make
 
 
-def test_an_empty_manifest_is_damage_and_not_a_store_to_be_made(tmp_path):
+def test_an_empty_manifest_is_damage(tmp_path):
     (tmp_path / "toy.en").mkdir()
     (tmp_path / "toy.en/store.json").touch()
     with pytest.raises(InputError, match="has a damaged store.json"):

@@ -30,7 +30,7 @@ def window(languages, flops=None):
     return metrics.Window(languages, 10.0, flops)
 
 
-def test_loss_is_over_tokens_and_components_of_a_language_are_pooled():
+def test_loss_is_over_tokens_pooled_by_language():
     report = window(["th", "code", "th", "en-th"])
     report.add(1, step([2.0, 3.0, 10.0, 0.0], [1, 2, 4, 0]))
     report.add(2, step([1.0, 0.0, 0.0, 0.0], [1, 0, 0, 0], grad_norm=np.float32(4.0)))
@@ -49,7 +49,7 @@ def test_a_report_begins_where_the_last_one_ended():
     assert report.report()["loss"] == pytest.approx(1.0)
 
 
-def test_time_for_validation_and_checkpoints_is_not_the_steps(monkeypatch):
+def test_step_time_leaves_out_validation_and_saves(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(metrics.time, "perf_counter", lambda: now[0])
     report = window(["en"], flops=1000.0)
@@ -84,7 +84,7 @@ def test_flops_per_token_counted_product_by_product():
     assert cost.flops_per_token(model, L) == pytest.approx(expected, rel=0.01)
 
 
-def test_a_frozen_parameter_costs_two_thirds_of_a_trained_one():
+def test_a_frozen_parameter_costs_two_thirds():
     """Forward, and the gradient that goes on to the layers below; none of its own."""
     model = PolyLMConfig(
         num_layers=3, embed_dim=8, num_heads=2, mlp_dim=32, vocab_size=50, max_length=16

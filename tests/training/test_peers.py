@@ -174,7 +174,7 @@ def test_sigterm_to_one_of_four_saves_on_all(toy_folder, tmp_path):
 
 
 @pytest.mark.timeout(200)
-def test_one_that_left_as_told_gives_its_code_to_those_whose_collective_it_broke():
+def test_all_processes_end_with_the_code_of_the_one_told():
     """Before, it was a race: the broken collective's error, with code 1, or the notice, with 143."""
     processes = start(["-c", LEFT_AT_THE_START], 2, all_devices=2)
     ((code, text),) = ends(processes, victim=1)
@@ -191,7 +191,7 @@ def test_one_reason_is_said():
     assert sentence == "process 0 leaves: the first: start again from the checkpoint."
 
 
-def test_one_process_watches_nobody_and_too_short_a_silence_is_refused():
+def test_too_short_a_silence_is_refused():
     with heartbeat.Peers(lambda: None, silent_seconds=30) as alone:
         assert alone.silent() is None
     with pytest.raises(InputError, match="silent_seconds = 1: give 5 or more"):

@@ -65,7 +65,7 @@ ENTRY %main (x: f32[8,16], w: f32[16,16]) -> f32[8,16] {{
 """
 
 
-def test_cycles_are_summed_over_runs_and_the_rest_is_at_peak():
+def test_cycles_are_summed_over_runs():
     found = cycles.estimate(hlo.parse(PROGRAM), V5P, peak_flops=PEAK, waited=1e-6)
     assert found.noted == pytest.approx((5 * 7000 + 900) / V5P.clock)
     array, matrix = 8 * 16 * 4, 16 * 16 * 4
@@ -109,7 +109,7 @@ def test_published_runs_can_be_compiled_again(name):
     assert billions == pytest.approx(float(name.partition("b")[0]), rel=0.03)
 
 
-def test_what_is_written_of_published_runs_is_what_is_counted_with():
+def test_published_runs_are_as_the_docs_have_them():
     """The table of docs/speed.md, the recipes' headers and the factor."""
     page = (run.REPO / "docs/speed.md").read_text()
     rows = [re.split(r" *\| *", line)[1:-1] for line in page.splitlines() if "| MaxText" in line]

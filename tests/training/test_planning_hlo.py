@@ -156,7 +156,7 @@ ENTRY %main (x: f32[2]) -> (s32[], f32[2]) {
 @pytest.mark.parametrize(
     ("start", "stride", "runs"), [(0, 1, 5), (0, 2, 3), (0, 5, 1), (1, 1, 4), (1, 2, 2)]
 )
-def test_a_loop_with_turns_taken_out_or_joined_runs_less_often(start, stride, runs):
+def test_a_peeled_or_unrolled_loop_runs_less_often(start, stride, runs):
     text = COUNTED.replace("START", str(start)).replace("constant(2)", f"constant({stride})")
     assert hlo.parse(text).runs["body"] == runs
 

@@ -106,7 +106,7 @@ def test_a_step_that_needs_more_than_there_is_does_not_fit():
     assert not told["fits"] and "roofline" not in told
 
 
-def test_a_step_that_the_compiler_refuses_is_told_with_its_words(capsys):
+def test_a_step_that_the_compiler_refuses_is_reported(capsys):
     refused = compilation.Compiled(compilation.Memory(None), False, "", 1.0, "no [place] in sflag")
     chip = types.SimpleNamespace(device_kind="TPU v5 lite")
     told = report.report(

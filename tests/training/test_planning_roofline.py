@@ -69,7 +69,7 @@ def test_a_part_of_a_ring_is_no_ring():
     assert seconds(collective("all-gather", block), v5e) == pytest.approx(expected)
 
 
-def test_across_slices_each_chip_has_its_share_of_the_network():
+def test_chips_share_the_network_between_slices():
     two = chips.parse("v5p:4x4x4", slices=2)
     apart = collective("all-reduce", [[0, 64]])
     assert seconds(apart, two) == pytest.approx(2 * GIGABYTE / 2 / two.chip.dcn_rate)

@@ -51,7 +51,7 @@ def found():
     return {one.kind: one for one in collectives.find(hlo.parse(PROGRAM), MESH)}
 
 
-def test_an_all_reduce_whose_slice_is_kept_is_a_reduce_scatter(found):
+def test_a_sliced_all_reduce_is_a_reduce_scatter(found):
     one = found["reduce-scatter"]
     assert (one.axes, one.payload, one.sent) == (("fsdp",), 8 * 16 * 4, 8 * 16 * 4 * 3 / 4)
     assert not one.overlaps
@@ -76,7 +76,7 @@ ENTRY %main (x: f32[640,8]) -> f32[640,8] {
 """
 
 
-def test_what_the_hosts_carry_between_slices_is_a_collective():
+def test_transfers_between_slices_are_collectives():
     module = hlo.parse(BETWEEN)
     (one,) = collectives.find(module, MESH, slices=2)
     assert (one.kind, one.axes, one.runs) == ("all-reduce", ("data",), 1)
@@ -120,7 +120,7 @@ def test_the_padding_of_a_convolution_is_no_work():
         ("splash_mha_dkv.1", 4),
     ],
 )
-def test_the_attention_kernel_computes_the_blocks_that_the_mask_leaves(kernel, products):
+def test_the_attention_kernel_counts_unmasked_blocks(kernel, products):
     one = instruction(
         f"%{kernel} = bf16[2,5,512,128]{{3,2,1,0}} custom-call(%mask, %q), "
         'custom_call_target="tpu_custom_call"',
@@ -171,7 +171,7 @@ def test_what_lies_in_vmem_is_no_traffic_of_main_memory():
     [("", "", 2), ("", "S(1)", 1), ("S(1)", "", 1), ("S(1)", "S(1)", 0)],
 )
 @pytest.mark.parametrize("started", [False, True])
-def test_a_slice_moves_the_slice_between_the_memories_that_it_lies_in(source, made, sides, started):
+def test_a_slice_moves_only_its_own_bytes(source, made, sides, started):
     """A matrix that is brought into VMEM piece by piece is read once, not once for each piece."""
     whole, piece = f"s8[64]{{0:T(128){source}}}", f"s8[16]{{0:T(128){made}}}"
     line = f"%s = {piece} slice(%x), slice={{[0:16]}}"

@@ -66,7 +66,7 @@ def test_the_loop_is_told_and_leaves_by_itself():
     assert (code, out.strip()) == (143, "saved")
 
 
-def test_a_loop_that_does_not_end_is_left_when_the_grace_is_over():
+def test_a_hanging_loop_is_left_after_the_grace():
     code, _, err = run(f"""
         with Preemption(0.2) as leaving:
             leaving.enter_loop()

@@ -39,7 +39,7 @@ def test_what_may_go_better_is_started_again(code, tmp_path):
     assert keep_running(tmp_path, [code, code, 0]) == (0, 3)
 
 
-def test_it_ends_after_so_many_starts_and_where_a_file_says_stop(tmp_path):
+def test_restarts_end_by_number_or_by_a_stop_file(tmp_path):
     assert keep_running(tmp_path, [1] * 9, restarts=3) == (1, 4)
     (tmp_path / "stop_training").touch()
     assert keep_running(tmp_path, [1] * 9) == (1, 1)
@@ -77,7 +77,7 @@ def test_the_jobset_waits_longer_than_the_run_takes_to_save():
     assert grace + 10 <= pod["terminationGracePeriodSeconds"]
 
 
-def test_what_the_jobset_starts_finds_its_programs_on_every_host():
+def test_the_jobset_finds_its_programs_on_every_host():
     """JAX lets process 0 alone write to its cache: a folder of its own disk helps nobody else."""
     _, text = job()
     assert re.search(r"--compilation_cache_dir=gs://", text)

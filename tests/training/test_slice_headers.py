@@ -50,7 +50,7 @@ def test_another_compilers_program_and_several_slices():
     assert "to be expected" not in said
 
 
-def test_every_slice_has_a_place_for_it_and_nothing_else_changes(tmp_path):
+def test_every_slice_header_has_its_place(tmp_path):
     recipes = sorted((run.REPO / "gin_configs/recipes").glob("*_v[456]*.gin"))
     assert len(recipes) == 13
     for recipe in recipes:

@@ -43,7 +43,7 @@ def test_draws_are_corrected_so_that_tokens_have_the_shares(ramp_rows):
     assert sum(plan.rates.values()) == pytest.approx(1)
 
 
-def test_a_draw_has_the_weights_of_its_stretch_and_the_last_ones_stay():
+def test_a_draw_has_the_weights_of_its_stretch():
     plan = curriculum.plan(two_phases(), 32, LENGTHS)
     first = int(plan.ends[0])
     weights = plan.dataset()

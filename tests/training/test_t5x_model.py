@@ -82,7 +82,7 @@ def test_the_axis_rules_are_the_houses_on_t5xs_mesh():
     assert dict(t5x_model.axis_rules(shard_parameters=False))["embed"] is None
 
 
-def test_packed_examples_have_the_logits_that_each_has_alone(vocabulary, params):
+def test_packed_examples_have_the_logits_of_each_alone(vocabulary, params):
     network = model(vocabulary).module
     tokens = toy_t5x.batch(rows=1)["decoder_input_tokens"]
     segments = np.array([[1] * 5 + [2] * 9 + [0] * 2])

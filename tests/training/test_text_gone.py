@@ -84,7 +84,7 @@ def gone(tmp_path_factory):
 
 
 @pytest.mark.parametrize("recipe", ["mine.gin", "unbroken/config.gin"])
-def test_a_resume_without_its_text_is_bitwise_the_unbroken_run(gone, recipe, tmp_path, capfd):
+def test_resuming_without_the_text_is_bitwise_the_same(gone, recipe, tmp_path, capfd):
     shutil.copytree(gone / "stopped", tmp_path / "resumed")
     assert call("train", gone / recipe, model_dir(tmp_path / "resumed")) == 0
     said = capfd.readouterr().err

@@ -55,9 +55,7 @@ def test_a_save_by_the_clock_and_one_by_steps(toy_folder, tmp_path):
     assert len(steps) > 2 and steps[-1] == 12  # 0.6 s are three steps of 0.2 s
 
 
-def test_every_so_many_steps_one_is_saved_and_stays_whatever_the_other_saves_are(
-    toy_folder, tmp_path
-):
+def test_keep_every_saves_checkpoints_that_stay(toy_folder, tmp_path):
     toy_run.run(toy_folder, tmp_path, SHORT, save_every_steps=4, keep_every=5, keep_last=1)
     assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"5", "10", "12"}
 

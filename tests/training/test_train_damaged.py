@@ -30,7 +30,7 @@ def flip(folder):
         path.write_bytes(damaged)
 
 
-def test_a_damaged_newest_one_is_refused_and_then_passed_over(toy_folder, unbroken):
+def test_a_damaged_newest_checkpoint_can_be_passed_over(toy_folder, unbroken):
     """What is done again gives the same bits, and what was damaged is still there to look at."""
     model_dir, state = unbroken
     flip(model_dir / "checkpoints/12")

@@ -101,7 +101,7 @@ def test_several_processes_have_the_losses_of_one(number, toy_folder, alone, tmp
     assert there == pytest.approx(here, rel=1e-5)
 
 
-def test_sigterm_to_one_saves_on_all_and_one_process_goes_on(
+def test_sigterm_to_one_saves_on_all(
     toy_folder,
     alone,
     tmp_path,
@@ -146,7 +146,7 @@ def test_a_folder_in_use_ends_every_process_with_2(toy_folder, tmp_path):
     assert errors.count("is in use by process") == 2
 
 
-def test_a_process_that_was_given_another_recipe_ends_all_with_2(toy_folder, tmp_path):
+def test_differing_recipes_end_all_processes_with_2(toy_folder, tmp_path):
     """Before, both trained to the end, with different numbers in copies of one array."""
     codes, errors = end(start(toy_folder, tmp_path / "two", other={"seed": 1}))
     assert codes == [2, 2], errors

@@ -58,7 +58,7 @@ def test_what_is_made_is_what_was_announced(shape):
 
 
 @pytest.mark.parametrize(("shape", "parts"), [((1, 8, 1), 8), ((2, 2, 2), 4), ((8, 1, 1), 1)])
-def test_parameters_and_moments_are_split_over_fsdp_and_tensor(shape, parts):
+def test_parameters_and_moments_are_sharded(shape, parts):
     state = create(shape)
     moments = state.opt_state[1]
     for tree in (state.params, moments.mu, moments.nu):

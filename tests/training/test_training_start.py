@@ -91,7 +91,7 @@ def test_a_run_of_an_earlier_version_goes_on(toy_folder, place, tmp_path):
         train(toy_folder, tmp_path / "old", place / "other")
 
 
-def test_where_trains_parameter_was_the_experiments_is_the_same(toy_folder, place):
+def test_init_from_of_train_is_the_experiments(toy_folder, place):
     toy_run.run(toy_folder, place / "run", {"phases": PHASES}, init_from=str(place / "one"))
     assert toy_run.events(place / "run", "start")[-1]["changes"] == []
     both = {"phases": PHASES, "init_from": str(place / "other")}

@@ -56,7 +56,7 @@ def test_a_short_split_is_scored_to_its_last_label(stores, rows_of):
         np.testing.assert_array_equal(inputs, split[:-1])
 
 
-def test_a_long_split_is_sampled_all_over_and_always_the_same(stores, rows_of):
+def test_a_long_split_is_sampled_evenly(stores, rows_of):
     rows, again = (rows_of(toy_run.LANGUAGES, 4) for _ in range(2))
     np.testing.assert_array_equal(rows.tokens, again.tokens)
     assert len(rows.tokens) == 3 * 4 and rows.counted.all()
@@ -74,7 +74,7 @@ def test_bits_per_byte_by_hand():
     assert score.loss == pytest.approx(2 * math.log(2))
 
 
-def test_the_average_counts_languages_once_and_leaves_out_pairs_and_code():
+def test_the_average_counts_each_language_once():
     bits = {"en": 1.0, "th": 3.0, "en-th": 100.0, "code": 100.0}
     scores = {label: Score(b * math.log(2) * 1000, 1000, 1) for label, b in bits.items()}
     scores["en"] = Score(1.0 * math.log(2) * 10**9, 10**9, 1)
@@ -98,7 +98,7 @@ def test_components_of_one_language_are_pooled(stores, rows_of, pieces):
     assert scores["th"].nats == len(rows.tokens)
 
 
-def test_the_unigram_is_the_smoothed_one_over_the_same_labels(stores, rows_of, pieces):
+def test_the_unigram_is_smoothed_over_the_same_labels(stores, rows_of, pieces):
     V = len(pieces.bytes)
     rows = rows_of(toy_run.LANGUAGES, 1000)
     scores = validation.unigram(rows, stores, toy_run.LANGUAGES, pieces)
@@ -142,7 +142,7 @@ def test_the_model_is_scored_as_by_plain_softmax(shape, rows_of, pieces):
     assert held_out.run(params, stop=lambda: True) is None
 
 
-def test_a_process_of_several_runs_scores_the_same_parameters_once(rows_of, pieces, monkeypatch):
+def test_the_same_parameters_are_scored_once(rows_of, pieces, monkeypatch):
     mesh = partitioning.make_mesh(partitioning.MeshConfig())
     model, tx = PolyLM(toy_run.MODEL), make_optimizer(OptimizerConfig(), lambda step: 0.0)
     first, other = (train_state.create(model, tx, mesh, jax.random.key(n)).params for n in range(2))
