@@ -131,7 +131,7 @@ def test_the_attention_kernel_counts_unmasked_blocks(kernel, products):
     assert work.instruction_flops(*one) == products * whole * 10 / 16
 
 
-def test_one_kernel_for_all_gradients_has_five_products_and_blocks_may_be_oblong():
+def test_one_kernel_for_all_gradients_has_five_products():
     """Two blocks of queries by four of keys: the first sees two of them, the second all."""
     one = instruction(
         "%splash_mha_dkv.1 = (f32[128,128]{1,0}, bf16[2,4,5,512,128]{4,3,2,1,0}, "
