@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from polylm_jax.model import precision, splash
+from polylm_jax.model.partitioning import platform
 
 IMPLEMENTATIONS = ("auto", "reference", "splash", "cudnn")
 MASKED = -1e30  # finite, so that a row that sees nothing gives no NaN
@@ -52,12 +53,6 @@ def choose(implementation: str, length: int, dtype=jnp.bfloat16) -> str:
     return "cudnn" if platform() == "gpu" else "reference"
 
 
-def platform() -> str:
-    """The platform that is compiled for: that of the mesh in use, else JAX's default."""
-    device = jax.sharding.get_abstract_mesh().abstract_device
-    return jax.default_backend() if device is None else device.platform
-
-
 def _reference(q_BTNH, k_BSNH, v_BSNH, segment_ids_BT):
     """Queries in blocks, each against the keys up to its end: half of the products are skipped."""
     length = q_BTNH.shape[1]
@@ -90,7 +85,11 @@ def _block(q_BTNH, k_BSNH, v_BSNH, mask_BTS):
     )
     scores_BNTS = jnp.where(mask_BTS[:, None], scores_BNTS, MASKED)
     weights_BNTS = jax.nn.softmax(scores_BNTS, axis=-1).astype(v_BSNH.dtype)
-    return jnp.einsum("BNTS,BSNH->BTNH", weights_BNTS, v_BSNH, precision=precision.of(v_BSNH))
+    # Said so and not by einsum, which puts the values first, and a CPU then turns both operands.
+    mixed_BNTH = jax.lax.dot_general(
+        weights_BNTS, v_BSNH, (((3,), (1,)), ((0, 1), (0, 2))), precision=precision.of(v_BSNH)
+    )
+    return mixed_BNTH.swapaxes(1, 2)
 
 
 def attend_cached(
