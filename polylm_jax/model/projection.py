@@ -1,12 +1,13 @@
 """A matrix with a bias: its start, its precision and the precision of its gradient."""
 
 import functools
+import math
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from polylm_jax.model import precision
+from polylm_jax.model import partitioning, precision
 
 
 class Projection(nn.Module):
@@ -87,14 +88,22 @@ def _affine_backward(contracted, dtype, gradient_dtype, operands, dy):
         ((columns, range(contracted, kernel.ndim)), ((), ())),
         precision=precision.of(dy, kernel),
     )
-    dkernel = jax.lax.dot_general(
-        x,
-        dy,
-        ((rows, rows), ((), ())),
-        precision=precision.of(x, dy),
-        preferred_element_type=jnp.dtype(gradient_dtype),
-    ).astype(jnp.float32)
-    return dx, dkernel, jnp.sum(dy, axis=rows, dtype=jnp.float32)
+    dkernel = _summed_over_rows(x, dy, len(rows), jnp.dtype(gradient_dtype))
+    return dx, dkernel.astype(jnp.float32), jnp.sum(dy, axis=rows, dtype=jnp.float32)
+
+
+def _summed_over_rows(x, dy, rows: int, dtype) -> jax.Array:
+    """x^T dy over the first `rows` axes of both."""
+    summed = (range(rows), range(rows)), ((), ())
+    options = {"precision": precision.of(x, dy), "preferred_element_type": dtype}
+    narrower = math.prod(dy.shape[rows:]) < math.prod(x.shape[rows:])
+    if not (narrower and partitioning.platform() == "cpu"):
+        return jax.lax.dot_general(x, dy, summed, **options)
+    # A CPU writes the first operand out transposed, row by row of what it reads in columns: 33 ms of
+    # W1's step for an MLP's 1,024 columns, 4 ms for 256. The barrier keeps XLA from turning it back.
+    product = jax.lax.optimization_barrier(jax.lax.dot_general(dy, x, summed, **options))
+    columns = dy.ndim - rows
+    return product.transpose(*range(columns, product.ndim), *range(columns))
 
 
 _affine.defvjp(_affine_forward, _affine_backward)

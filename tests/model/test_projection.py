@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.network import PolyLM
@@ -59,3 +60,21 @@ def test_by_default_gradients_are_summed_in_float32():
 
     got, expected = (jax.jit(f)(x, kernel, dy) for f in (back, before))
     np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize(
+    "shape_in, shape_out", [((6,), (2,)), ((2, 3), (1, 2)), ((2, 4), (3,)), ((2,), (3, 2))]
+)
+def test_a_gradient_lies_as_its_kernel_does_whichever_operand_is_turned(shape_in, shape_out):
+    """Of more columns in than out, out than in, and of several axes each."""
+    axes_in, axes_out = ("embed",) * len(shape_in), ("mlp",) * len(shape_out)
+    layer = Projection(shape_in, axes_in, shape_out, axes_out, "float32")
+    x = jax.random.normal(jax.random.key(0), (2, 5, *shape_in))
+    dy = jax.random.normal(jax.random.key(1), (2, 5, *shape_out))
+    params = nn.unbox(layer.init(jax.random.key(2), x)["params"])
+    _, back = jax.vjp(lambda params: layer.apply({"params": params}, x), params)
+    expected = np.einsum(
+        "ri,ro->io", np.asarray(x, np.float64).reshape(10, -1), np.reshape(dy, (10, -1))
+    )
+    got = back(dy)[0]["kernel"]
+    np.testing.assert_allclose(got, expected.reshape(shape_in + shape_out), rtol=1e-4, atol=1e-5)
