@@ -65,7 +65,7 @@ def test_by_default_gradients_are_summed_in_float32():
 @pytest.mark.parametrize(
     "shape_in, shape_out", [((6,), (2,)), ((2, 3), (1, 2)), ((2, 4), (3,)), ((2,), (3, 2))]
 )
-def test_a_gradient_lies_as_its_kernel_does_whichever_operand_is_turned(shape_in, shape_out):
+def test_a_gradient_lies_as_its_kernel_does(shape_in, shape_out):
     """Of more columns in than out, out than in, and of several axes each."""
     axes_in, axes_out = ("embed",) * len(shape_in), ("mlp",) * len(shape_out)
     layer = Projection(shape_in, axes_in, shape_out, axes_out, "float32")
