@@ -9,6 +9,7 @@ The first line says what the others answer. Where that has changed (the data, th
 vocabulary), the file is begun anew; metrics are computed again each time and aren't kept here.
 """
 
+import functools
 import hashlib
 import pathlib
 import tempfile
@@ -38,25 +39,31 @@ class Outputs:
     """The outputs of one task by one checkpoint: `done` maps numbers of requests to known lines.
 
     asked: what the lines answer, plain JSON values; lines that answer something else are dropped,
-    and then `renewed` is True.
+    and then `renewed` is True. Nothing is written before the first answer.
     """
 
     def __init__(self, folder: Folder, task: str, asked: Mapping):
         self._folder, self._name = folder, f"{task}.jsonl"
-        header = {"format": FORMAT, **asked}
-        content = folder.peek(self._name) or b""
-        old, self.done = _parsed(content)
-        self.renewed = old is not None and old != header
-        self._path = self._place()
-        if old != header:
-            self.done = {}
-            self._path.write_bytes(json_lines.encoded(header))
-        else:
-            if folder.local is None:
-                self._path.write_bytes(content)
-            json_lines.mend(self._path)
-        self._lines = json_lines.Appender(self._path.open("ab"))
+        self._header = {"format": FORMAT, **asked}
+        self._old = folder.peek(self._name) or b""
+        old, done = _parsed(self._old)
+        self.renewed = old is not None and old != self._header
+        self._goes_on = old == self._header
+        self.done = done if self._goes_on else {}
+        self._path: pathlib.Path | None = None
         self._flushed = time.monotonic()
+
+    @functools.cached_property
+    def _lines(self) -> json_lines.Appender:
+        """The file, begun or gone on with."""
+        self._path = path = self._place()
+        if not self._goes_on:
+            path.write_bytes(json_lines.encoded(self._header))
+        else:
+            if self._folder.local is None:
+                path.write_bytes(self._old)
+            json_lines.mend(path)
+        return json_lines.Appender(path.open("ab"))
 
     def _place(self) -> pathlib.Path:
         if self._folder.local is None:
@@ -70,6 +77,8 @@ class Outputs:
 
     def flush(self, now: bool = False) -> None:
         """Brings what was added to the disk; to gs:// at most twice a minute unless `now`."""
+        if self._path is None:
+            return
         self._lines.sync()
         due = now or time.monotonic() - self._flushed > FLUSH_SECONDS
         if self._folder.local is None and due:
@@ -77,8 +86,9 @@ class Outputs:
             self._flushed = time.monotonic()
 
     def close(self) -> None:
-        self.flush(now=True)
-        self._lines.close()
+        if self._path is not None:
+            self.flush(now=True)
+            self._lines.close()
 
 
 def _parsed(content: bytes) -> tuple[dict | None, dict[int, dict]]:

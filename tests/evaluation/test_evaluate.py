@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import gin
 import pytest
@@ -123,6 +124,18 @@ def test_bad_input_gets_one_sentence(folder, arguments, sentence, capsys):
     assert evaluate(folder, *arguments) == 2
     error = capsys.readouterr().err
     assert sentence in error and len(error.splitlines()) == 1
+
+
+def test_a_refused_one_leaves_no_results(folder, tmp_path, capsys):
+    shutil.copytree(folder / "run", tmp_path / "run")
+    data = max(tmp_path.glob("run/checkpoints/7/params/d/*"), key=lambda path: path.stat().st_size)
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 16
+    data.write_bytes(content)
+    places = [f"--gin.{n}='{tmp_path}/{p}'" for n, p in (("CHECKPOINT", "run"), ("RESULTS", "out"))]
+    assert evaluate(folder, *places) == 2
+    assert "is damaged" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_malformed_file_is_named_with_its_line(folder, capsys):
