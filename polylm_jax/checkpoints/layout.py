@@ -27,10 +27,23 @@ def split(path: str) -> tuple[epath.Path, int | None]:
 
 
 def steps_in(folder: epath.Path) -> list[int]:
-    """The steps that a folder of checkpoints has, in order, none where there is no such folder."""
-    return steps(path.name for path in folder.iterdir()) if folder.exists() else []
+    """The steps whose checkpoints a folder has complete, in order, none where it isn't there."""
+    if not folder.exists():
+        return []
+    names = [path.name for path in folder.iterdir()]
+    if paths.is_remote(str(folder)):
+        ends = [f"{name}/{COMMITTED}" for name in names if name.isdigit()]
+        names += [end for end in ends if (folder / end).exists()]
+    return steps(names)
 
 
-def steps(names: Iterable[str]) -> list[int]:
-    """The names that are steps, in order; what is being written or set aside has another name."""
+def steps(files: Iterable[str]) -> list[int]:
+    """The steps of the complete checkpoints, of files or folders by their names below `checkpoints`.
+
+    What is being written or set aside has another name where folders can be renamed. In a bucket where
+    they can't, only what has its last file is complete.
+    """
+    files = [*files]
+    ends = [file for file in files if file.endswith(f"/{COMMITTED}")]
+    names = {file.partition("/")[0] for file in ends or files}
     return sorted(int(name) for name in names if name.isdigit())

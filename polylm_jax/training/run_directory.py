@@ -8,6 +8,8 @@ MODEL_DIR/config.gin, config.1.gin, ...   the resolved recipe of each start
 """
 
 import os
+import pathlib
+import shutil
 from collections.abc import Mapping, Sequence
 
 from etils import epath
@@ -32,6 +34,7 @@ class RunDirectory:
     def __init__(self, model_dir: str):
         self.folder = Folder(model_dir, "MODEL_DIR")
         self.folder.peek("fingerprint.json")  # a bucket answers here, within seconds, or never
+        self._made = self.folder.local is not None and not self.folder.local.exists()
         try:
             if self.folder.local:
                 os.makedirs(self.folder.local, exist_ok=True)
@@ -54,7 +57,17 @@ class RunDirectory:
         self.folder.write("fingerprint.json", to_json(fingerprint))
 
     def close(self) -> None:
+        """Lets go of it; one that was made here and in which nothing was saved or said goes again."""
+        if self._made and self.folder.local:
+            _remove_unused(self.folder.local)
         self._lock.close()
+
+
+def _remove_unused(folder: pathlib.Path) -> None:
+    """Removes a MODEL_DIR with no file but its lock, while that is held."""
+    files = [path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir()]
+    if files == [pathlib.Path(lock.NAME)]:
+        shutil.rmtree(folder)
 
 
 def held(model_dir: str) -> RunDirectory | None:
@@ -67,10 +80,7 @@ def kept(place: Folder, path: str) -> list[int]:
     prefix = f"{path}/{CHECKPOINTS}/"
     if place.local:
         return layout.steps_in(epath.Path(place.local) / prefix)
-    files = place.list(prefix)
-    ends = [file for file in files if file.endswith(f"/{COMMITTED}")]
-    # A bucket whose folders can be renamed has none of these; there a name of digits is complete.
-    return layout.steps({file.removeprefix(prefix).partition("/")[0] for file in ends or files})
+    return layout.steps(file.removeprefix(prefix) for file in place.list(prefix))
 
 
 def check_resume(

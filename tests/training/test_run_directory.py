@@ -9,6 +9,7 @@ import pytest
 import toy_run
 from gcs_server import GcsServer
 
+from polylm_jax.checkpoints import layout
 from polylm_jax.errors import InputError
 from polylm_jax.runtime.lock import BeatingLock
 from polylm_jax.runtime.storage import Folder
@@ -38,6 +39,15 @@ def test_a_closed_one_is_free(tmp_path):
         RunDirectory(str(tmp_path)).close()
 
 
+def test_a_refused_start_leaves_no_folder(toy_folder, tmp_path):
+    with pytest.raises(InputError, match="has no 'checkpoints' folder"):
+        toy_run.run(toy_folder, tmp_path / "new", init_from=str(tmp_path / "nowhere"))
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "mine").mkdir()
+    RunDirectory(str(tmp_path / "mine")).close()
+    assert (tmp_path / "mine").exists()
+
+
 def test_without_flock_a_silent_lock_is_taken_over(tmp_path):
     folder = Folder(str(tmp_path), "MODEL_DIR")
     first = BeatingLock(folder, seconds=0.05)
@@ -48,6 +58,18 @@ def test_without_flock_a_silent_lock_is_taken_over(tmp_path):
     BeatingLock(folder, seconds=0.05).close()
     folder.write("lock", last_words)  # as a killed holder leaves it
     BeatingLock(folder, seconds=0.05).close()
+
+
+def test_one_rule_says_what_is_complete(tmp_path, monkeypatch):
+    files = ["4/params/a", "4/commit_success.txt", "12/params/a", "x.tmp-3/params/a"]
+    assert layout.steps(files) == [4]
+    assert layout.steps(["12/params/a", "4/params/a", "x.tmp-3/params/a"]) == [4, 12]
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert layout.steps_in(layout.located(str(tmp_path))) == [4, 12]
+    monkeypatch.setattr(layout.paths, "is_remote", lambda path: True)  # as in a bucket
+    assert layout.steps_in(layout.located(str(tmp_path))) == [4]
 
 
 def test_every_start_keeps_its_recipe(tmp_path):
