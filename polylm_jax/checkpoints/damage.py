@@ -53,20 +53,21 @@ def advising(flag: str) -> Iterator[None]:
 def older(folder: epath.Path) -> int | None:
     """The step of the next older checkpoint beside one that opens; its arrays aren't read."""
     below = [step for step in reversed(steps_in(folder.parent)) if step < int(folder.name)]
-    return next((step for step in below if _opens(folder.parent / str(step))), None)
+    return next((step for step in below if not flaw(folder.parent / str(step))), None)
 
 
-def _opens(folder: epath.Path) -> bool:
+def flaw(folder: epath.Path) -> str:
+    """Why a checkpoint doesn't open, '' where it does; its arrays aren't read."""
     try:
         text = (folder / "progress" / "metadata").read_bytes()
         items = seals.opened(text, "digests").get("digests") or ["params"]
         for item in items:
             json.loads((folder / item / "_METADATA").read_bytes())
             if not (folder / item / "manifest.ocdbt").stat().length:
-                return False
-    except Exception:  # noqa: BLE001 -- whatever is wrong with it
-        return False
-    return True
+                return f"{item}/manifest.ocdbt is empty"
+    except Exception as error:  # noqa: BLE001 -- whatever is wrong with it
+        return _said(error, folder)
+    return ""
 
 
 def command(flag: str) -> str:

@@ -7,7 +7,7 @@ from typing import Protocol
 import jax.numpy as jnp
 import numpy as np
 
-from polylm_jax.checkpoints import space
+from polylm_jax.checkpoints import damage, layout, space
 from polylm_jax.data.mixture import ledger
 from polylm_jax.data.stores.store import MANIFEST, TokenStore, store_path
 from polylm_jax.errors import InputError
@@ -48,7 +48,8 @@ def inspect(
     experiment: what would train: a `training.Experiment`, or one of tuning.
     step: also the ledger as it stands after so many steps (by default only at the end).
     num_devices: devices that the run is for (by default as many as the mesh names).
-    model_dir: the run's folder; its disk is compared with what two checkpoints take.
+    model_dir: the run's folder; its disk is compared with what two checkpoints take, and its newest
+    checkpoint is opened.
     json_path: the same report as JSON, to this file.
     ablation_seeds, mix_seeds: what the seeds of an ablation or a mix of it can see; nothing for a
     recipe of neither.
@@ -201,15 +202,25 @@ def memory_report(experiment: Experiment, mesh_shape: Sequence[int]) -> dict:
 
 
 def checkpoint_report(experiment: Experiment, model_dir: str | None) -> dict:
-    """Bytes of a checkpoint (parameters, two moments, an average), and what the disk has free."""
+    """Bytes of a checkpoint (parameters, two moments, an average), what the disk has free, and the
+    newest one that is there: its step, and why it doesn't open where it doesn't."""
     moments = np.dtype(getattr(experiment.optimizer, "moment_dtype", None) or np.float32).itemsize
     size = experiment.model.num_params * (
         4 + 2 * moments + averaging.bytes_per_parameter(experiment.average)
     )
-    return {
-        "bytes": size,
-        "free": space.free(paths.resolve(model_dir, "model_dir")) if model_dir else None,
-    }
+    if not model_dir:
+        return {"bytes": size, "free": None, "newest": None}
+    free = space.free(paths.resolve(model_dir, "model_dir"))
+    return {"bytes": size, "free": free, "newest": _newest(model_dir)}
+
+
+def _newest(model_dir: str) -> dict | None:
+    """A bucket isn't asked: `inspect` is also for a machine that reaches none."""
+    if paths.is_remote(model_dir):
+        return None
+    folder = layout.split(model_dir)[0]
+    steps = layout.steps_in(folder)
+    return {"step": steps[-1], "flaw": damage.flaw(folder / str(steps[-1]))} if steps else None
 
 
 def ledger_report(resolved: Resolved, stores: Mapping[str, TokenStore], step: int) -> dict:

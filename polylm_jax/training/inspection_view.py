@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import rich.box
 import rich.console
 import rich.table
+from rich.markup import escape
 
 from polylm_jax.checkpoints.space import shown
 from polylm_jax.data.mixture import ledger
@@ -70,8 +71,11 @@ def _summary(report: Mapping) -> rich.table.Table:
     return table
 
 
-def _checkpoint(bytes: int, free: int | None) -> str:
+def _checkpoint(bytes: int, free: int | None, newest: Mapping | None) -> str:
     told = f"{shown(bytes)} each; a run needs room for two"
+    if newest:
+        damaged = f" [bold red]is damaged ({escape(newest['flaw'])})[/]" if newest["flaw"] else ""
+        told = f"the newest, step {newest['step']:,},{damaged or ' opens'}; {told}"
     if free is None:
         return told
     lacks = "" if free >= 2 * bytes else f", [bold red]{shown(2 * bytes - free)} short[/]"

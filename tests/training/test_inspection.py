@@ -62,6 +62,15 @@ def test_an_empty_manifest_is_damage(tmp_path):
         inspection.open_stores(str(tmp_path), ["toy.en", "toy.th"])
 
 
+def test_a_damaged_newest_checkpoint_is_said(report, tmp_path):
+    assert report(model_dir=str(tmp_path))["checkpoint"]["newest"] is None
+    progress = tmp_path / "checkpoints/20/progress"
+    progress.mkdir(parents=True)
+    found = report(model_dir=str(tmp_path))
+    assert found["checkpoint"]["newest"]["step"] == 20
+    assert "the newest, step 20, is damaged (progress/metadata is missing)" in found["text"]
+
+
 def test_a_run_without_stores_is_described(report):
     told = report(recipe="SEED = 0")
     assert told["run"]["steps"] == 60 and told["run"]["tokens"] == 60 * BATCH * LENGTH

@@ -5,6 +5,7 @@ import shutil
 import pytest
 import toy_run
 
+from polylm_jax.checkpoints import damage, layout
 from polylm_jax.checkpoints.damage import DamagedCheckpoint
 from polylm_jax.errors import InputError
 
@@ -33,8 +34,11 @@ def flip(folder):
 def test_a_damaged_newest_checkpoint_can_be_passed_over(toy_folder, unbroken):
     """What is done again gives the same bits, and what was damaged is still there to look at."""
     model_dir, state = unbroken
+    places = layout.located(str(model_dir)) / layout.FOLDER
+    assert not damage.flaw(places / "8")
     flip(model_dir / "checkpoints/12")
     (model_dir / "checkpoints/8/progress/metadata").write_bytes(b"")
+    assert "JSON" in damage.flaw(places / "8")
     before = (model_dir / "metrics.jsonl").read_bytes()
     with pytest.raises(DamagedCheckpoint) as told:
         toy_run.run(toy_folder, model_dir, SHORT, **SAVES)
