@@ -41,6 +41,13 @@ def test_every_number_is_the_plans():
     assert said.endswith("at 50 %: 342,001 tokens/s, 25 days, 76,413 chip-hours")
 
 
+def test_a_plan_with_less_vmem_than_a_run_has_says_so():
+    said = words(slice_headers.header(PLAN, libtpu_vmem=True))
+    assert "480,123 tokens/s" in said
+    assert "so with libtpu's 16 MiB of VMEM for a fusion, and a run's have more" in said
+    assert "16 MiB" not in words(slice_headers.header(PLAN))
+
+
 def test_another_compilers_program_and_several_slices():
     several = PLAN | {"slices": 2, "expected": None}
     several["work"] = PLAN["work"] | {"crossing_bytes_per_chip": 1.01e9}
