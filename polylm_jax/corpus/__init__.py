@@ -7,6 +7,7 @@ characters       What each Unicode character is to the rules: a letter, a digit,
 classifier       A linear classifier of gold text against crawl
 cleaning         `run.py clean`: from raw crawl to one JSONL.zst per language
 clusters         Near-duplicates put together
+confusions       Wrong encodings whose letters are all letters
 dates            Dates and times as the 18 languages write them
 decontamination  Test sets of benchmarks: what of them stands in a text
 detection        CLD2: which of 165 languages a text is in, at 14 MB/s
@@ -15,6 +16,7 @@ encoding         Text that was read in another encoding than it was written in
 escapes          Text that was escaped for HTML, for an address, for JSON or for mail
 execution        Running stages: on this machine's cores
 first_look       What can be wrong with a run, found before its first stage
+furniture        What a site puts around its texts: menus, buttons, consent, log-ins, notes of rights
 instructions/    Instruction data in many languages, written by a model, as MultiAlpaca was made
 invisible        Characters that nobody sees, and what each is to a text
 language_id      Which language a text is in, and how sure that is
@@ -48,6 +50,7 @@ sources          Sources of raw text
 stages           The stages of a cleaning run
 steps            The steps that look at one document at a time, as datatrove's filters
 stop_words       The little words that any real sentence has
+stuffing         Text for search engines and no readers
 tally            What each stage refused, why, and how much of it, with samples to read
 telephones       Telephone numbers in running text
 two_languages    Pages of two languages

@@ -15,7 +15,7 @@ import ftfy
 import ftfy.bad_codecs.sloppy  # registers 'sloppy-windows-*': browsers read the open bytes as they are
 import regex
 
-from polylm_jax.corpus import alphabets, detection
+from polylm_jax.corpus import alphabets, confusions, detection
 
 # What UTF-8 is read as, and from which share of its bytes beyond ASCII on it must have been.
 _ONE_BYTE = ("sloppy-windows-1252", "latin-1", "sloppy-windows-1251", "sloppy-windows-1250",
@@ -92,7 +92,7 @@ def repaired(text: str) -> tuple[str, str]:
         if whole is not None:
             again, _ = repaired(whole)  # what went wrong once may have gone wrong twice
             return again, MOJIBAKE
-    old = None if encoding else _from_old(text)
+    old = None if encoding else _from_old(text) or confusions.turned_back(text)
     if old is not None:
         return old, OLD
     fixed = ftfy.fix_encoding(text) if _latin_marks(text) else text
@@ -109,7 +109,9 @@ def broken(text: str) -> bool:
         return True
     if text.isascii():
         return False
-    return bool(utf_8_read_as(text)[0]) or _from_one_script(text) or _foreign_letters(text)
+    if utf_8_read_as(text)[0] or _from_one_script(text):
+        return True
+    return _foreign_letters(text) or confusions.mixed(text)
 
 
 def sample_of(text: str) -> str:

@@ -10,6 +10,9 @@ _NUMBER = regex.compile(r"\p{Nd}[\p{Nd}.,:٫٬%/-]*")
 _LETTER = regex.compile(r"\p{L}")
 _LEAST_ROWS = 3
 _MOST_ROWS = 0.6  # of the lines, those with as many numbers, before they are a table
+_MOST_OF_SEVERAL = (
+    0.5  # the same where each has two numbers and more: a heading and a remark stand by
+)
 _SPEECH = regex.compile(r"^\s*(?:[-–—―－]|──|——)+\s?\S")
 # What ends a sentence. Thai and its neighbours end it with nothing: there a long line is enough.
 _END = regex.compile(r"[.!?…。！？؟۔।॥:;,؛，、\"»”’」』)）～~]\s*$")
@@ -44,6 +47,8 @@ _CONSENT = regex.compile(
     r"aceitar|rejeitar|recusar|accepteren|weigeren|akceptuj|odrzuć|принять|отклонить)",
     regex.IGNORECASE,
 )
+
+_COOKIES = regex.compile(r"cookie|çerez|クッキー|쿠키|คุกกี้|עוגיות|ملفات تعريف", regex.IGNORECASE)
 
 # What sites call their parts, by language: how such an entry begins, in lower case.
 NAVIGATION = {
@@ -107,14 +112,15 @@ def is_table(lines: Sequence[str]) -> bool:
     """Whether most lines are a name with as many numbers as in the others."""
     rows = []
     for line in lines:
-        numbers = list(_NUMBER.finditer(line))
-        named = numbers and _LETTER.search(line[: numbers[0].start()])
-        rows.append(len(numbers) if named else 0)
+        found = list(_NUMBER.finditer(line))
+        named = found and _LETTER.search(line[: found[0].start()])
+        rows.append(len(found) if named else 0)
     counts = Counter(count for count in rows if count)
     if not counts:
         return False
-    most = counts.most_common(1)[0][1]
-    return most >= _LEAST_ROWS and most >= _MOST_ROWS * len(lines)
+    numbers, most = counts.most_common(1)[0]
+    share = _MOST_ROWS if numbers == 1 else _MOST_OF_SEVERAL
+    return most >= _LEAST_ROWS and most >= share * len(lines)
 
 
 def is_speech(line: str) -> bool:
@@ -149,6 +155,16 @@ def menu_share(text: str, code: str) -> float:
 def is_consent(line: str) -> bool:
     """Whether a line begins as the buttons and headings of a banner do."""
     return _CONSENT.match(line) is not None
+
+
+def asks_consent(lines: Sequence[str]) -> bool:
+    """Whether lines of a page are a banner's: they speak of cookies, or two are its buttons."""
+    return any(map(_COOKIES.search, lines)) or sum(map(is_consent, lines)) > 1
+
+
+def is_entry(line: str, code: str) -> bool:
+    """Whether a line, in lower case, begins as an entry of a menu of the 18 languages does."""
+    return code in NAVIGATION and _navigation(code).match(line) is not None
 
 
 def is_sentence(line: str) -> bool:

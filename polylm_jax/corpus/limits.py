@@ -24,11 +24,20 @@ EVERYWHERE: dict[str, Range] = {
     "ellipsis_lines": (None, 0.3),
     "bullet_lines": (None, 0.9),  # items of lists; not what somebody says with a dash before it
     "menu": (None, 0.2),  # entries of a menu, in a text without a sentence
+    "furniture": (
+        None,
+        0.5,
+    ),  # letters in what sites put around their texts: buttons, consent, rights
     "labels": (None, 0.72),  # letters in pieces of a word or two, where nothing ends a sentence
     "notices": (None, 4),  # phrases of error pages, checks for robots and consent
     "log_lines": (None, 0.5),
     "code": (None, 0.8),  # characters in lines of a program
     "keywords": (None, 0.25),  # the commonest word beside the little ones
+    "stuffing": (
+        None,
+        0.24,
+    ),  # three words' share of the running text, less where little words stand by
+    "unpunctuated": (None, 50),  # words in a line that no mark parts
     "garbled": (None, 0.005),
     "mojibake": (None, 0.01),
     "stop_words": (2, None),  # different ones, in texts of 100 units and more
@@ -64,14 +73,18 @@ TABLE: dict[str, Range] = {
 # Where a script differs. Prose in another script than Latin quotes Latin names and commands; a
 # character of Chinese says what two to three of Latin do; Arabic and Hebrew leave vowels out.
 _QUOTES_LATIN: dict[str, Range] = {"script": (0.1, None)}
+_BY_PIECES: dict[str, Range] = {
+    "stuffing": (None, 0.42)
+}  # of search terms, those that share two characters
 LIMITS: dict[str, dict[str, Range]] = {
     "Latn": {"script": (0.75, None)},
     "Cyrl": {**_QUOTES_LATIN},
     "Arab": {**_QUOTES_LATIN, "characters": (45, 800_000), "word_length": (1.5, 10)},
     "Hebr": {**_QUOTES_LATIN, "characters": (45, 800_000), "word_length": (1.5, 10)},
-    "Thai": {**_QUOTES_LATIN, "characters": (50, 1_000_000)},
+    "Thai": {**_QUOTES_LATIN, **_BY_PIECES, "characters": (50, 1_000_000)},
     "Kore": {
         **_QUOTES_LATIN,
+        **_BY_PIECES,
         "digits": (None, 0.35),
         "letters": (0.35, None),
         "characters": (30, 500_000),
@@ -79,22 +92,26 @@ LIMITS: dict[str, dict[str, Range]] = {
     },
     "Hans": {
         **_QUOTES_LATIN,
+        **_BY_PIECES,
         "digits": (None, 0.42),
         "letters": (0.3, None),
         "characters": (25, 400_000),
     },
     "Hant": {
         **_QUOTES_LATIN,
+        **_BY_PIECES,
         "digits": (None, 0.42),
         "letters": (0.3, None),
         "characters": (25, 400_000),
     },
     "Jpan": {
         **_QUOTES_LATIN,
+        **_BY_PIECES,
         "digits": (None, 0.38),
         "letters": (0.35, None),
         "characters": (30, 500_000),
     },
+    **{script: {**_BY_PIECES} for script in ("Khmr", "Laoo", "Mymr")},
 }
 
 # Every end of a range that is no user's: short texts and tables have others only where these hold.

@@ -14,7 +14,7 @@ _EVERYWHERE = (
     "ray id", "apache/", "nginx/", "wordpress", "cloudflare", "adblock", "ad block", "user agent", "password", "facebook",
     "google",
 )  # fmt: skip
-_NOTICES = {
+NOTICES = {
     "en": "page you|does not exist|doesn't exist|could not be found|been moved|been deleted|been removed|access denied|"
     "access to this page|forbidden|not have permission|try again|contact the|administrator|go back|home page|"
     "homepage|verify|human|robot|unusual traffic|checking your browser|be redirected|your browser|enable|disabled|"
@@ -85,7 +85,7 @@ _NOTICES = {
     "หน้าหลัก|ยืนยัน|มนุษย์|หุ่นยนต์|โรบอท|เปลี่ยนเส้นทาง|เบราว์เซอร์|เปิดใช้|ยอมรับ|ปฏิเสธ|ยินยอม|คุกกี้|ความเป็นส่วนตัว|ข้อผิดพลาด|"
     "เซิร์ฟเวอร์|เข้าสู่ระบบ|สมัคร|รหัสผ่าน|ลืม|โดเมน|ขาย",
 }  # fmt: skip
-_ALL = {code: (*_EVERYWHERE, *said.split("|")) for code, said in _NOTICES.items()}
+_ALL = {code: (*_EVERYWHERE, *said.split("|")) for code, said in NOTICES.items()}
 _STAMP = r"\d{4}[-/.]\d\d[-/.]\d\d[T ]\d\d:\d\d:\d\d"
 _LOG = regex.compile(
     rf"^\s*(?:[\[<(]?{_STAMP}|[A-Z][a-z]{{2}} [ \d]\d \d\d:\d\d:\d\d \S+ |\S+ \S+ \S+ \[\d\d/[A-Z][a-z]{{2}}/\d{{4}}:"
@@ -96,7 +96,7 @@ _CODE_SIGNS = regex.compile(r"[{}();=<>$\\_&\[\]+*]|::|->")
 _CODE = regex.compile(  # how a line of a program or a command begins
     r"^\s*(?:(?:from [\w.]+ )?import [\w.*]+(?:, ?[\w.*]+)*;?(?: as \w+)?$|(?:async )?def \w+\(|class \w+[(:{]|#include\b|"
     r"(?:with|for|while|if|elif) .*[^\s]:$|(?:else|try|finally):$|(?:return|print|echo|let|const|var|function) ?[\w(\"'$]"
-    r".*[;)}\]\"'\w]$|SELECT .+ FROM |\$ \w|(?:sudo|git|pip|npm|docker|apt|apt-get|cd|mkdir|curl|wget|ssh|grep|chmod) "
+    r".*[;)}\]\"'\w]$|SELECT .+ FROM |(?:INSERT INTO|(?:CREATE|DROP|ALTER|UNLOCK|LOCK) TABLES?|DELETE FROM) ?[\w`\"'.;]*|\$ \w|(?:sudo|git|pip|npm|docker|apt|apt-get|cd|mkdir|curl|wget|ssh|grep|chmod) "
     r"[\w./~$\"'-]+(?: [^\s,;:!?。、，]+)*$|done$|fi$|end;?$|[})\]]+[;,]?$|</?\w[^>]*>$)"
 )
 _COMMAND = regex.compile(

@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 import regex
 
@@ -31,6 +31,15 @@ _IPV4 = regex.compile(
     r"|пункт|пункта|версия|версии|版本|バージョン|第)\.? ?)(?:\d{1,3}\.){3}\d{1,3}(?![\w%]|\.\d)",
     regex.IGNORECASE,
 )
+# A browser says its version behind its name, with small numbers: 'Firefox 115.0.2.1', 'Firefox/115.0.2.1'.
+_NAMED = regex.compile(r"(?:\b\p{Lu}[\p{L}\p{N}+.]*[ /]|[A-Za-z]/)$")
+_SAID = regex.compile(  # what says that an address follows, whatever its numbers are
+    r"(?:\b(?:ip|ipv4|dns|ping|traceroute)\b[^\d\n]{0,20}|\b(?:host|server|serv(?:eur|idor)|nameserver|resolver|gateway|proxy|"
+    r"address|adress\w*|adres\w*|direcci[oó]n|endere[cç]o|indirizzo|alamat|địa chỉ|адрес\w*|сервер\w*)\b(?:\s+(?:ip|at|is|"
+    r"unter|auf|von|est|es|è|en|em|is|op|to|на|по))+:?\s|(?:地址|アドレス|サーバー|서버|주소|عنوان|خادم|כתובת|שרת)[^\d\n]{0,6})$",
+    regex.IGNORECASE,
+)
+_BEFORE = 40  # characters before an address that are looked at
 _IPV6 = regex.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])(?!\.\d)")
 # Kept for examples in books; here they stand for public ones, as they do in real text.
 _EXAMPLES = [ipaddress.ip_network(net) for net in
@@ -38,6 +47,7 @@ _EXAMPLES = [ipaddress.ip_network(net) for net in
 _LEAST_OCTET = (
     32  # the largest of four below it is a clause or a version; of addresses 1 in 4,096 is so
 )
+_SMALL = 10  # parts of a version are; of two in three parts of an address 1 in 190
 _IBAN = regex.compile(r"(?<![\w])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![\w])")
 _CARD = regex.compile(r"(?<![\w.,-])[2-6]\d{3}(?:[ -]?\d{4}){2}[ -]?\d{1,7}(?![\w]|[.,-]\d)")
 _CHINESE_ID = regex.compile(r"(?<![A-Za-z\d])[1-9]\d{16}[\dXx](?![A-Za-z\d])")
@@ -91,10 +101,35 @@ def _emails(text: str, code: str, found: Counter) -> str:
 
 def _addresses(text: str, code: str, found: Counter) -> str:
     if text.count(".") > 2:
-        text = _replaced(_IPV4, _is_public, "ip", text, found)
+        versions = {m[0].partition(".")[0] for m in _IPV4.finditer(text) if _is_version(m)}
+        text = _IPV4.sub(lambda match: _masked_address(match, found, versions), text)
     if text.count(":") > 1:
         text = _replaced(_IPV6, _is_public, "ip", text, found)
     return text
+
+
+def _is_version(match: regex.Match) -> bool:
+    """Whether four small numbers stand behind a name, and no word says that they're an address."""
+    before = match.string[max(0, match.start() - _BEFORE) : match.start()]
+    named = _NAMED.search(before) and not _SAID.search(before)
+    return bool(named) and _has_small_parts(match[0])
+
+
+def _has_small_parts(address: str) -> bool:
+    return sum(int(part) < _SMALL for part in address.split(".")[1:]) > 1
+
+
+def _masked_address(match: regex.Match, found: Counter, versions: Container[str]) -> str:
+    """The marker, or the match where it is a version, a clause or nobody's own address.
+
+    versions: how the versions in the text begin; what is like them is another one.
+    """
+    said = _SAID.search(match.string[max(0, match.start() - _BEFORE) : match.start()]) is not None
+    version = match[0].partition(".")[0] in versions and _has_small_parts(match[0])
+    if (version and not said) or not _is_public(match[0], said):
+        return match[0]
+    found["ip"] += 1
+    return MARKERS["ip"]
 
 
 def _telephones(text: str, code: str, found: Counter) -> str:
@@ -126,13 +161,16 @@ def _is_email(text: str) -> bool:
     return not any(label.isdigit() for label in labels[:-2]) and labels[0] != "localhost"
 
 
-def _is_public(text: str) -> bool:
-    """An address that somebody has: no private, loopback or reserved one, no clause, no code."""
+def _is_public(text: str, said: bool = False) -> bool:
+    """An address that somebody has: no private, loopback or reserved one, no clause, no code.
+
+    said: whether the words before it say that it's an address.
+    """
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
         return False
-    if address.version == 4 and max(map(int, text.split("."))) < _LEAST_OCTET:
+    if address.version == 4 and not said and max(map(int, text.split("."))) < _LEAST_OCTET:
         return False
     if address.version == 6 and not any(c.isdigit() for c in text):
         return False

@@ -50,6 +50,11 @@ _ERAS = {
     "民國": 1911,
     "民国": 1911,
 }
+# '1億2500万' is one number, and so is '3만 5천'.
+_COMPOUND = regex.compile(
+    r"(?<![\p{Nd}.,])(?:\p{Nd}[\p{Nd},]*\s?[千천万萬만亿億억]\s?){1,3}\p{Nd}[\p{Nd},]*\s?[千천万萬만亿億억]?(?![\p{Nd}.,])"
+)
+_PART = regex.compile(r"(\p{Nd}[\p{Nd},]*)\s?([千천万萬만亿億억]?)")
 _ERA = regex.compile(rf"({'|'.join(_ERAS)})\s?(\p{{Nd}}+|元)年")
 # Years that another calendar counts for a year of ours, less ours.
 _CALENDARS = {"th": (543,), "lo": (543,), "km": (543,), "fa": (-621, -622), "am": (-7, -8)}
@@ -79,7 +84,12 @@ def found(side: str, code: str, clock: bool) -> list[Quantity]:
     """The numbers of a sentence in a language. clock: whether hours are spoken of."""
     side = unicodedata.normalize("NFKC", side)
     quantities: list[Quantity] = []
-    for pattern, made in ((_ERA, _eras), (_DATE, _dates), *([(_TIME, _times)] if clock else [])):
+    for pattern, made in (
+        (_ERA, _eras),
+        (_COMPOUND, _sums),
+        (_DATE, _dates),
+        *([(_TIME, _times)] if clock else []),
+    ):
         for match in pattern.finditer(side):
             quantities += made(match)
         side = pattern.sub(lambda m: " " * len(m[0]), side)
@@ -94,6 +104,12 @@ def _digits(written: str) -> str:
 def _eras(match: regex.Match) -> Iterator[Quantity]:
     year = 1 if match[2] == "元" else int(_digits(match[2]))
     yield Quantity(frozenset({float(year), float(_ERAS[match[1]] + year)}))
+
+
+def _sums(match: regex.Match) -> Iterator[Quantity]:
+    parts = _PART.findall(match[0])
+    total = sum(float(_digits(n.replace(",", ""))) * _HAN_SCALES.get(unit, 1) for n, unit in parts)
+    yield Quantity(frozenset({total}))
 
 
 def _dates(match: regex.Match) -> Iterator[Quantity]:
@@ -115,6 +131,8 @@ def _number(match: regex.Match, side: str, code: str, clock: bool) -> Quantity:
     scale = _HAN_SCALES.get(side[match.end() : match.end() + 1])
     values |= {value * scale for value in list(values)} if scale else set()
     year = len(written) == 4 and written.isdecimal() and 1000 <= int(written) < 3000
+    if year and suffix == "s" and written.endswith("0"):
+        values.add(float(written[2:]))  # the 1960s are gli anni '60
     if year:
         values |= {v - ahead for v in list(values) for ahead in _CALENDARS.get(code, ())}
     times = set()
@@ -162,7 +180,8 @@ def match(a: Quantity, b: Quantity) -> bool:
         for other, y in b.measures
     ):
         return True
-    return any(_scaled(x, y) for x in a.values for y in b.values)
+    # '3,900' is 3900 here: as 3.9 it would be ten thousandth of 39,000.
+    return bool(a.values and b.values) and _scaled(max(a.values), max(b.values))
 
 
 def _scaled(x: float, y: float) -> bool:

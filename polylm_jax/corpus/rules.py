@@ -13,12 +13,14 @@ import numpy as np
 from polylm_jax.corpus import (
     characters,
     dates,
+    furniture,
     language_id,
     layout,
     machine_text,
     repetition,
     shingles,
     stop_words,
+    stuffing,
 )
 from polylm_jax.corpus.limits import SHORT, TABLE, USUAL, Range
 from polylm_jax.languages.registry import Language
@@ -29,6 +31,9 @@ STOP_WORD_UNITS = 100  # a text of fewer units may lack them: a heading, a list 
 LIST_UNITS = 25  # of a text without an end mark, before it must have one
 KEYWORD_UNITS = 20  # words; of fewer one is easily a quarter
 FEW_DIGITS = 0.04
+SEVERAL_COMMON = (
+    0.12  # the share of three words, before it is asked how much they make of its lines
+)
 SOME = 0.1  # of a share, before it is asked whether the text is a table
 SHORT_UNITS = 400  # words; a shorter text repeats a share of itself sooner
 _LATIN_1 = re.compile(
@@ -157,18 +162,38 @@ def _keywords(p: Profile) -> float:
     return 0.0 if share > SOME and p.table else share
 
 
+def _furniture(p: Profile) -> float:
+    if p.size > furniture.SIZE:
+        return 0.0
+    return furniture.share("\n".join(p.prose or p.lines), p.language.code)
+
+
+def _stuffing(p: Profile) -> float:
+    spaced = p.language.spaces and p.language.script not in stuffing.SPACED_STEMS
+    if spaced and stop_words.commonest(p.units[0], p.language) < SEVERAL_COMMON:
+        return 0.0
+    return stuffing.stuffed(p.prose, p.language, stop_words.of(p.language.code))
+
+
+def _unpunctuated(p: Profile) -> float:
+    return stuffing.longest_run(p.text, p.classes, p.language)
+
+
 def _labels(p: Profile) -> float:
     if layout.has_ends(p.text):
         return 0.0
     little, text = stop_words.of(p.language.code), "\n".join(p.prose or p.lines)
-    share = layout.label_share(text, p.word, p.language.spaces, little)
+    share = max(
+        layout.label_share(text, p.word, p.language.spaces, little),
+        stop_words.spaced_labels(text, p.language.code),
+    )
     return 0.0 if share > SOME and p.table else share
 
 
 def _code(p: Profile) -> float:
     """Looked for only where there are as many of its signs as the limit asks for."""
     signs = sum(map(p.text.count, "{};=()<>"))
-    return machine_text.code_share(p.prose) if 15 * signs > len(p.text) else 0.0
+    return machine_text.code_share(p.prose) if 20 * signs > len(p.text) else 0.0
 
 
 def _is_item(line: str) -> bool:
@@ -193,11 +218,14 @@ MEASURES: dict[str, Callable[[Profile], float | None]] = {
     "ellipsis_lines": lambda p: _lines_that(p, lambda line: line.endswith(ELLIPSES)),
     "bullet_lines": lambda p: _lines_that(p, _is_item),
     "menu": lambda p: layout.menu_share(p.text, p.language.code),
+    "furniture": _furniture,
     "labels": _labels,
     "notices": lambda p: machine_text.notices(p.text, p.language.code),
     "log_lines": lambda p: machine_text.log_share(p.lines),
     "code": _code,
     "keywords": _keywords,
+    "stuffing": _stuffing,
+    "unpunctuated": _unpunctuated,
     "duplicate_lines": lambda p: p.repeated_lines[0],
     "duplicate_line_characters": lambda p: p.repeated_lines[1],
     "duplicate_paragraphs": lambda p: p.repeated_paragraphs[0],

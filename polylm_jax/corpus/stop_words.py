@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+import regex
 
 from polylm_jax.corpus import shingles
 from polylm_jax.languages.registry import LANGUAGES, Language
@@ -46,7 +47,7 @@ ALONE = {
     "antarabangsa perlembagaan sebarang sesiapa encik puan cikgu samarata iaitu ialah "
     "berbeza mencuba nombor pelajar kilang elektrik laman universiti muzik doktor polis teksi kerusi "
     "ubat bilik almari kedai isnin jumaat mac ogos jun julai tiada berasa pelbagai nak dah "
-    "korang kat semalam ahad tersangat",
+    "korang kat semalam ahad tersangat ternampak petang semasa sekiranya",
 }
 
 
@@ -164,6 +165,42 @@ def keyword_share(hashes: np.ndarray, language: Language, word: int) -> float:
             once = np.count_nonzero(at) - np.count_nonzero(at[1:] & at[:-1])  # "la la la" is one
             return float(once) * word / size
     return 0.0
+
+
+def commonest(hashes: np.ndarray, language: Language, n: int = 3) -> float:
+    """The share of a text's words that its n commonest ones make, little words and numbers aside."""
+    if len(hashes) < 2:
+        return 0.0
+    values, counts = np.unique(hashes, return_counts=True)
+    passed = shingles.numbers()
+    passed = passed | _hashes(language.code) if language.code in WORDS else passed
+    order = np.argsort(-counts)[: len(passed) + n].tolist()
+    found = [int(counts[at]) for at in order if int(values[at]) not in passed][:n]
+    return sum(found) / len(hashes)
+
+
+# What a label has none of, where nothing but spaces parts labels: (its most letters, what no label has).
+_SPACED_LABELS = {
+    "zh": (4, regex.compile("[的了是在吗呢]")),
+    "ja": (10, regex.compile("[はがをもやねよ]|です|ます|[にでの](?=.)")),
+    "th": (12, regex.compile("ที่|และ|ของ|เป็น|ได้|ให้|จะ|ไม่|หรือ|จาก|ด้วย|นี้")),
+    "ko": (6, regex.compile("[은는이가을를에로와과도다며고요서면지게니야까라네죠]$")),
+}
+_LEAST_SPACED = 15  # pieces between spaces in a line
+
+
+def spaced_labels(text: str, code: str) -> float:
+    """Of the letters of a text in Chinese, Japanese, Thai or Korean, those in labels between spaces; else 0."""
+    if code not in _SPACED_LABELS:
+        return 0.0
+    longest, never = _SPACED_LABELS[code]
+    total = labels = 0
+    for line in text.split("\n"):
+        pieces = [(piece, sum(map(str.isalpha, piece))) for piece in line.split()]
+        total += sum(letters for _, letters in pieces)
+        if sum(letters > 0 for _, letters in pieces) >= _LEAST_SPACED:
+            labels += sum(n for piece, n in pieces if n <= longest and not never.search(piece))
+    return labels / max(1, total)
 
 
 def _korean_particles(text: str) -> int:

@@ -46,7 +46,7 @@ _NOT_BEHIND = regex.compile(
 )
 # Words that announce a telephone number, in the 18 languages.
 _SAYS_SO = regex.compile(
-    r"(?:\b(?:te?lf?|t[eé]l[eé]?f\w*|telepon\w*|telp|phone|ph|call\w*|mobil\w*|cell|cellphone|cel|celular|fax|handy|whats\s?app|"
+    r"(?:\b(?:te?lf?|t[eé]l[eé]?f\w*|telepon\w*|telp|phone|ph|call\w*|mobil\w*|m[oó]vil\w*|telem[oó]ve\w*|portable|cell\w*|wa|cel|celular|fax|handy|whats\s?app|"
     r"hotline|ring|dial|sms|anruf\w*|ruf|rufen|appel\w*|llam\w*|chiam\w*|ligu?e?|ligar|bel|bellen|"
     r"zadzwoń|dzwoń|kontakt|contact|contatt[oi]|contat[oe]|contacto|reserv\w*|réserv\w*|prenot\w*|rezerw\w*|kom|komórk\w*|hubungi|hp|gọi|điện thoại|đt|sđt|ara(?:yın|yin|yabilir\w*|ma)|gsm|cep)\b"
     r"|тел|звон|моб|факс|телефон|電話|电话|手机|手機|携帯|致电|拨打|热线|联系|連絡|전화|연락|휴대|문의|"

@@ -24,6 +24,7 @@ MOST_OTHER = 0.35  # of the bytes that may stay in another language, inside of l
 LEAST_LITTLE = 5  # little words of each, before it's believed that the lines mix two
 ENGLISH_WEIGHT = 0.4  # banners and footers are English, whatever the page is
 LEAST_ROWS, SURE = 5, 0.75  # of a glossary, and how sure each of its columns' languages is
+FOOTER = 400  # characters of a text's end, where a banner may stand
 BUTTON_WORDS, BUTTON = 5, 40  # words, characters of a banner's heading or button
 _SCRIPTS = [
     regex.compile(rf"\p{{{name}}}")
@@ -57,7 +58,7 @@ def parted(text: str, wanted: Sequence[str], claimed: str, guess: Callable) -> P
     others = [part for part in found.parts if part[0] != found.code and part[1] >= FOREIGN]
     if _glossary(text, guess):
         return Parted("", text)
-    if not others and not _beginning_differs(text, found.code):
+    if not (others or _beginning_differs(text, found.code) or _ends_with_consent(text)):
         return None
     lines = text.split("\n")
     plain = language_id.lines_without_code(text)
@@ -66,6 +67,7 @@ def parted(text: str, wanted: Sequence[str], claimed: str, guess: Callable) -> P
     if not main:
         return None
     goes = [_foreign(*line, main, wanted) for line in zip(lines, plain, codes)]
+    _whole_banners(lines, codes, goes, main)
     _with_their_buttons(lines, goes, main)
     kept = [line for line, gone in zip(lines, goes) if not gone]
     gone = len(lines) - len(kept)
@@ -73,6 +75,27 @@ def parted(text: str, wanted: Sequence[str], claimed: str, guess: Callable) -> P
     if _mixed(rest, main):
         return Parted("", text)
     return Parted(main, rest, gone) if gone else None
+
+
+def _whole_banners(lines: list[str], codes: list[str | None], goes: list[bool], main: str) -> None:
+    """Marks what asks for consent in another language before the text's first line, or behind its last.
+
+    Of a close language a line must be long to go by itself; what speaks of cookies need not be. What
+    stands between the banner and that line stays: it may be a heading.
+    """
+    own = [n for n, code in enumerate(codes) if code == main]
+    if not own:
+        return
+    for places in (range(own[0]), range(len(lines) - 1, own[-1], -1)):
+        ends = [
+            k
+            for k, n in enumerate(places)
+            if codes[n] not in (None, main) or layout.is_consent(lines[n])
+        ]
+        banner = places[: ends[-1] + 1] if ends else places[:0]
+        if any(codes[n] for n in banner) and layout.asks_consent([lines[n] for n in banner]):
+            for n in banner:
+                goes[n] = True
 
 
 def _with_their_buttons(lines: list[str], goes: list[bool], main: str) -> None:
@@ -126,6 +149,10 @@ def _beginning_differs(text: str, code: str) -> bool:
     first = text.partition("\n")[0]
     words = language_id.without_code(first)
     return len(first) < len(text) and _code(first, words) not in (None, code)
+
+
+def _ends_with_consent(text: str) -> bool:
+    return layout.asks_consent(text[-FOOTER:].split("\n"))
 
 
 @functools.lru_cache(maxsize=1 << 16)
