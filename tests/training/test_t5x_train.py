@@ -22,6 +22,7 @@ from polylm_jax.model.network import PolyLM
 from polylm_jax.model.partitioning import MeshConfig
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 from polylm_jax.training import train_state
+from polylm_jax.training.experiment import Experiment
 
 pytestmark = toy_t5x.needs_t5x
 
@@ -67,15 +68,27 @@ def start(folder):
     return str(folder / "start")
 
 
-def test_the_loss_curves_of_t5x_and_of_our_trainer_agree(monkeypatch, folder, tmp_path):
+STABLE = """
+one/training.PhaseConfig.rate = 'warmup_stable'
+one/training.PhaseConfig.decay_steps = 15
+one/training.PhaseConfig.decay_shape = '1-sqrt'
+two/training.PhaseConfig.rate = 'continue'
+"""
+
+
+@pytest.mark.parametrize("rates", ["", STABLE], ids=["cosine", "stable"])
+def test_the_loss_curves_of_t5x_and_of_our_trainer_agree(monkeypatch, folder, tmp_path, rates):
     """Same parameters, same rows, same optimizer; t5x on a mesh of its own."""
+    (tmp_path / "rates.gin").write_text(
+        f"from __gin__ import dynamic_registration\nfrom polylm_jax import training\n{rates}"
+    )
     begin = start(folder)
     t5x_checkpoint.export_t5x(begin, str(tmp_path / "begin"))
     theirs = train(
-        monkeypatch, folder, tmp_path / "theirs", "exact_rows.gin",
+        monkeypatch, folder, tmp_path / "theirs", "exact_rows.gin", f"{tmp_path}/rates.gin",
         INITIAL_CHECKPOINT_PATH=f"{tmp_path}/begin/checkpoint_0",
     )  # fmt: skip
-    experiment = gin.get_configurable("polylm_jax.training.experiment.Experiment")()
+    experiment = gin.get_configurable(Experiment)()
     changes = {
         field: getattr(experiment, field)
         for field in ("model", "phases", "vocabulary", "cache_dir", "tasks", "z_loss")
@@ -88,8 +101,16 @@ def test_the_loss_curves_of_t5x_and_of_our_trainer_agree(monkeypatch, folder, tm
     np.testing.assert_allclose(
         [theirs[step] for step in range(1, 51)], [ours[step] for step in range(1, 51)], rtol=2e-5
     )
-    rates = toy_t5x_gin.scalars(f"{tmp_path}/theirs/train", "learning_rate")
-    assert rates[50] == pytest.approx(1e-3, rel=1e-3)
+    reported = toy_t5x_gin.scalars(f"{tmp_path}/theirs/train", "learning_rate")
+    planned = experiment.resolve(open_stores=False).learning_rate()
+    assert reported == pytest.approx(
+        {step: float(planned(step - 1)) for step in reported}, rel=1e-5
+    )
+    if rates:
+        assert (
+            reported[20] == reported[35] == pytest.approx(1e-2)
+            and 0 < reported[50] < reported[40] < 1e-2
+        )
 
 
 @pytest.fixture(scope="module")
