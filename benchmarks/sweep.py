@@ -1,8 +1,9 @@
 """`ablate` on small models: a process for each run, one after another, beside workers; 9 runs of my_text.gin.
 
     git worktree add ../before 1a720d4                    # the version before there were workers
-    python benchmarks/sweep.py FOLDER --before=../before
+    python benchmarks/sweep.py FOLDER --before=../before [--model=curriculum]
 
+`--model=curriculum` has the model, rows and vocabulary size of curriculum_ablation.gin (a FOLDER of its own).
 Text, vocabulary and stores are made in FOLDER first and shared. Then, in turn, the version before
 (without --before: this one, by a `run.py train` of each recipe) and this one, with as many workers as it
 takes by itself: one JSON line each with wall and CPU seconds, the memory of the largest of its processes
@@ -53,13 +54,25 @@ VARIANTS = [
 training.PhaseConfig.warmup_steps = {warmup}
 training.train.compilation_cache_dir = ''
 """
+MODELS = {
+    "my_text": "",
+    "curriculum": """
+from polylm_jax import model
+VOCAB_SIZE = 4_096
+model.PolyLMConfig.num_layers = 4
+model.PolyLMConfig.max_length = 128
+SEQUENCE_LENGTH = 128
+BATCH_SIZE = 32
+""",
+}
 
 
-def recipe(out: pathlib.Path, steps: int, seeds: int) -> str:
+def recipe(out: pathlib.Path, model: str, steps: int, seeds: int) -> str:
     """The recipe of a way as a file beside its folder; the argument that names it."""
     path, options = out.with_suffix(".gin"), {"steps": steps, "seeds": tuple(range(seeds))}
     options["warmup"] = min(30, steps // 4)
-    path.write_text(RECIPE.format(folder=out.parent, out=out, **options), encoding="utf-8")
+    text = RECIPE.format(folder=out.parent, out=out, **options) + MODELS[model]
+    path.write_text(text, encoding="utf-8")
     return f"--gin_file={path}"
 
 
@@ -134,20 +147,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--before", type=pathlib.Path, help="a checkout of the version before")
+    parser.add_argument("--model", choices=MODELS, default="my_text")
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=3, help="of each of the 3 variants")
     parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
     folder = options.folder.resolve()
     generate.write(folder / "text")
-    shared = recipe(folder / "now", options.steps, options.seeds)
+    shared = recipe(folder / "now", options.model, options.steps, options.seeds)
     for mode in ("train_tokenizer", "cache"):
         if mode == "cache" or not (folder / "vocabulary.model").exists():
             run(REPO, mode, shared)
     lines: list[dict[str, dict]] = []
     for _ in range(options.rounds):
         out = folder / "before"
-        argument = recipe(out, options.steps, options.seeds)
+        argument = recipe(out, options.model, options.steps, options.seeds)
 
         def one_by_one(argument=argument, out=out):
             run(REPO, "ablate", argument, "--start=False")
@@ -164,7 +178,8 @@ def main() -> None:
         name: [round(line["before"][name] / line["now"][name], 2) for line in lines]
         for name in ("wall_s", "cpu_s")
     }
-    print(json.dumps({"name": "ratios, before to now", "steps": options.steps, **ratios}))
+    named = {"name": "ratios, before to now", "model": options.model, "steps": options.steps}
+    print(json.dumps(named | ratios))
 
 
 if __name__ == "__main__":
