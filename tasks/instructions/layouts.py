@@ -184,6 +184,7 @@ def _message(turn: object, name: str, unread: set[str]) -> Message | str:
     if not isinstance(turn, Mapping):
         return "a message is no JSON object"
     role = turn.get("role") or turn.get("from")
+    role = role.lower() if isinstance(role, str) else role
     if role in _TOOL_ROLES or any(turn.get(key) for key in _TOOLS):
         return Refusal("a call of a tool, which no template here writes")
     content = turn.get("content", turn.get("value"))

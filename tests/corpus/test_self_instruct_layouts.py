@@ -40,11 +40,16 @@ FORMS = {
     "the number after a sign": "{f} #{n}: {text}",
     "a mark of direction before": "\u200f{n}. {f}: {text}",
     "wide": "{n}．{f}：{text}",
+    "a dash for the colon": "{n}. {f} - {text}",
+    "a sign and no point": "#{n} {f}: {text}",
+    "number and word bold, each": "**{n}.** **{f}:** {text}",
+    "HTML": "<b>{n}. {f}:</b> {text}",
+    "the number in a key": "{n}\ufe0f\u20e3 {f}: {text}",
 }
 
 
 @pytest.mark.parametrize("name", FORMS)
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_a_layout_is_read(name, end):
     text = laid_out(FORMS[name]).replace("\n", end)
     assert parsing.parse(text) == [(task, "") for task in TASKS]
@@ -66,8 +71,12 @@ def test_the_papers_languages_have_headings():
 
 @pytest.mark.parametrize("form", ["{n}. {f}: {text}", "{f} {n}: {text}"])
 def test_headings_without_a_table_are_the_three_most_common(form):
-    text = laid_out(form, ("Maelekezo", "Ingizo", "Tokeo"))  # Swahili
-    assert parsing.parse(text) == [(task, "") for task in TASKS]
+    for headings in (
+        ("Maelekezo", "Ingizo", "Tokeo"),  # Swahili
+        ("Задание", "Входные данные", "Ответ"),  # of which the table has one
+        ("Consigne", "Entrée", "Réponse"),
+    ):
+        assert parsing.parse(laid_out(form, headings)) == [(task, "") for task in TASKS]
 
 
 def test_digits_of_any_script_are_numbers():
@@ -119,6 +128,12 @@ THOUGHT = "4. Instruction: Draft?\n4. Input:\n<noinput>\n4. Output:\nNo, better 
         f"[THINK]{THOUGHT}[/THINK]",
         f"<think>a</think>\n{THOUGHT}<think>b</think>",
         f"<|channel|>analysis<|message|>{THOUGHT}<|end|><|start|>assistant<|channel|>final<|message|>",
+        f"<|begin_of_thought|>{THOUGHT}<|end_of_thought|>\n\n",
+        f"<analysis>\n{THOUGHT}</analysis>\n",
+        f"<scratchpad>{THOUGHT}</scratchpad>",
+        f"<|thinking|>{THOUGHT}<|/thinking|>",
+        f"<unused94>thought\n{THOUGHT}<unused95>",
+        f"<mm:think>{THOUGHT}</mm:think>",
     ],
 )
 def test_a_models_thoughts_stay_out(before):
@@ -130,6 +145,21 @@ def test_a_models_thoughts_stay_out(before):
 def test_thought_that_comes_to_no_end_is_no_answer():
     assert parsing.parse(f"<think>\n{THOUGHT}") == [(None, parsing.THOUGHT)]
     assert parsing.parse(f"<think>\n{THOUGHT}", "length") == [(None, parsing.CUT_OFF)]
+
+
+def test_a_frame_round_the_answer_is_no_text():
+    told = laid_out(FORMS["as asked for"])
+    for before, after in (
+        ("<answer>", "</answer>"),
+        (
+            f"<|begin_of_thought|>{THOUGHT}<|end_of_thought|><|begin_of_solution|>",
+            "<|end_of_solution|>",
+        ),
+    ):
+        assert parsing.parse(f"{before}\n{told}\n{after}") == [(task, "") for task in TASKS]
+    asked = Task("Put the plan into tags.", "", "<plan>Walk.</plan>")
+    text = f"4. Instruction: {asked.instruction}\n4. Input: none\n4. Output: {asked.output}"
+    assert parsing.parse(text) == [(asked, "")]
 
 
 def test_thought_within_a_task_is_refused_as_it_came():

@@ -57,6 +57,30 @@ def test_what_is_no_whole_answer_is_asked_again(tmp_path, name):
     assert got.text == "hello you" and spending.outcomes == {outcome: 1, "answered": 1}
 
 
+STREAMS = {
+    "comments to keep it alive": b": ping\n\n"
+    + choice("hello ")
+    + b": ping\n\n"
+    + choice("you", "eos")
+    + DONE[-16:],
+    "Windows' line ends": (choice("hello ") + choice("you", "stop") + DONE[-16:]).replace(
+        b"\n", b"\r\n"
+    ),
+    "names of events": b"event: message\n" + choice("hello ") + choice("you", "") + DONE[-16:],
+    "no index": event({"delta": {"content": "hello you"}, "finish_reason": "stop"}) + DONE[-16:],
+    "reasoning beside": event({"index": 0, "delta": {"reasoning_content": "hm"}})
+    + choice("hello you", "stop")
+    + DONE[-16:],
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_stream_is_read_however_it_is_written(tmp_path, name):
+    with serving(lambda n: raw(STREAMS[name]), hello) as server:
+        (got,), _ = ask(tmp_path, server.url, "you", attempts=1)
+    assert (got.text, got.finish) == ("hello you", "stop")
+
+
 @pytest.mark.parametrize("kind", ["text/event-stream", "application/json", "text/plain"])
 @pytest.mark.parametrize("indent", [None, 2])
 def test_plain_json_is_read_whatever_it_is_called(tmp_path, kind, indent):

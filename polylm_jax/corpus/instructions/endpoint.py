@@ -223,7 +223,7 @@ class Client:
                 for choice in chunk.choices or ():
                     if not hasattr(choice, "delta"):
                         raise TypeError("a choice without a delta")
-                    if choice.index == 0:
+                    if getattr(choice, "index", None) in (0, None):  # some leave out the only one's
                         received.add(choice, choice.delta.content)
                 if received.characters > 60 * self._endpoint.max_tokens:
                     raise TooLong(f"{received.characters:,} characters")

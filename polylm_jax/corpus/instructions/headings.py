@@ -31,10 +31,15 @@ class Mark(NamedTuple):
 
 # Markdown, bullets, quotes, marks of direction and spaces: what may stand before a heading, or in it.
 _BEFORE = r"^(?:[^\S\n]|[*_#>•·+\-–—\u200b-\u200f\u202a-\u202e(\[（【\\]){0,12}?"
-_STARS = r"[^\S\n]*[*_]*[^\S\n]*"
-_DOT = r"[^\S\n]*\\?[.)．。、:：\]）】]" + _STARS
-_COLON = (
-    rf"(?:{_STARS}[:：][*_]*[^\S\n]*|[*_]+[^\S\n]*(?=\n))"  # or "**4. Input**" on a line of its own
+_TAG = r"</?(?:b|strong|em|h[1-6]|p|li)>"  # of HTML
+_BEFORE = _BEFORE.replace("(?:", rf"(?:{_TAG}|", 1)
+_STARS = rf"(?:[^\S\n]|[*_]|{_TAG})*"
+_AFTER = rf"[*_]*(?:{_TAG})?[^\S\n]*"
+_DOT = (
+    rf"(?:\ufe0f?\u20e3|[^\S\n]*\\?[.)．。、:：\]）】]){_STARS}"  # also behind the number in a key
+)
+_COLON = (  # or "4. Input - ...", or "**4. Input**" on a line of its own
+    rf"(?:{_STARS}[:：]{_AFTER}|[^\S\n]+[-–—][^\S\n]+|[*_]+[^\S\n]*(?=\n))"
 )
 _WORD = r"\p{L}[\p{L}\p{M}\u200c\u200d' ]{0,29}?"
 _KNOWN = "|".join(regex.escape(word) for word in sorted(FIELD_OF, key=len, reverse=True))
@@ -44,28 +49,29 @@ _RULE = regex.compile(r"[^\S\n]*(?:[-*_=~—–─]{3,}|(?:[-*_] ){2,}[-*_])[^\S
 _FENCE = regex.compile(r"^```.*$", regex.MULTILINE)
 
 
-def _pattern(word: str) -> regex.Pattern:
-    """A heading with its number: before the word or after it."""
+def _pattern(word: str, dot: str = _DOT) -> regex.Pattern:
+    """A heading with its number: before the word or after it. dot: what stands between."""
     number = r"(\d{1,3})"
     return regex.compile(
-        rf"{_BEFORE}(?:{number}{_DOT}({word}){_COLON}"
-        rf"|({word})[^\S\n]*(?:#|№|[nN]\.?[ºo°]\.?)?[^\S\n]*{number}\.?{_STARS}[:：][*_]*[^\S\n]*)",
+        rf"{_BEFORE}(?:{number}{dot}({word}){_COLON}"
+        rf"|({word})[^\S\n]*(?:#|№|[nN]\.?[ºo°]\.?)?[^\S\n]*{number}\.?{_STARS}[:：]{_AFTER})",
         _FLAGS,
     )
 
 
-_NUMBERED, _ANY_NUMBERED = _pattern(_KNOWN), _pattern(_WORD)
-_PLAIN = regex.compile(rf"{_BEFORE}({_KNOWN}){_STARS}[:：][*_]*[^\S\n]*", _FLAGS)
+_NUMBERED, _ANY_NUMBERED = _pattern(_KNOWN, rf"(?:{_DOT}|[^\S\n]+)"), _pattern(_WORD)
+_PLAIN = regex.compile(rf"{_BEFORE}({_KNOWN}){_STARS}[:：]{_AFTER}", _FLAGS)
 
 
 def groups(text: str) -> list[Group]:
     """The tasks of an answer: a new one where a number or an instruction begins."""
     marks = _marks(_NUMBERED, text)
     fields: Mapping[str, str] = FIELD_OF
-    if not marks:
-        marks = _marks(_ANY_NUMBERED, text)
-        fields = _inferred(marks)
-        marks = [mark for mark in marks if mark.word in fields]
+    if len({FIELD_OF[mark.word] for mark in marks}) < len(FIELDS):
+        # None of the table's words, or not all: 'Задание' beside a known word for the input.
+        every = _marks(_ANY_NUMBERED, text)
+        if inferred := _inferred(every):
+            fields, marks = inferred, [mark for mark in every if mark.word in inferred]
     if not marks:
         marks, fields = _counted(text), FIELD_OF
     found: list[Group] = []

@@ -12,13 +12,27 @@ from polylm_jax.text.instruction_words import FIELDS, NO_INPUT, bare, is_no_inpu
 EMPTY, REFUSED, NO_TASK = "empty answer", "refusal", "no task in the template"
 THOUGHT = "reasoning that came to no answer"
 CUT_OFF, STOPPED = "cut off at the token limit", "stopped by the endpoint's filter"
-# Where a model's reasoning begins and ends, by whose template it is.
-_OPENS = regex.compile(r"\s*(?:<(?:think|thinking|thought|reasoning|seed:think)>|\[THINK\]|◁think▷)", regex.IGNORECASE)  # fmt: skip
+# Where a model's reasoning begins and ends, by whose template it is. What closes alone was opened by the
+# prompt's template; of names that a task may speak of both ends must be there.
+_NAME = (
+    r"(?:think|thinking|thoughts?|reason|reasoning|reflection|analysis|scratchpad|plan|planning|inner_monologue|"
+    r"longcat_think|(?:seed|mm):think)"
+)
+_OPENS = regex.compile(
+    rf"\s*(?:<{_NAME}>|<\|{_NAME}\|>|<\|begin_of_thought\|>|<unused94>|\[THINK\]|◁think▷)", regex.IGNORECASE
+)  # fmt: skip
 _OPENS_WITHIN = regex.compile(_OPENS.pattern.replace("\\s*", "", 1), regex.IGNORECASE)
-_CLOSES = regex.compile(
+_ALONE = (
     r"</(?:think|thinking|thought|reasoning|seed:think)>|\[/THINK\]|◁/think▷"
-    r"|<\|channel\|>final<\|message\|>|<\|END_THINKING\|>",
-    regex.IGNORECASE,
+    r"|<\|channel\|>final<\|message\|>|<\|END_THINKING\|>"
+)
+_CLOSES_ALONE = regex.compile(_ALONE, regex.IGNORECASE)
+_CLOSES = regex.compile(
+    rf"{_ALONE}|</{_NAME}>|<\|/{_NAME}\|>|<\|end_of_thought\|>|<unused95>", regex.IGNORECASE
+)
+_FRAMED = regex.compile(  # what some put round the answer that follows
+    r"\s*<(\|begin_of_solution\||answer|response|output)>(?P<said>.*?)(?:</\1>|<\|end_of_solution\|>)?\s*",
+    regex.IGNORECASE | regex.DOTALL,
 )
 MORE, ORDER = "more tasks than asked for", "numbering out of order"
 MISSING = "a part of the task is missing"
@@ -81,13 +95,16 @@ def _said(text: str) -> str:
     A model's reasoning stands before all else, opened by the answer or by the prompt's template.
     """
     text = text.replace("\r\n", "\n")
+    text = text if "\n" in text else text.replace("\r", "\n")  # else one within a line hides it
     opened = _OPENS.match(text)
-    ends = [mark.end() for mark in _CLOSES.finditer(text)]
+    closes = _CLOSES if opened else _CLOSES_ALONE
+    ends = [mark.end() for mark in closes.finditer(text)]
     if ends and (opened or not _OPENS_WITHIN.search(text)):
         text = text[ends[-1] :]
     elif opened:
         return ""
-    return text.strip()
+    framed = _FRAMED.fullmatch(text)
+    return (framed["said"] if framed else text).strip()
 
 
 def _task(parts: list[Part]) -> Parsed:
