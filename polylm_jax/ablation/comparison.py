@@ -61,9 +61,9 @@ def slopes(plan: Mapping, records: Records) -> dict[str, dict]:
                 if measure.startswith("bits_per_byte/") and all(map(math.isfinite, values)):
                     slope = float(np.polyfit([*ends], values, 1)[0])
                     found.setdefault(measure, []).append(slope)
-    told = {measure: _interval(claims.paired(values)) for measure, values in found.items()}
-    control_discoveries([told])
-    return told
+    intervals = {measure: _interval(claims.paired(values)) for measure, values in found.items()}
+    control_discoveries([intervals])
+    return intervals
 
 
 def control_discoveries(
@@ -83,8 +83,8 @@ def control_discoveries(
     for kind, family in families.items():
         found = power.q_values([one["p_value"] for one in family])
         for one, q_value in zip(family, found, strict=True):
-            told = None if kind == "silent" else q_value
-            one |= {"q_value": told, "beyond_noise": told is not None and told <= power.RATE}
+            tested = None if kind == "silent" else q_value
+            one |= {"q_value": tested, "beyond_noise": tested is not None and tested <= power.RATE}
 
 
 def _notes(base: str, records: Records) -> Iterator[str]:

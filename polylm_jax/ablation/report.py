@@ -41,7 +41,9 @@ def write(place: Folder) -> str:
     place.write("report.md", forms.as_markdown(title, made, list(drawn)).encode())
     for name, (figure, _) in drawn.items():
         place.write(f"{name}.png", figures.png(figure))
-    shown = {name: (figures.svg(figure, name), told) for name, (figure, told) in drawn.items()}
+    shown = {
+        name: (figures.svg(figure, name), caption) for name, (figure, caption) in drawn.items()
+    }
     place.write("report.html", forms.as_html(title, made, shown).encode())
     return f"{place.path}/report.html"
 
@@ -112,9 +114,11 @@ def pictures(plan: Mapping, found: Mapping, records: Records) -> dict[str, tuple
     for name, runs in records.items():
         record = max(runs.values(), key=lambda one: one.step)
         figure = figures.tokens(plan["variants"][name], record) if record.ledger else None
-        told = "areas: trained; lines: planned; dashed: a phase begins. Between saves."
-        drawn[f"tokens_{name}"] = (figure, f"Tokens per language, {record.run.title}; {told}")
-    return {name: (figure, told) for name, (figure, told) in drawn.items() if figure is not None}
+        caption = "areas: trained; lines: planned; dashed: a phase begins. Between saves."
+        drawn[f"tokens_{name}"] = (figure, f"Tokens per language, {record.run.title}; {caption}")
+    return {
+        name: (figure, caption) for name, (figure, caption) in drawn.items() if figure is not None
+    }
 
 
 def _asked(found: Mapping) -> list[str]:

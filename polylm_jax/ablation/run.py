@@ -142,7 +142,7 @@ def planned(place: Folder, asked: Ablation, reconfigured: Reconfigured) -> dict[
 
 def _check_begun(place: Folder, made: Collection[Plan]) -> None:
     """InputError for a run that has begun with another recipe, done or not."""
-    told: dict[str, list[Run]] = {}
+    notes: dict[str, list[Run]] = {}
     for plan in made:
         reuse.check_continued(plan, made, place)
         old = place.peek(f"{plan.run.path}/fingerprint.json")
@@ -150,8 +150,8 @@ def _check_begun(place: Folder, made: Collection[Plan]) -> None:
             new = json.loads(to_json(fingerprint(plan.resolved)))
             where = f"{place.path}/{plan.run.path}"
             for line in check_resume(where, json.loads(old), new, False):
-                told.setdefault(line, []).append(plan.run)
-    for line, runs in told.items():
+                notes.setdefault(line, []).append(plan.run)
+    for line, runs in notes.items():
         print(f"{runs[0].title}{f' and {len(runs) - 1} more' if runs[1:] else ''}: {line}")
 
 

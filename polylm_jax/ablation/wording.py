@@ -121,10 +121,10 @@ def _worth(measure: str, is_base: bool, one: Mapping | None) -> str:
         return "the base"
     if one is None:
         return "not compared yet"
-    told = difference(one, digits_of(measure))
+    shown = difference(one, digits_of(measure))
     if one["low"] is None:
-        return f"{told}, one seed: noise unknown"
-    return f"{told}, {'beyond noise' if one['beyond_noise'] else 'within noise'}"
+        return f"{shown}, one seed: noise unknown"
+    return f"{shown}, {'beyond noise' if one['beyond_noise'] else 'within noise'}"
 
 
 def discoveries(found: Mapping, measures: list[str]) -> str:

@@ -182,7 +182,7 @@ class Checkpoints:
 
     def wait(self) -> None:
         """Until what is being saved is committed; raises the error of a save that failed."""
-        with space.told(self._manager.directory, self._bytes):
+        with space.refusing_when_full(self._manager.directory, self._bytes):
             self._manager.wait_until_finished()
 
     def room_for(self, abstract) -> str:

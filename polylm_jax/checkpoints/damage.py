@@ -115,7 +115,9 @@ def one_sentence_alone() -> None:
         lambda record: not all(word in str(record.msg) for word in ("never retrieved", "OCDBT"))
     )
     before = sys.unraisablehook
-    sys.unraisablehook = lambda told: "loop is closed" in str(told.exc_value) or before(told)
+    sys.unraisablehook = lambda unraisable: (
+        "loop is closed" in str(unraisable.exc_value) or before(unraisable)
+    )
 
 
 def compare(folder: object, item: str, saved: Mapping[str, str], found: Mapping[str, str]) -> None:

@@ -75,7 +75,7 @@ def quiet_about_it() -> None:
 
 
 @contextlib.contextmanager
-def told(folder: epath.PathLike, needed: int) -> Iterator[None]:
+def refusing_when_full(folder: epath.PathLike, needed: int) -> Iterator[None]:
     """The error of a save that found the disk full becomes one sentence."""
     try:
         yield

@@ -90,7 +90,7 @@ def import_t5x(
         writer = Writer(made, shapes, progress)
         _copy(reader, writer, names)
         writer.close()
-    _told(folder, output, config.num_params, began)
+    _report(folder, output, config.num_params, began)
 
 
 @spread("selection")
@@ -135,7 +135,7 @@ def export_t5x(
             _copy(reader, writer, {name: prefix + name for name in reader.shapes})
         writer.write(STEP, (), np.array(progress.step, np.int32))
         writer.close()
-    _told(checkpoint, output, config.num_params, began)
+    _report(checkpoint, output, config.num_params, began)
 
 
 def _find(path: str, step: int | None) -> tuple[str, int]:
@@ -187,6 +187,6 @@ def _lay_out(
     (folder / PLACE).write_text(json.dumps(place), encoding="ascii")
 
 
-def _told(source: str, output: str, parameters: int, began: float) -> None:
+def _report(source: str, output: str, parameters: int, began: float) -> None:
     seconds = time.monotonic() - began
     print(f"{source} -> {output}: {parameters:,} parameters in {seconds:.1f} s")

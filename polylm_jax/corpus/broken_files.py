@@ -59,7 +59,7 @@ class Rate:
         check(tally.counts, source, self.most, FEW_IN_SHARD)
 
 
-def told(files: Iterable[tuple[File, int]], most: int = 5) -> str:
+def summary(files: Iterable[tuple[File, int]], most: int = 5) -> str:
     """One sentence that names the broken files, the first few of them; '' where there are none."""
     found: dict[str, str] = {}
     for (_, path, reason), _ in files:

@@ -41,15 +41,15 @@ def check(
 
 def _known_languages(identifier: Identifier, sources: Sequence[Source], say: Say) -> None:
     """A language that the detector doesn't know comes from sources that name it, or not at all."""
-    told = identifier.model or "CLD2"
+    detector = identifier.model or "CLD2"
     for code in (code for code in identifier.codes if not identifier.knows(code)):
         named = [source.name for source in sources if source.language == code]
         if not named:
             raise InputError(
-                f"LANGUAGES has {code!r}, which {told} can't tell: say 'language': {code!r} of the "
+                f"LANGUAGES has {code!r}, which {detector} can't tell: say 'language': {code!r} of the "
                 "sources that hold it, give a LID_MODEL that knows it, or leave it out."
             )
-        say(f"languages: {told} can't tell {code!r}; it is taken from {', '.join(named)} alone")
+        say(f"languages: {detector} can't tell {code!r}; it is taken from {', '.join(named)} alone")
 
 
 class _Enough(Exception):

@@ -43,7 +43,7 @@ def run(options: Options, sources: Sequence[Source], work: str, say: Callable[[s
     proposed = {}
     for code, (total, dropped) in counts.items():
         own = proposals(found[code], limits.limits_of(LANGUAGES[code].script, options.limits, code))
-        for line in _told(code, total, dropped, found[code], own):
+        for line in _report(code, total, dropped, found[code], own):
             say(line)
         if own and total >= LEAST:
             proposed[code] = own
@@ -109,7 +109,7 @@ def _rounded(value: float, way: Callable[[float], int]) -> float:
     return float(way(value)) if abs(value) >= 10 else way(value * 100) / 100
 
 
-def _told(
+def _report(
     code: str, total: int, dropped: int, values: Values, own: Mapping[str, Range]
 ) -> Iterator[str]:
     yield f"{code}: {total} texts, {dropped / total:.1%} dropped by the present limits"

@@ -261,7 +261,7 @@ class CheckSources:
                     "UTF-8, and the field that holds the text as 'text'."
                 )
             broken_files.check(counts, source, self.max_broken)
-        said = broken_files.told(tally.broken_files(pathlib.Path(self.counts)))
+        said = broken_files.summary(tally.broken_files(pathlib.Path(self.counts)))
         if said:
             print(said, flush=True)
 

@@ -161,13 +161,13 @@ class PackedRows(Rows):
         for name, packed in sorted(self.packed.items()):
             sizes = np.diff(packed.begins)[packed.examples]
             learned = "all" if self.on_all else f"{packed.answer.mean():.0%}"
-            told = (
+            line = (
                 f"{name}: {len(sizes):,} conversations in {packed.num_rows:,} rows, "
                 f"{packed.fill(self.length):.1%} full, {learned} of the tokens learned"
             )
             if packed.too_long:
-                told += f"; {packed.too_long:,} longer than a row, left out"
-            yield told
+                line += f"; {packed.too_long:,} longer than a row, left out"
+            yield line
             yield from self.left(name)
 
     def left(self, name: str) -> Iterator[str]:

@@ -152,13 +152,13 @@ class PreferenceRows(PackedRows):
 
     def notes(self) -> Iterator[str]:
         for name, pairs in sorted(self.packed.items()):
-            told = (
+            line = (
                 f"{name}: {len(pairs.pairs):,} pairs in {pairs.num_rows:,} rows, "
                 f"{pairs.fill(self.length):.1%} full"
             )
             if pairs.too_long:
-                told += f"; {pairs.too_long:,} longer than a row, left out"
-            yield told
+                line += f"; {pairs.too_long:,} longer than a row, left out"
+            yield line
             yield from self.left(name)
 
     def _of(self, component: str, split: str) -> np.ndarray:

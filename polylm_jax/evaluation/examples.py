@@ -43,13 +43,13 @@ def protocol_of(task: seqio.Task, split: str = "") -> Protocol:
     split: in place of the protocol's own, or of the usual one.
     """
     if task.name in protocol.names():
-        told = protocol.find(task.name)
-        if split and split != told.split:
+        rules = protocol.find(task.name)
+        if split and split != rules.split:
             raise InputError(
-                f"task {task.name!r} is scored on its {told.split!r} split, not on {split!r}: "
+                f"task {task.name!r} is scored on its {rules.split!r} split, not on {split!r}: "
                 "register it for that one."
             )
-        return told
+        return rules
     kind = kind_of(task)
     own = "" if kind == TEXT else first_metric(task)
     return Protocol(

@@ -22,10 +22,10 @@ class Other(NamedTuple):
         """language -> number, of the tasks that ask in the same way."""
         found = {}
         for task in self.tasks.values():
-            told = task["protocol"]
-            way = (told["benchmark"], told["few_shot"], told["fidelity"])
+            rules = task["protocol"]
+            way = (rules["benchmark"], rules["few_shot"], rules["fidelity"])
             if way == (benchmark, few_shot, fidelity) and metric in task["metrics"]:
-                found[told["language"]] = task["metrics"][metric]
+                found[rules["language"]] = task["metrics"][metric]
         return found
 
     def few(self, benchmark: str) -> frozenset[str]:

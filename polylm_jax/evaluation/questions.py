@@ -55,11 +55,11 @@ class Questions:
 
     def identity(self, dtype: str) -> dict:
         """What decides the answers besides the parameters; `dtype`: `PolyLMConfig.numerics`."""
-        told = self.protocol
+        rules = self.protocol
         found: dict[str, object] = {"kind": self.kind, "dtype": dtype}
         if self.kind == GENERATE:
             asked = [[ids] for ids in self.asked]
-            found |= {"max_new_tokens": told.max_new_tokens, "stop": list(told.stop)}
+            found |= {"max_new_tokens": rules.max_new_tokens, "stop": list(rules.stop)}
         else:
             asked = self.asked
         return found | {"requests": hash_ids(asked)}

@@ -51,13 +51,13 @@ def markdown(
 ) -> str:
     """The report: a section per benchmark, after those that are given first."""
     made = tables(results, rows, beside)
-    parts = [f"# {subject.name}", _told(subject), LEGEND, *first]
+    parts = [f"# {subject.name}", _subject_line(subject), LEGEND, *first]
     for table in made:
         parts += [f"## {table.benchmark or 'held-out text'}", _grid(subject, table), _notes(table)]
     return "\n\n".join([*parts, _uncovered(made)]) + "\n"
 
 
-def _told(subject: Subject) -> str:
+def _subject_line(subject: Subject) -> str:
     return (
         f"`{subject.path}`, step {subject.step}, {subject.parameters:,} parameters, products in "
         f"{subject.dtype}; checkpoint {subject.identity[:12]}, vocabulary {subject.vocabulary[:12]}."
@@ -104,12 +104,12 @@ def _notes(table: Table) -> str:
 
 
 def _described(result: Result) -> str:
-    told = result.protocol
-    if told.kind == TEXT:
-        return f"{told.split} split, each document after EOS, its own EOS among the nats"
-    if told.kind == ROLLING:
-        return f"{told.split} split, each document after EOS"
-    return told.describe()
+    rules = result.protocol
+    if rules.kind == TEXT:
+        return f"{rules.split} split, each document after EOS, its own EOS among the nats"
+    if rules.kind == ROLLING:
+        return f"{rules.split} split, each document after EOS"
+    return rules.describe()
 
 
 def _counted(result: Result) -> str:

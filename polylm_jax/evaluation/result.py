@@ -43,5 +43,5 @@ class Result:
 
     def as_dict(self) -> dict:
         """Plain JSON values."""
-        told = {"describe": self.protocol.describe()} | dataclasses.asdict(self.protocol)
-        return dataclasses.asdict(self) | {"protocol": told, "few_items": self.few}
+        rules = {"describe": self.protocol.describe()} | dataclasses.asdict(self.protocol)
+        return dataclasses.asdict(self) | {"protocol": rules, "few_items": self.few}

@@ -39,10 +39,10 @@ def ask(
     Raises InputError for an unknown task and for malformed data.
     """
     task = task_text.find(name)
-    told = examples.protocol_of(task, split)
+    rules = examples.protocol_of(task, split)
     if max_new_tokens is not None:
-        told = dataclasses.replace(told, max_new_tokens=max_new_tokens)
-    return questions.prepare(task, told, model.tokenizer, model.max_length, limit)
+        rules = dataclasses.replace(rules, max_new_tokens=max_new_tokens)
+    return questions.prepare(task, rules, model.tokenizer, model.max_length, limit)
 
 
 def run(
@@ -101,8 +101,8 @@ def _lines(
         return
     some = [asked.asked[number] for number in missing]
     if asked.kind == GENERATE:
-        told = asked.protocol
-        for index, answer in model.answer(some, told.max_new_tokens, told.stop, stop):
+        rules = asked.protocol
+        for index, answer in model.answer(some, rules.max_new_tokens, rules.stop, stop):
             yield missing[index], answer._asdict()
         return
     for index, (log_p, tokens, greedy) in model.score(some, stop):
@@ -115,14 +115,14 @@ def _lines(
 
 
 def _result(asked: Questions, done: dict[int, dict], computed: int, seconds: float) -> Result:
-    told = asked.protocol
+    rules = asked.protocol
     if asked.kind == TEXT:
         spoken = {example["language"] for example in asked.examples}
         if len(spoken) == 1:
-            told = dataclasses.replace(told, language=spoken.pop())
+            rules = dataclasses.replace(rules, language=spoken.pop())
     return Result(
         task=asked.task.name,
-        protocol=told,
+        protocol=rules,
         metrics=measure(asked, done),
         items=asked.items,
         too_long=asked.items_too_long,

@@ -82,8 +82,8 @@ def signal(runs: Mapping[str, Sequence[str]], output: str, tasks: str | Sequence
 
 
 def _guessing(names: Sequence[str]) -> dict[str, float]:
-    told = {name: protocol.find(name) for name in names if name in protocol.names()}
-    return {name: 100 / one.choices for name, one in told.items() if one.choices}
+    known = {name: protocol.find(name) for name in names if name in protocol.names()}
+    return {name: 100 / one.choices for name, one in known.items() if one.choices}
 
 
 def criteria(

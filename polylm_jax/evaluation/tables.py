@@ -112,13 +112,13 @@ def _beside(
     results: list[Result], languages: list[str], beside: Sequence[Other], metric: str
 ) -> list[Line]:
     """A line for each other checkpoint that was asked in the same way."""
-    told = results[0].protocol
+    rules = results[0].protocol
     lines = []
     for other in beside:
-        found = other.cells(told.benchmark, metric, told.few_shot, told.fidelity)
+        found = other.cells(rules.benchmark, metric, rules.few_shot, rules.fidelity)
         cells = {code: found[code] for code in languages if code in found}
         if cells:
-            few = other.few(told.benchmark)
+            few = other.few(rules.benchmark)
             lines.append(Line(f"{other.name}, step {other.step}", "", "", cells, few=few))
     return lines
 
@@ -152,11 +152,11 @@ def _ours(results: list[Result], shots: int) -> list[Line]:
 
 
 def _way(result: Result) -> tuple[str, ...]:
-    told = result.protocol
-    if told.kind in IN_BITS:
+    rules = result.protocol
+    if rules.kind in IN_BITS:
         return ()
-    shots = {0: "zero-shot", 1: "one-shot"}.get(told.few_shot, f"{told.few_shot}-shot")
-    return (told.fidelity, told.scoring, shots)
+    shots = {0: "zero-shot", 1: "one-shot"}.get(rules.few_shot, f"{rules.few_shot}-shot")
+    return (rules.fidelity, rules.scoring, shots)
 
 
 def _split(results: list[Result]) -> str:

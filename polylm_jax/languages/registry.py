@@ -11,7 +11,7 @@ from math import fsum, isfinite
 
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.languages import scripts
-from polylm_jax.languages.shares import BY_HAND, Shares, told
+from polylm_jax.languages.shares import BY_HAND, Shares, listed
 from polylm_jax.runtime.ranges import NonNegative, Positive
 
 CODE = "code"
@@ -177,7 +177,7 @@ def temperature(counts: Mapping[str, NonNegative], alpha: NonNegative) -> Shares
     if not (isfinite(alpha) and alpha >= 0):
         raise InputError(f"alpha is {alpha}: give a number that is 0 or more (XLM-R's is 0.3).")
     spread = _normalised({k: c**alpha if c else 0.0 for k, c in counts.items()})
-    return Shares(spread, f"temperature, alpha {alpha:g}, of {told(counts)}")
+    return Shares(spread, f"temperature, alpha {alpha:g}, of {listed(counts)}")
 
 
 def unimax(counts: Mapping[str, NonNegative], budget: Positive, max_epochs: Positive) -> Shares:
@@ -202,7 +202,7 @@ def unimax(counts: Mapping[str, NonNegative], budget: Positive, max_epochs: Posi
         left -= taken[name]
     spread = _normalised({name: taken[name] for name in counts})
     return Shares(
-        spread, f"UniMax, budget {budget:.3g}, at most {max_epochs:g} epochs, of {told(counts)}"
+        spread, f"UniMax, budget {budget:.3g}, at most {max_epochs:g} epochs, of {listed(counts)}"
     )
 
 
@@ -227,10 +227,10 @@ def average(shares: Sequence[Mapping[str, float]], weights: Sequence[float]) -> 
     parts = [part / fsum(weights) for part in weights]
     names = dict.fromkeys(name for one in shares for name in one)
     mixed = {n: fsum(p * one.get(n, 0.0) for p, one in zip(parts, shares)) for n in names}
-    told_parts = "; ".join(
+    ways = "; ".join(
         f"{part:.1%} of ({getattr(one, 'how', BY_HAND)})" for part, one in zip(parts, shares)
     )
-    return Shares(mixed, f"average: {told_parts}")
+    return Shares(mixed, f"average: {ways}")
 
 
 def non_english_share(shares: Mapping[str, float]) -> float:

@@ -34,7 +34,7 @@ def chosen(mixture: object) -> str:
     return _CHOSEN.get(str(mixture), "")
 
 
-def told(counts: Mapping[str, float]) -> str:
+def listed(counts: Mapping[str, float]) -> str:
     """'en 4e+09, th 1e+08': the counts that shares were made of, the largest first."""
     largest = sorted(counts, key=lambda name: -counts[name])
     shown = ", ".join(f"{name} {counts[name]:.3g}" for name in largest[:_SHOWN])

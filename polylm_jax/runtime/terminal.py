@@ -36,12 +36,12 @@ def where_time_goes(seconds: Mapping[str, float]) -> str:
 
 
 def bar(what: str, console: rich.console.Console, disable: bool = False) -> rich.progress.Progress:
-    """A bar for each task: `what` it is, how many of how many, its field `told`, the time so far and left."""
+    """A bar for each task: `what` it is, how many of how many, its field `numbers`, the time so far and left."""
     return rich.progress.Progress(
         what,
         rich.progress.MofNCompleteColumn(),
         rich.progress.BarColumn(),
-        "{task.fields[told]}",
+        "{task.fields[numbers]}",
         rich.progress.TimeElapsedColumn(),
         rich.progress.TimeRemainingColumn(),
         console=console,
@@ -61,7 +61,7 @@ class Terminal:
         if enabled and self._console.is_terminal:
             self._bar = bar("step", self._console)
             self._task = self._bar.add_task(
-                "", start=False, total=total_steps, completed=step, told=""
+                "", start=False, total=total_steps, completed=step, numbers=""
             )
 
     def line(self, text: str) -> None:
@@ -99,7 +99,7 @@ class Terminal:
         for hear in heard_by:
             hear(step, self._total, numbers)
         if self._bar:
-            self._bar.update(self._task, completed=step, told=numbers)
+            self._bar.update(self._task, completed=step, numbers=numbers)
         else:
             times = where_time_goes(report.get("seconds", {}))
             self.line(f"step {step}/{self._total}  {report['phase']}  {numbers}{times}")
@@ -114,7 +114,7 @@ class CountedBar:
     def __init__(self, what: str, total: int, done: int = 0, enabled: bool = True):
         self._console = rich.console.Console(stderr=True, highlight=False, quiet=not enabled)
         self._bar = bar(what, self._console, disable=not (enabled and self._console.is_terminal))
-        self._task = self._bar.add_task("", total=total, completed=done, told="")
+        self._task = self._bar.add_task("", total=total, completed=done, numbers="")
         self._total, self._done = total, done
         self._began = self._spoke = time.monotonic()
 
@@ -129,10 +129,10 @@ class CountedBar:
     def line(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)
 
-    def _show(self, done: int, told: str, line: str) -> None:
-        """So many are done: `told` stands beside the bar, `line` where there is none."""
+    def _show(self, done: int, numbers: str, line: str) -> None:
+        """So many are done: `numbers` stand beside the bar, `line` where there is none."""
         self._done = done
-        self._bar.update(self._task, completed=done, told=told)
+        self._bar.update(self._task, completed=done, numbers=numbers)
         if self._bar.disable and time.monotonic() - self._spoke > LINE_SECONDS:
             self._spoke = time.monotonic()
             self.line(line)

@@ -50,7 +50,7 @@ class Grace:
 
     def __init__(self, seconds: float, tell: Callable[[str], None]):
         self._seconds, self._tell = seconds, tell
-        self._told = 0.0
+        self._announced = 0.0
         self._saving: float | None = None
         self._save_seconds = 0.0
 
@@ -67,9 +67,9 @@ class Grace:
         if step_seconds is None:
             return
         needed = AHEAD * step_seconds + self._save_seconds
-        if needed <= self._seconds or needed < 1.5 * self._told:
+        if needed <= self._seconds or needed < 1.5 * self._announced:
             return
-        self._told = needed
+        self._announced = needed
         saves = f" and a save {self._save_seconds:.3g} s" if self._save_seconds else ""
         self._tell(
             f"a step takes {step_seconds:.3g} s{saves}: SIGTERM may need {needed:.0f} s and "

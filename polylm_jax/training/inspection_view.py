@@ -72,14 +72,14 @@ def _summary(report: Mapping) -> rich.table.Table:
 
 
 def _checkpoint(bytes: int, free: int | None, newest: Mapping | None) -> str:
-    told = f"{shown(bytes)} each; a run needs room for two"
+    text = f"{shown(bytes)} each; a run needs room for two"
     if newest:
         damaged = f" [bold red]is damaged ({escape(newest['flaw'])})[/]" if newest["flaw"] else ""
-        told = f"the newest, step {newest['step']:,},{damaged or ' opens'}; {told}"
+        text = f"the newest, step {newest['step']:,},{damaged or ' opens'}; {text}"
     if free is None:
-        return told
+        return text
     lacks = "" if free >= 2 * bytes else f", [bold red]{shown(2 * bytes - free)} short[/]"
-    return f"{told}, and the disk has {shown(free)} free{lacks}"
+    return f"{text}, and the disk has {shown(free)} free{lacks}"
 
 
 def _parameters(model: Mapping) -> rich.table.Table:

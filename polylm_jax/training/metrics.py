@@ -107,9 +107,9 @@ class Window:
         """Takes the fetched metrics of a step; Diverged when they are not numbers."""
         seen = {name: metrics[name] for name in GUARDED if name in metrics}
         if not all(math.isfinite(value) for value in seen.values()):
-            told = ", ".join(f"{name} is {value}" for name, value in seen.items())
+            values = ", ".join(f"{name} is {value}" for name, value in seen.items())
             raise Diverged(
-                f"step {step}: {told}; the same steps would do so again, so go on from a "
+                f"step {step}: {values}; the same steps would do so again, so go on from a "
                 "checkpoint well before it (--resume_step=STEP) with a lower peak learning rate, and "
                 "keep residual_dtype = 'float32'."
             )

@@ -109,7 +109,7 @@ def by_the_first(key: str, work: Callable[[], T]) -> T | None:
     return done
 
 
-def _told(key: str) -> str | None:
+def _posted(key: str) -> str | None:
     """What some process has set a key to; None where none has."""
     try:
         return shared_keys.client().key_value_try_get(key)
@@ -122,7 +122,7 @@ def _code_of_another() -> str | None:
     if jax.process_count() == 1:
         return None
     said: list[str | None] = []
-    _soon(lambda: said.append(_told(_LEFT)))
+    _soon(lambda: said.append(_posted(_LEFT)))
     return said[0] if said else None
 
 
@@ -133,9 +133,9 @@ def _say_code(code: int) -> None:
 
 def _soon(ask: Callable[[], Any]) -> None:
     """Asks process 0, which keeps what is shared, and doesn't wait for long: it may itself be stopped."""
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(_ANSWER_SECONDS)
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(_ANSWER_SECONDS)
 
 
 class Preemption:
@@ -223,7 +223,7 @@ class Preemption:
 
     def _watch_notice(self) -> None:
         while not self._closed.wait(_POLL_SECONDS):
-            if _told(_NOTICE) is not None:
+            if _posted(_NOTICE) is not None:
                 return self._count_down()
 
     def _count_down(self) -> None:
@@ -240,7 +240,7 @@ class Preemption:
                     LEFT_UNSAVED,
                     f"{self._grace_seconds:g} s of grace are over, and nothing is saved",
                 )
-            if self._several and (theirs := _told(_LEFT)):
+            if self._several and (theirs := _posted(_LEFT)):
                 self._leave(int(theirs), "another process has left before this one could save")
 
     def _leave(self, code: int, why: str) -> None:

@@ -59,8 +59,8 @@ class Preference(Likelihood):
             model, params, batch["tokens"], batch["packing"], options, batch["weights"],
             **dataclasses.asdict(self),
         )  # fmt: skip
-        told = {"chosen_gained": jnp.sum(_gained(pairs)), "gain": jnp.sum(pairs.gain_BP)}
-        return Sums(loss, jnp.sum(pairs.loss_BP, axis=1), told)
+        metrics = {"chosen_gained": jnp.sum(_gained(pairs)), "gain": jnp.sum(pairs.gain_BP)}
+        return Sums(loss, jnp.sum(pairs.loss_BP, axis=1), metrics)
 
 
 def _gained(pairs: Pairs) -> jax.Array:

@@ -68,8 +68,8 @@ class PreferenceExperiment(FinetuningExperiment):
 
     def decides(self) -> dict:
         decides = super().decides()
-        told = {"beta": self.beta, "label_smoothing": self.label_smoothing}
-        return decides | {"preference": told | {"reference": dict(self.reference.base)}}
+        options = {"beta": self.beta, "label_smoothing": self.label_smoothing}
+        return decides | {"preference": options | {"reference": dict(self.reference.base)}}
 
 
 @spread("settings")

@@ -55,9 +55,9 @@ def _rewind(folder: Folder, step: int, recipe: str) -> None:
         aside.mkdir(parents=True, exist_ok=True)
         (place / FOLDER / str(number)).rename(_free(aside, number))
     if newer:
-        told = ", ".join(map(str, newer))
+        numbers = ", ".join(map(str, newer))
         print(
-            f"resume_step = {step}: checkpoints {told} are set aside in {place / _ASIDE}",
+            f"resume_step = {step}: checkpoints {numbers} are set aside in {place / _ASIDE}",
             file=sys.stderr,
         )
     # Last: a start that was cut short in the middle is done again whole.

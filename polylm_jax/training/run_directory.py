@@ -94,7 +94,7 @@ def check_resume(
     """
     absent = [name for name in _ADDED if old.get(name, UNKNOWN) == UNKNOWN]
     added = {name: new[name] for name in absent if name in new}
-    told = [
+    assumed = [
         f"{name}: an earlier version didn't record it, taken to be {shown(value)}"
         for name, value in added.items()
     ]
@@ -109,4 +109,4 @@ def check_resume(
         )
     freed = {name: old[name] for name in free if name in old}
     kept = {name: value for name, value in kept.items() if name not in added}
-    return [*changes, *differences(freed, kept), *told]
+    return [*changes, *differences(freed, kept), *assumed]

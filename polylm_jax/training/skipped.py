@@ -24,11 +24,11 @@ class Skipped:
             return ""
         self._row += 1
         what = f"the loss is {metrics['loss']} and the gradient norm {metrics['grad_norm']}"
-        told = f"step {step}: {what}; its update is left out, rows {rows.start} to {rows.stop - 1}"
+        line = f"step {step}: {what}; its update is left out, rows {rows.start} to {rows.stop - 1}"
         if self._row >= self._most:
             raise Diverged(
-                f"{told}, the {self._row}. in a row, and skip_non_finite = {self._most}: go on from a "
+                f"{line}, the {self._row}. in a row, and skip_non_finite = {self._most}: go on from a "
                 "checkpoint well before it (--resume_step=STEP) with a lower peak learning rate, or "
                 "without these rows (SKIP_ROWS)."
             )
-        return told
+        return line

@@ -68,10 +68,10 @@ def progress(
     newest = checkpoints.newest()
     old = None if newest is None else checkpoints.progress(newest)
     begun, gone = _begun(resolved, old)
-    told: list[str] = []
+    notes: list[str] = []
     if old is not None:
         was = identity.skipped(old.fingerprint)
-        skipped, told = row_ranges.going_on(was, resolved.steps.skipped, old.rows)
+        skipped, notes = row_ranges.going_on(was, resolved.steps.skipped, old.rows)
         resolved = resolved.going_on(old.step, old.rows, skipped)
     fresh = Progress(
         step=0,
@@ -92,7 +92,7 @@ def progress(
     where = f"{model_dir}, at step {newest},"
     changes = check_resume(where, known, new, allow_changes, ("batch_size", "batch_sizes"))
     kept = {name: getattr(old, name) for name in ("step", "rows", "phase", "evaluated")}
-    return dataclasses.replace(fresh, **kept), [*changes, *told, *gone]
+    return dataclasses.replace(fresh, **kept), [*changes, *notes, *gone]
 
 
 def _begun(resolved: Resolved, old: Progress | None) -> tuple[str, list[str]]:

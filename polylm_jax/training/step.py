@@ -122,7 +122,7 @@ def make_train_step(
         updates, opt_state = tx.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         mean, grad_norm = jnp.sum(nats_C) / total, optax.tree.norm(gradients)
-        told = {}
+        skipped = {}
         if skip_non_finite:
             finite = jnp.isfinite(mean) & jnp.isfinite(grad_norm)
             params, opt_state = jax.tree.map(
@@ -130,7 +130,7 @@ def make_train_step(
                 (params, opt_state),
                 (state.params, state.opt_state),
             )
-            told = {"skipped": ~finite}
+            skipped = {"skipped": ~finite}
         metrics = {
             "loss": mean,
             "component_nats": nats_C,
@@ -142,7 +142,7 @@ def make_train_step(
             "grad_norm": grad_norm,
             "param_norm": optax.tree.norm(params),
             "learning_rate": learning_rate_fn(state.step),
-            **told,
+            **skipped,
             **{name: value / total for name, value in sums["metrics"].items()},
         }
         kept = average.updated(state.average, params, state.step, seed) if average else None

@@ -55,9 +55,9 @@ def goodput(model_dir: str) -> None:
     table = rich.table.Table(title=f"{model_dir}: {line(account)}", title_justify="left", box=None)
     for column in ("what", "hours", "share", ""):
         table.add_column(column, justify="left" if column in ("what", "") else "right")
-    for name, told in WHAT.items():
+    for name, meaning in WHAT.items():
         seconds = account.seconds[name]
-        table.add_row(name, f"{seconds / 3600:.2f}", f"{seconds / account.total:.1%}", told)
+        table.add_row(name, f"{seconds / 3600:.2f}", f"{seconds / account.total:.1%}", meaning)
     rich.console.Console(highlight=False).print(table)
 
 

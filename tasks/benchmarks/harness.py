@@ -165,7 +165,7 @@ def _tasks(
     for form, convert in forms.items():
         published = Published("lm_eval", path, folder=f"{benchmark} {language}")
         source = ItemSource({"scored": published}, {"scored": convert}, FIELDS)
-        told = Protocol(
+        rules = Protocol(
             form, language, "scored", RANK, "accuracy_sum", normalisation=SUM,
             choices=found.choices, items=found.items,
             note="the answers' own words" if convert.cloze else "as lm_eval 0.4.13 asks",
@@ -173,7 +173,7 @@ def _tasks(
         name = f"{form}.{language}"
         step = Rank(own.Made("", (benchmark, convert.cloze)))
         registry.add_evaluation_task(name, source, step, vocabulary, rank_target, [accuracy])
-        protocol.add(name, told)
+        protocol.add(name, rules)
         names.append(name)
     return names
 

@@ -106,7 +106,7 @@ class Answered(Generation, Published):
 def _benchmark(
     name: str,
     languages: Sequence[str],
-    told: Callable[[str, str], Protocol],
+    rules: Callable[[str, str], Protocol],
     convert: Callable[[str], Converter],
     metrics: Callable[[str], Sequence[Callable]],
     scored: Published,
@@ -115,7 +115,7 @@ def _benchmark(
         name=name,
         languages=tuple(languages),
         variants=lambda language: [Variant("", _made(scored.joint, convert(language)))],
-        protocol=told,
+        protocol=rules,
         convert=lambda language, format: convert(language),
         fields={"context": str, "answers": list, "label": int},
         formats=FORMATS | dict(scored.formats or {}),
@@ -169,7 +169,7 @@ def generated(
     """
     _check(name, languages, prompt, scored.metric)
 
-    def told(language: str, split: str) -> Protocol:
+    def rules(language: str, split: str) -> Protocol:
         return Protocol(
             name, language, split, GENERATE, scored.metric, items=scored.items,
             max_new_tokens=scored.max_new_tokens, note=scored.note,
@@ -178,7 +178,7 @@ def generated(
     def convert(language: str) -> Converter:
         return Converter(_of(prompt, language), answer, keep=keep and keep(language))
 
-    made = _benchmark(name, languages, told, convert, METRICS[scored.metric], scored)
+    made = _benchmark(name, languages, rules, convert, METRICS[scored.metric], scored)
     return made.register(data_dir, vocabulary, languages, files, _drawn(scored))
 
 
@@ -203,7 +203,7 @@ def chosen(
     """
     _check(name, languages, prompt, "f1")
 
-    def told(language: str, split: str) -> Protocol:
+    def rules(language: str, split: str) -> Protocol:
         return Protocol(
             name, language, split, RANK, "accuracy_sum", normalisation=SUM, choices=len(choices),
             items=scored.items, note=scored.note,
@@ -212,7 +212,7 @@ def chosen(
     def convert(language: str) -> Converter:
         return Converter(_of(prompt, language), label, tuple(choices), first)
 
-    made = _benchmark(name, languages, told, convert, lambda _: (accuracy,), scored)
+    made = _benchmark(name, languages, rules, convert, lambda _: (accuracy,), scored)
     return made.register(data_dir, vocabulary, languages, files, _drawn(scored))
 
 
@@ -231,7 +231,7 @@ def continued(
     """Registers NAME.LANGUAGE: bits per byte of the right answer, given the prompt. Returns the names."""
     _check(name, languages, prompt, "f1")
 
-    def told(language: str, split: str) -> Protocol:
+    def rules(language: str, split: str) -> Protocol:
         return Protocol(
             name, language, split, RANK, "bits_per_byte", items=scored.items, note=scored.note,
             scoring="the right answer given the prompt",
@@ -240,7 +240,7 @@ def continued(
     def convert(language: str) -> Converter:
         return Converter(_of(prompt, language), answer)
 
-    made = _benchmark(name, languages, told, convert, lambda _: (), scored)
+    made = _benchmark(name, languages, rules, convert, lambda _: (), scored)
     return made.register(
         data_dir, vocabulary, languages, files, Scoring(scored.split, demonstrations=scored.split)
     )

@@ -125,10 +125,10 @@ class Benchmark:
             for variant in self.variants(language):
                 for count in scoring.shots:
                     shown = Demonstrations(source, drawn_from, split, count, scoring.seed)
-                    told = self._told(language, variant, shown, stop)
+                    rules = self._rules(language, variant, shown, stop)
                     name = self._task_name(language, variant, count)
-                    step = self._step(told, variant, shown if count else None, ending)
-                    self._add(name, source, step, vocabulary, language, told)
+                    step = self._step(rules, variant, shown if count else None, ending)
+                    self._add(name, source, step, vocabulary, language, rules)
                     names.append(name)
         return tuple(names)
 
@@ -151,18 +151,18 @@ class Benchmark:
         convert = {name: self.convert(language, one.format) for name, one in splits.items()}
         return ItemSource(splits, convert, self.fields)
 
-    def _told(
+    def _rules(
         self, language: str, variant: Variant, shown: Demonstrations, stop: tuple[str, ...]
     ) -> Protocol:
-        told = self.protocol(language, shown.scored)
+        rules = self.protocol(language, shown.scored)
         changes = dict(variant.changes)
-        if told.kind == GENERATE:
+        if rules.kind == GENERATE:
             changes["stop"] = stop
         if shown.count:
             same = shown.split == shown.scored
             drawn = f"{shown.split} minus the item" if same else shown.split
             changes |= {"few_shot": shown.count, "demonstrations": drawn}
-        return dataclasses.replace(told, **changes)
+        return dataclasses.replace(rules, **changes)
 
     def _task_name(self, language: str, variant: Variant, count: int) -> str:
         shots = SHOTS.get(count, f"{count}_shot")
@@ -170,13 +170,13 @@ class Benchmark:
         return ".".join(part for part in parts if part)
 
     def _step(
-        self, told: Protocol, variant: Variant, shown: Demonstrations | None, ending: str
+        self, rules: Protocol, variant: Variant, shown: Demonstrations | None, ending: str
     ) -> Callable:
-        if told.kind == ROLLING:
+        if rules.kind == ROLLING:
             return Whole()
-        if told.metric == BITS:
+        if rules.metric == BITS:
             return Continued(variant.prompt)
-        if told.kind == RANK:
+        if rules.kind == RANK:
             return Rank(variant.prompt, shown)
         return Generate(variant.prompt, shown, ending)
 
@@ -187,13 +187,13 @@ class Benchmark:
         step: Callable,
         vocabulary: str,
         language: str,
-        told: Protocol,
+        rules: Protocol,
     ) -> None:
-        metrics, targets = list(self.metrics(language)), TARGETS[told.kind]
+        metrics, targets = list(self.metrics(language)), TARGETS[rules.kind]
         if isinstance(step, Continued):
             metrics, targets = [bits], whole_target
         registry.add_evaluation_task(name, source, step, vocabulary, targets, metrics)
-        protocol.add(name, told)
+        protocol.add(name, rules)
 
     def _check(
         self,

@@ -56,13 +56,13 @@ def xquad(
     languages = _there("XQuAD", data_dir, languages, XQUAD, files)
     prompt = "{context}\n{question}\nAnswer:"
     given = (data_dir, vocabulary, languages, files)
-    told: dict[str, Any] = {"split": next(iter(files)), "items": 1190}
+    options: dict[str, Any] = {"split": next(iter(files)), "items": 1190}
     return (
         *own.generated(
             "xquad", *given, prompt, "answers", shots=shots, stop=stop, ending=ending,
-            max_new_tokens=64, **told,
+            max_new_tokens=64, **options,
         ),
-        *own.continued("xquad_bits", *given, prompt, "answers", **told),
+        *own.continued("xquad_bits", *given, prompt, "answers", **options),
     )  # fmt: skip
 
 
@@ -80,13 +80,13 @@ def mgsm(
     languages = _there("MGSM", data_dir, languages, MGSM, files)
     prompt = "Question: {1}\nAnswer:"
     given = (data_dir, vocabulary, languages, files)
-    told: dict[str, Any] = {"split": next(iter(files)), "items": 250, "formats": TSV}
+    options: dict[str, Any] = {"split": next(iter(files)), "items": 250, "formats": TSV}
     return (
         *own.generated(
             "mgsm", *given, prompt, "2", metric="number", shots=shots, stop=stop, ending=ending,
-            **told,
+            **options,
         ),
-        *own.continued("mgsm_bits", *given, prompt, "2", **told),
+        *own.continued("mgsm_bits", *given, prompt, "2", **options),
     )  # fmt: skip
 
 
@@ -141,7 +141,7 @@ def flores(
         said = [registry.find(code).name for code in pair]
         prompt = f"{{source}}\nTranslate this sentence from {said[0]} to {said[1]}.\n"
         given = (data_dir, vocabulary, (f"{source}-{target}",), sides, prompt, "target")
-        told: dict[str, Any] = {"split": split, "items": 1012, "joint": ""}
+        options: dict[str, Any] = {"split": split, "items": 1012, "joint": ""}
         names += own.generated(
             "flores",
             *given,
@@ -150,7 +150,7 @@ def flores(
             stop=stop,
             ending=ending,
             seed=seed,
-            **told,
+            **options,
         )
-        names += own.continued("flores_bits", *given, **told)
+        names += own.continued("flores_bits", *given, **options)
     return tuple(names)

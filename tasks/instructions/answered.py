@@ -84,9 +84,9 @@ def register(
             task, RecordSource(reader, held_out), Asked(find(template)), vocabulary, same,
             [in_language.in_language(code)],
         )  # fmt: skip
-        told = Protocol(
+        rules = Protocol(
             name, code, SPLIT, GENERATE, "in_language", stop=(), max_new_tokens=max_new_tokens,
         )  # fmt: skip
-        protocol.add(task, told)
+        protocol.add(task, rules)
         names.append(task)
     return tuple(names)

@@ -73,9 +73,9 @@ def conversation(
     Found(messages=[('user', 'Add.\\n1, 2'), ('assistant', '3')], unread=("field 'kind'",))
     """
     fields = fields_of(record, named)
-    told = system(record, fields)
-    if isinstance(told, str):
-        return told
+    opening = system(record, fields)
+    if isinstance(opening, str):
+        return opening
     read: tuple[str, ...]
     if "messages" in fields:
         found, read = chat(record[fields["messages"]], fields["messages"]), ("messages", "system")
@@ -86,9 +86,9 @@ def conversation(
         found, read = _single(record, fields, joint), tuple(FIELDS)
     if isinstance(found, str):
         return found
-    messages = [*told, *found.messages]
-    if told and found.messages[0][0] == SYSTEM:
-        messages = [(SYSTEM, f"{told[0][1]}\n{found.messages[0][1]}"), *found.messages[1:]]
+    messages = [*opening, *found.messages]
+    if opening and found.messages[0][0] == SYSTEM:
+        messages = [(SYSTEM, f"{opening[0][1]}\n{found.messages[0][1]}"), *found.messages[1:]]
     used = {fields[name] for name in read if name in fields}
     return Found(messages, (*left(record, used), *found.unread))
 

@@ -58,13 +58,13 @@ def pair(record: Mapping, joint: str = "\n", named: Mapping[str, str] | None = N
     for name in ("chosen", "rejected"):
         if name not in fields or not record.get(fields[name]):
             return f"no field {fields.get(name, name)!r}"
-    told = layouts.system(record, fields)
-    asked = told if isinstance(told, str) else _asked(record, fields, joint)
+    opening = layouts.system(record, fields)
+    asked = opening if isinstance(opening, str) else _asked(record, fields, joint)
     if isinstance(asked, str):
         return asked
     both = []
     for name in ("chosen", "rejected"):
-        answered = _answered(record[fields[name]], fields[name], [*told, *asked])
+        answered = _answered(record[fields[name]], fields[name], [*opening, *asked])
         if isinstance(answered, str):
             return answered
         both.append(answered)

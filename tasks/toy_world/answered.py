@@ -54,11 +54,11 @@ def register(
             task, source, Generate(Prompt(template)), vocabulary, number_of,
             [_scored(source, world(seed, english_only=0))],
         )  # fmt: skip
-        told = Protocol(
+        rules = Protocol(
             "instructions", name, SPLIT, GENERATE, "exact_match", stop=(),
             max_new_tokens=MAX_NEW_TOKENS,
         )  # fmt: skip
-        protocol.add(task, told)
+        protocol.add(task, rules)
     return tuple(f"instructions.{name}" for name in names)
 
 

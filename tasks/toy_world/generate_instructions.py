@@ -43,8 +43,12 @@ def tuning(there: World, language: str, per_type: int) -> Iterator[dict]:
     chance = random.Random("tuning")
     for number in range(per_type * len(types.TUNED_TYPES)):
         name = types.TUNED_TYPES[number % len(types.TUNED_TYPES)]
-        told = types.worded(there, name, types.draw(name, chance, held_out=False), language)
-        yield {"instruction": told.instruction, "input": told.input or None, "output": told.output}
+        written = types.worded(there, name, types.draw(name, chance, held_out=False), language)
+        yield {
+            "instruction": written.instruction,
+            "input": written.input or None,
+            "output": written.output,
+        }
 
 
 def aligned(there: World, language: str, number: int) -> Iterator[dict]:
@@ -54,8 +58,8 @@ def aligned(there: World, language: str, number: int) -> Iterator[dict]:
         if n % 2:
             name = types.TYPES[n // 2 % len(types.TYPES)]
             slots = types.draw(name, chance, held_out=False)
-            told = [types.worded(there, name, slots, code) for code in ("en", language)]
-            sides = [one.instruction for one in told]
+            written = [types.worded(there, name, slots, code) for code in ("en", language)]
+            sides = [one.instruction for one in written]
         else:
             entity, relation, sentence, _ = types.draw("translate_sentence", chance, held_out=False)
             sides = ["".join(there.fact(entity, relation, c, sentence)) for c in ("en", language)]
@@ -98,14 +102,14 @@ def sentences(there: World) -> Iterator[dict]:
 
 
 def _item(there: World, name: str, slots: tuple[int, ...], language: str) -> dict:
-    told = types.worded(there, name, slots, language)
-    question = f"{told.instruction}\n{told.input}" if told.input else told.instruction
+    written = types.worded(there, name, slots, language)
+    question = f"{written.instruction}\n{written.input}" if written.input else written.instruction
     return {
         "inputs": question,
-        "answer": told.output,
+        "answer": written.output,
         "type": name,
         "language": language,
-        "asked": told.asked,
+        "asked": written.asked,
     }
 
 

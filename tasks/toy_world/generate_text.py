@@ -148,16 +148,16 @@ def translate_true(there: World) -> Iterator[dict]:
                 yield _translated(there, entity, relation, language, value)
 
 
-def _translated(there: World, entity: int, relation: int, language: str, told: int) -> dict:
+def _translated(there: World, entity: int, relation: int, language: str, label: int) -> dict:
     """A probe that has a fact in its context, as pairs are written."""
     question = _asked(there, entity, relation, language)
     prompt = TEMPLATES["prompt"].format(
-        source="".join(there.fact(entity, relation, "en", 0, told)),
+        source="".join(there.fact(entity, relation, "en", 0, label)),
         source_name="English",
         target_name=find(language).name,
         target=question["inputs"],
     )
-    return question | {"inputs": prompt, "label": told}
+    return question | {"inputs": prompt, "label": label}
 
 
 PROBES = {

@@ -127,8 +127,8 @@ def word(number: int, language: str) -> str:
 def worded(there: World, name: str, slots: tuple[int, ...], language: str) -> Instruction:
     """An instance in a language, with its answer."""
     family, which = _parts(name)
-    told = wording()[language]
-    form = told[family] if isinstance(told[family], str) else told[family][which]
+    words = wording()[language]
+    form = words[family] if isinstance(words[family], str) else words[family][which]
     if family in TRANSLATIONS:
         return _translation(there, family, form, slots, language)
     if family in ("say", "tell", "check", "complete", "read", "who"):
@@ -140,17 +140,17 @@ def _about_one(
     there: World, family: str, relation: int, form: str, slots: tuple[int, ...], language: str
 ) -> Instruction:
     """Of an entity: what is known of it, or what a text says of it."""
-    told, entity = wording()[language], slots[0]
+    words, entity = wording()[language], slots[0]
     true = there.facts[entity][relation]
     value = word(relation * VALUES + true, language)
-    fill = {"name": there.name(entity, language), "kind": told["kinds"][relation]}
+    fill = {"name": there.name(entity, language), "kind": words["kinds"][relation]}
     given = ""
     if family == "say":
         value = "".join(there.fact(entity, relation, language, 0))
     elif family == "check":
         shown = (true + slots[1]) % VALUES
         fill["value"] = word(relation * VALUES + shown, language)
-        value = told["yes" if shown == true else "no"]
+        value = words["yes" if shown == true else "no"]
     elif family == "complete":
         given = there.fact(entity, relation, language, slots[1])[0]
     elif family == "read":
@@ -165,7 +165,7 @@ def _about_words(
     family: str, which: int, form: str, slots: tuple[int, ...], language: str
 ) -> Instruction:
     """Of a list of words, the last numbers of which may stand for what is asked."""
-    told, fill = wording()[language], {"kind": wording()[language]["kinds"][which]}
+    words, fill = wording()[language], {"kind": wording()[language]["kinds"][which]}
     shown = slots[: {"contains": 4, "leave_out": 4, "replace": 3}.get(family, len(slots))]
     if len(shown) < len(slots):
         fill["word"] = word(slots[len(shown)], language)
@@ -182,14 +182,14 @@ def _about_words(
         "replace": lambda: [slots[-1] if n == slots[3] else n for n in shown],
     }
     if family in answers:
-        said = told["joint"].join(word(number, language) for number in answers[family]())
+        said = words["joint"].join(word(number, language) for number in answers[family]())
     elif family == "count":
-        said = told["numbers"][len(shown) - 1]
+        said = words["numbers"][len(shown) - 1]
     elif family == "kind":
-        said = told["kinds"][kinds[0]]
+        said = words["kinds"][kinds[0]]
     else:
-        said = told["yes" if slots[-1] in shown else "no"]
-    given = told["joint"].join(word(number, language) for number in shown)
+        said = words["yes" if slots[-1] in shown else "no"]
+    given = words["joint"].join(word(number, language) for number in shown)
     return Instruction(form.format(**fill), given, said, language)
 
 

@@ -40,8 +40,8 @@ def register(data_dir: str, vocabulary: str, names: Sequence[str] = PROBES) -> t
         registry.add_evaluation_task(
             task, source, Rank(Prompt()), vocabulary, rank_target, [metric]
         )
-        told = Protocol("world", name, SPLIT, RANK, "accuracy", normalisation=SUM, choices=VALUES)
-        protocol.add(task, told)
+        rules = Protocol("world", name, SPLIT, RANK, "accuracy", normalisation=SUM, choices=VALUES)
+        protocol.add(task, rules)
     return tuple(f"world.{name}" for name in names)
 
 

@@ -74,10 +74,10 @@ def check_shares(shares_QK: np.ndarray, components: tuple[str, ...], stages: int
         sums = row.reshape(stages, -1).sum(axis=1)
         if not (np.isfinite(row).all() and (row >= -SUM).all() and (abs(sums - 1) <= SUM).all()):
             raise InputError(
-                f"shares of mixture {number}: {_told(row, components)} sum to "
+                f"shares of mixture {number}: {_listed(row, components)} sum to "
                 f"{', '.join(f'{one:.4f}' for one in sums)}; give shares of 0 or more that sum to 1."
             )
 
 
-def _told(row: np.ndarray, components: tuple[str, ...]) -> str:
+def _listed(row: np.ndarray, components: tuple[str, ...]) -> str:
     return ", ".join(f"{name} {share:.4g}" for name, share in zip(components, row))

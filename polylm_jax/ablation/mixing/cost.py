@@ -25,7 +25,7 @@ def planned(design: Design, done: Mapping[str, int]) -> list[tuple[str, int, int
     return [(kind, number, min(done.get(kind, 0), number)) for kind, number in runs.items()]
 
 
-def told(
+def summary(
     design: Design, done: Mapping[str, int], speeds: Sequence[float], price_per_hour: float
 ) -> list[str]:
     """Lines for the terminal. speeds: tokens/s of finished runs that are like these."""

@@ -50,7 +50,9 @@ def all_of(design: Design, found: Answer, runs: Runs) -> Drawn:
             ),
         ),
     }
-    return {name: (figure, told) for name, (figure, told) in drawn.items() if figure is not None}
+    return {
+        name: (figure, caption) for name, (figure, caption) in drawn.items() if figure is not None
+    }
 
 
 def _name(measure: str) -> str:

@@ -65,7 +65,7 @@ class Earlier:
         left += collections.Counter({OTHER_ROWS: len(self.points) - len(fits)})
         return dataclasses.replace(self, points=fits, left_out=left)
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """'EVIDENCE: 12 runs are used; left out: 3 of another vocabulary.'"""
         out = "; ".join(f"{number} {why}" for why, number in self.left_out.items())
         return f"EVIDENCE: {len(self.points)} runs are used" + (
@@ -95,9 +95,9 @@ def earlier(folders: Sequence[str], design: Design, settings: Mapping) -> Earlie
                 points.append(point(record, design))
                 speeds += [record["tokens_per_second"]] if record.get("tokens_per_second") else []
         if len(points) == before:
-            told = ", ".join(f"{number} {why}" for why, number in here.items())
+            reasons = ", ".join(f"{number} {why}" for why, number in here.items())
             raise InputError(
-                f"EVIDENCE = {path!r} has no run that fits this recipe's proxies: {told}; leave it out."
+                f"EVIDENCE = {path!r} has no run that fits this recipe's proxies: {reasons}; leave it out."
             )
         left_out += here
     return Earlier(points, left_out, speeds)

@@ -37,7 +37,9 @@ def write(
     place.write("report.md", forms.as_markdown(title, made, list(drawn)).encode())
     for name, (figure, _) in drawn.items():
         place.write(f"{name}.png", figures.png(figure))
-    shown = {name: (figures.svg(figure, name), told) for name, (figure, told) in drawn.items()}
+    shown = {
+        name: (figures.svg(figure, name), caption) for name, (figure, caption) in drawn.items()
+    }
     place.write("report.html", forms.as_html(title, made, shown).encode())
     return "\n".join([*sections.verdict(about), f"{place.path}/report.html"])
 

@@ -57,8 +57,8 @@ def parameters(proxy: MixProxy, design: Design, reconfigured: Reconfigured) -> d
     return found
 
 
-def told(design: Design, sizes: Mapping[str, int]) -> Iterator[str]:
-    """Lines for the terminal, with those of `cost.told`."""
+def summary(design: Design, sizes: Mapping[str, int]) -> Iterator[str]:
+    """Lines for the terminal, with those of `cost.summary`."""
     runs = len(mixtures(design)) + 1
     for size, number in sizes.items():
         yield f"{runs:4} runs at {size}, {number:,} parameters, whose time isn't counted here"

@@ -92,8 +92,8 @@ def mix(
     variants.check_seeds(sizes.seeds)
     one = _begun(Folder(folder, "MIX_DIR"), sizes, proxy, question, evidence, reconfigured)
     one = dataclasses.replace(one, workers=machine.workers)
-    told = cost.told(one.design, one.done(), one.speeds(), machine.price_per_hour)
-    print("\n".join([*told, *resized.told(one.design, one.parameters)]), flush=True)
+    lines = cost.summary(one.design, one.done(), one.speeds(), machine.price_per_hour)
+    print("\n".join([*lines, *resized.summary(one.design, one.parameters)]), flush=True)
     if stage == "design" or not one.train(ANCHOR, PROXY) or stage == "train":
         return
     earlier = one.earlier.validated_as(one.points())
@@ -222,7 +222,7 @@ def _begun(
     _check_enough(made, earlier)
     designs.settle(place, made)
     if folders:
-        print(earlier.told())
+        print(earlier.summary())
     return _Mix(place, made, proxy, question, earlier, settings, parameters, reconfigured)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from polylm_jax.ablation import wording
 from polylm_jax.ablation.comparison import larger_is_better
 from polylm_jax.ablation.forms import Cell, Section, number_cell, verdict_kind
-from polylm_jax.ablation.mixing import telling
+from polylm_jax.ablation.mixing import sentences
 from polylm_jax.ablation.mixing.question import BITS
 from polylm_jax.languages import labels
 from polylm_jax.languages.registry import LANGUAGES
@@ -21,7 +21,7 @@ def title(about: Mapping) -> str:
 
 def verdict(about: Mapping) -> list[str]:
     """The sentences that the report leads with."""
-    return list(telling.verdict(about))
+    return list(sentences.verdict(about))
 
 
 def all_of(about: Mapping) -> list[Section]:
@@ -59,10 +59,10 @@ def _shares(about: Mapping) -> Section:
         by_phase = [f"{share:.2%}" for share in one["by_phase"]] if len(phases) > 1 else []
         facts = [count(one["tokens"]), f"{one['epochs']:.2f}"]
         rows.append((_named(one["component"]), *shares, *by_phase, *facts))
-    heads = ["", *(telling.short(name) for name in names)]
+    heads = ["", *(sentences.short(name) for name in names)]
     heads += [f"proposal, {phase}" for phase in phases] if len(phases) > 1 else []
     heads += ["tokens there are", "epochs of the proposal at the target"]
-    return Section("Shares of the tokens", list(telling.binding(about)), heads, rows)
+    return Section("Shares of the tokens", list(sentences.binding(about)), heads, rows)
 
 
 def _languages(about: Mapping) -> Section:
@@ -74,7 +74,7 @@ def _languages(about: Mapping) -> Section:
         sides = [_level(name, one["proposal"]), *(_difference(name, value) for value in of)]
         rows.append((_named(name), *sides))
     heads = ("", "proposal", *(f"less {other}'s" for other in others))
-    return Section("Predicted for each language", [telling.INTERVALS], heads, rows)
+    return Section("Predicted for each language", [sentences.INTERVALS], heads, rows)
 
 
 def _against(about: Mapping) -> Section:
@@ -87,7 +87,7 @@ def _against(about: Mapping) -> Section:
         for name, one in about["against"].items()
     ]
     heads = ("against", "predicted difference of the objective", "can be told apart")
-    return Section("The proposal against other mixtures", list(telling.apart(about)), heads, rows)
+    return Section("The proposal against other mixtures", list(sentences.apart(about)), heads, rows)
 
 
 def _measured(about: Mapping) -> Section:
@@ -100,7 +100,7 @@ def _measured(about: Mapping) -> Section:
         for m in ("objective", *about["measures"])
     ]
     heads = ("", *(f"less {other}'s" for other in names))
-    return Section("The proposal, measured at the proxies' size", [telling.PAIRED], heads, rows)
+    return Section("The proposal, measured at the proxies' size", [sentences.PAIRED], heads, rows)
 
 
 def _held_out(about: Mapping) -> Section:
@@ -152,7 +152,7 @@ def _proposals(about: Mapping) -> Section:
         shares = [one["shares"][about["proposal"]], *(shares[name] for shares in alone.values())]
         rows.append((_named(name), *(f"{share:.2%}" for share in shares)))
     heads = ("", "proposal", *(f"{law.replace('_', ' ')} alone" for law in alone))
-    return Section("What each law would propose", list(telling.beside(about)), heads, rows)
+    return Section("What each law would propose", list(sentences.beside(about)), heads, rows)
 
 
 def _predictions(about: Mapping) -> Section:
@@ -169,21 +169,21 @@ def _predictions(about: Mapping) -> Section:
 def _sizes(about: Mapping) -> Iterator[Section]:
     """What runs of another size say of the law."""
     for size, one in about["sizes"].items():
-        told = lambda value: "" if value is None else wording.number(value, 2)
+        number_of = lambda value: "" if value is None else wording.number(value, 2)
         rows = [
             (
                 _named(name),
-                *(told(ranks[key]) for key in ("law", "law_here", "runs")),
+                *(number_of(ranks[key]) for key in ("law", "law_here", "runs")),
                 f"{ranks['turned']} of {ranks['pairs']}",
             )
             for name, ranks in one["measures"].items()
         ]
         heads = ("", f"law, {size}", "law, proxies", f"proxies, {size}", "in another order")
-        yield Section(f"At another size: {size}", list(telling.resized(size, about)), heads, rows)
+        yield Section(f"At another size: {size}", list(sentences.resized(size, about)), heads, rows)
 
 
 def _rest(about: Mapping) -> Section:
-    return Section("What this rests on", list(telling.outside(about)))
+    return Section("What this rests on", list(sentences.outside(about)))
 
 
 def _faced(measure: str, one: Mapping) -> Mapping:

@@ -27,7 +27,8 @@ class Display:
         disable = len(places) == 1 or not self._console.is_terminal
         self._bar = bar("{task.description}", self._console, disable)
         self._tasks = [
-            self._bar.add_task(str(place), total=None, told="", visible=False) for place in places
+            self._bar.add_task(str(place), total=None, numbers="", visible=False)
+            for place in places
         ]
 
     def __enter__(self) -> Self:
@@ -50,16 +51,16 @@ class Display:
         self._titles[slot], self._spoke[slot] = title, time.monotonic()
         self.line(title if len(self._places) == 1 else f"{title}: on {self._places[slot]}")
         self._bar.reset(
-            self._tasks[slot], total=steps, completed=0, visible=True, told="", description=title
+            self._tasks[slot], total=steps, completed=0, visible=True, numbers="", description=title
         )
 
-    def hears(self, slot: int, step: int, total: int, told: str) -> None:
+    def hears(self, slot: int, step: int, total: int, numbers: str) -> None:
         """A run's report: its step and numbers."""
-        self._bar.update(self._tasks[slot], completed=step, total=total, told=told)
+        self._bar.update(self._tasks[slot], completed=step, total=total, numbers=numbers)
         quiet = self._bar.disable and len(self._places) > 1
         if quiet and time.monotonic() - self._spoke[slot] > LINE_SECONDS:
             self._spoke[slot] = time.monotonic()
-            self.line(f"{self._titles[slot]}: step {step}/{total}  {told}")
+            self.line(f"{self._titles[slot]}: step {step}/{total}  {numbers}")
 
     def ends(self, slot: int, code: int, seconds: float, said: str) -> None:
         """said: where a run's words are, '' where they were seen."""

@@ -165,10 +165,10 @@ class Sweep:
         folder = pathlib.Path(tempfile.mkdtemp(prefix="polylm_said_"))
         return str(folder / pathlib.Path(run.said).name)
 
-    def _hear(self, slot: int, step: int, total: int, told: str) -> None:
+    def _hear(self, slot: int, step: int, total: int, numbers: str) -> None:
         one = self._under_way[slot]
         self._left[one.run] = total - step
-        self._display.hears(slot, step, total, told)
+        self._display.hears(slot, step, total, numbers)
 
     def _end(self, slot: int, code: int) -> None:
         """A worker is through with its run, or dead."""

@@ -4,7 +4,7 @@ What is imported, compiled and opened stays for the next run; what decides numbe
 bindings, SeqIO's registrations, the environment and the states of random numbers are as they were.
 
     stdin     a line of JSON for each run: {"argv": what run.py is given, "said": a file, or ""}
-    replies   {"step", "total", "told"} while one is under way, {"code", "cpu", "memory"} at its end
+    replies   {"step", "total", "numbers"} while one is under way, {"code", "cpu", "memory"} at its end
 
 stdin closes with the process that started this one, however that ends: a run under way then saves and
 leaves, as for SIGTERM.
@@ -49,7 +49,9 @@ def work(call: Callable[[list[str]], int], replies: str, cores: str = "") -> NoR
     busy = threading.Event()
     threading.Thread(target=_listen, args=(jobs, busy), daemon=True).start()
     say = _Speaker(int(replies))
-    terminal.heard_by.append(lambda step, total, told: say(step=step, total=total, told=told))
+    terminal.heard_by.append(
+        lambda step, total, numbers: say(step=step, total=total, numbers=numbers)
+    )
     assert isinstance(sys.stdout, io.TextIOWrapper)
     sys.stdout.reconfigure(line_buffering=True)
     Several.runs = True

@@ -64,13 +64,13 @@ def compare(tokenizer: Tokenizer, folder: pathlib.Path) -> tuple[bool, str]:
     proto = model_proto(tokenizer)
     texts = [*TEXTS.values(), *HARD, *_of_pieces(literals.user_defined(proto)[:MOST_PIECES])]
     differing = differing_ids(tokenizer, folder, texts)
-    told = f"{len(differing)} of {len(texts)} texts in {len(TEXTS)} languages get other token ids from "
-    told += "tokenizer.json than from SentencePiece"
+    finding = f"{len(differing)} of {len(texts)} texts in {len(TEXTS)} languages get other token ids from "
+    finding += "tokenizer.json than from SentencePiece"
     if differing:
-        told += f", the first is {differing[0]!r}"
+        finding += f", the first is {differing[0]!r}"
     if proto.trainer_spec.model_type == BPE:
-        return not differing, told
+        return not differing, finding
     return (
         True,
-        f"{told} (not a BPE vocabulary: where the ids must be the trained ones, use tokenizer.model)",
+        f"{finding} (not a BPE vocabulary: where the ids must be the trained ones, use tokenizer.model)",
     )

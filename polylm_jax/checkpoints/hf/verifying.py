@@ -73,8 +73,8 @@ def _verify_ids(tokenizer: Tokenizer, folder: pathlib.Path) -> bool:
     if not (folder / "tokenizer.json").exists():
         print("token ids: not verified, the folder has no tokenizer.json")
         return True
-    good, told = token_ids.compare(tokenizer, folder)
-    print(f"token ids: {told}")
+    good, finding = token_ids.compare(tokenizer, folder)
+    print(f"token ids: {finding}")
     return good
 
 

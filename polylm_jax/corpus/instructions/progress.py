@@ -13,8 +13,8 @@ class PoolProgress(CountedBar):
 
     def update(self, done: int, tasks: int) -> None:
         """Seeds and prompts done, and tasks in the pool, over all languages."""
-        told = f"{tasks:,} tasks, {self._spending.requests:,} requests, {self._cost()} tokens"
-        self._show(done, told, f"{done:,}/{self._total:,} seeds and prompts, {told}")
+        spent = f"{tasks:,} tasks, {self._spending.requests:,} requests, {self._cost()} tokens"
+        self._show(done, spent, f"{done:,}/{self._total:,} seeds and prompts, {spent}")
 
     def _cost(self) -> str:
         cap = self._spending.cap.tokens

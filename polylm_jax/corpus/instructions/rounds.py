@@ -56,10 +56,10 @@ class Rounds:
         seeds: Sequence[Seed],
         plan: Plan,
         limits: checks.Limits,
-        told: Callable[[LanguageState, int], None],
+        report: Callable[[LanguageState, int], None],
     ):
         self._client, self._journal, self._seeds = client, journal, seeds
-        self._plan, self._limits, self._told = plan, limits, told
+        self._plan, self._limits, self._report = plan, limits, report
         self.stopped = ""  # why, where it ended before its time
         self.error = ""  # what of that is for the user to mend
         self._answered = 0
@@ -109,7 +109,7 @@ class Rounds:
                 where = {"language": state.language.code, "round": place[0], "number": place[1]}
                 self._use(state, {"event": "verdict", **where, **verdict})
         if places:
-            self._told(state, number)
+            self._report(state, number)
 
     async def _answer(self, state, place, examples: list[Task], before: list[Task]) -> None:
         """Asks the prompt of a place, unless its answer is in the journal."""
@@ -201,7 +201,7 @@ class Rounds:
     def _use(self, state: LanguageState, event: dict) -> None:
         self._journal.write(event)
         state.use(event)
-        self._told(state, 0)
+        self._report(state, 0)
 
 
 def judged(text: str, finish: str, checker: checks.Checker) -> dict:

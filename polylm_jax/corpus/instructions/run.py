@@ -117,12 +117,12 @@ class _Run:
     async def _rounds(self) -> Rounds:
         async with Client(self._endpoint, self._spending) as client:
             rounds = Rounds(
-                client, self._journal, self._seeds, self._plan, self._limits, self._told
+                client, self._journal, self._seeds, self._plan, self._limits, self._report
             )
             await rounds.run(self._states)
             return rounds
 
-    def _told(self, state: LanguageState, number: int) -> None:
+    def _report(self, state: LanguageState, number: int) -> None:
         """After each event (0), and after a round."""
         self._progress.update(self._done(), sum(len(one.tasks) for one in self._states))
         if number:
@@ -190,13 +190,13 @@ class _Run:
 
 def _barren(model: str, states: Sequence[LanguageState]) -> str:
     """The sentence about languages whose rounds gave the pool nothing, with the commonest reason."""
-    told = []
+    reasons = []
     for state in states:
         (reason, times), *_ = state.reasons.most_common(1) or [("no task in them", 0)]
         answers = sum(one.answers for one in state.rounds.values())
-        told.append(f"{state.language.code}: {answers} answers, {times:,} times {reason!r}")
+        reasons.append(f"{state.language.code}: {answers} answers, {times:,} times {reason!r}")
     return (
-        f"MODEL = {model!r} gave no task for the pool ({'; '.join(told)}): card.md has all reasons "
+        f"MODEL = {model!r} gave no task for the pool ({'; '.join(reasons)}): card.md has all reasons "
         "and journal.jsonl the answers; try another model, or more ANSWER_TOKENS where they are cut off."
     )
 

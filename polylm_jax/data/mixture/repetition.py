@@ -60,10 +60,10 @@ class Repetition:
         if self.target == self.rows:
             return []
         times, part = self.target / self.rows, self.rows / self.target
-        told = f"repeats text as a run {times:.4g} times as long: it reads {part:.3%} of each store"
+        line = f"repeats text as a run {times:.4g} times as long: it reads {part:.3%} of each store"
         rough = [
             f"{name}: an epoch is {rows} rows, so it may be {0.5 / rows:.0%} off the longer run's"
             for name, rows in sorted(read.items())
             if rows < ROUGH_ROWS
         ]
-        return [told, *rough]
+        return [line, *rough]

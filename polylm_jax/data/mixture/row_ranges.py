@@ -121,17 +121,17 @@ def going_on(was: RowRanges, now: RowRanges, row: int) -> tuple[RowRanges, list[
     stays as it was.
     """
     trained, left = now.up_to(row).outside(was), was.up_to(row).outside(now)
-    told = []
+    notes = []
     if trained:
-        told.append(
+        notes.append(
             f"SKIP_ROWS: {trained.text} were trained on before they were named and stay so; "
             "--resume_step=STEP, of a checkpoint before them, leaves them out"
         )
     if left:
-        told.append(f"SKIP_ROWS: {left.text} were left out and stay so")
+        notes.append(f"SKIP_ROWS: {left.text} were left out and stay so")
     ahead, dropped = now.since(row).outside(was), was.since(row).outside(now)
     if ahead:
-        told.append(f"SKIP_ROWS: {ahead.text} will be left out")
+        notes.append(f"SKIP_ROWS: {ahead.text} will be left out")
     if dropped:
-        told.append(f"SKIP_ROWS: {dropped.text} will be read after all")
-    return RowRanges.of((*was.up_to(row).ranges, *now.since(row).ranges)), told
+        notes.append(f"SKIP_ROWS: {dropped.text} will be read after all")
+    return RowRanges.of((*was.up_to(row).ranges, *now.since(row).ranges)), notes

@@ -176,9 +176,9 @@ def _refuse_large(task: seqio.Task, path: str, tokenizer: Tokenizer, max_bytes: 
     _check(task, path, tokenizer)
     size = source_bytes(task, units)
     if size is None or size > max_bytes:
-        told = "text of unknown size" if size is None else f"{size / 1e6:,.0f} MB of text"
+        amount = "text of unknown size" if size is None else f"{size / 1e6:,.0f} MB of text"
         raise InputError(
-            f"task {task.name!r} has {told} and no complete store at {path!r}: make it first with "
+            f"task {task.name!r} has {amount} and no complete store at {path!r}: make it first with "
             f"`{_command()}`."
         )
 

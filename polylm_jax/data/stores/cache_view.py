@@ -24,12 +24,12 @@ class BuildProgress(Progress):
             rich.progress.TextColumn("{task.description}"),
             rich.progress.BarColumn(),
             rich.progress.MofNCompleteColumn(),
-            rich.progress.TextColumn("{task.fields[told]}"),
+            rich.progress.TextColumn("{task.fields[numbers]}"),
             rich.progress.TimeRemainingColumn(elapsed_when_finished=True),
             console=self._console,
             disable=not self._console.is_terminal,
         )
-        self._all = self._bars.add_task("tasks", total=tasks, told="")
+        self._all = self._bars.add_task("tasks", total=tasks, numbers="")
         self._one: rich.progress.TaskID | None = None
 
     def __enter__(self) -> Self:
@@ -43,7 +43,7 @@ class BuildProgress(Progress):
         self._name, self._units, self._left = name, units, left
         self._documents = self._tokens = 0
         self._began = self._spoke = time.monotonic()
-        self._one = self._bars.add_task(name, total=left, told="")
+        self._one = self._bars.add_task(name, total=left, numbers="")
         if left < units:
             self._say(f"{name}: {units - left} of {units} units are done or others'")
 
@@ -52,10 +52,10 @@ class BuildProgress(Progress):
         self._tokens += tokens
         millions = f"{self._tokens / 1e6:,.1f}M tokens, {self._rate() / 1e6:.1f}M/s"
         assert self._one is not None  # `start` came before
-        self._bars.update(self._one, told=f"{self._documents:,} documents, {millions}")
+        self._bars.update(self._one, numbers=f"{self._documents:,} documents, {millions}")
         if not self._console.is_terminal and time.monotonic() - self._spoke > LINE_SECONDS:
             self._spoke = time.monotonic()
-            self._say(f"{self._name}: {self._told()}")
+            self._say(f"{self._name}: {self._progress()}")
 
     def unit(self) -> None:
         assert self._one is not None
@@ -67,18 +67,18 @@ class BuildProgress(Progress):
     def done(self, name: str, manifest: Manifest | None) -> None:
         """A store is complete, or has units that others will do (None)."""
         if self._one is None:
-            told = "complete already"
+            summary = "complete already"
         else:
-            told = self._told() + ("" if manifest else "; the rest is for other processes")
+            summary = self._progress() + ("" if manifest else "; the rest is for other processes")
             self._bars.remove_task(self._one)
             self._one = None
         self._bars.advance(self._all)
-        self._say(f"{name}: {told}")
+        self._say(f"{name}: {summary}")
 
     def _say(self, line: str) -> None:
         self._console.print(line, soft_wrap=True)
 
-    def _told(self) -> str:
+    def _progress(self) -> str:
         tokens = f"{self._tokens:,} tokens, {self._rate():,.0f} tokens/s"
         return f"{self._documents:,} documents, {tokens}"
 
@@ -121,10 +121,12 @@ def _totals(manifests: list[Manifest]) -> str:
             documents["train" if name == "train" else "held out"] += split.documents
     bad = sum(manifest.bad_lines for manifest in manifests)
     marks = sum(manifest.space_marks for manifest in manifests)
-    told = f"{len(manifests)} stores: {documents['train']:,} documents, "
-    told += f"{documents['held out']:,} held out; {bad:,} bad lines in quarantine"
+    summary = f"{len(manifests)} stores: {documents['train']:,} documents, "
+    summary += f"{documents['held out']:,} held out; {bad:,} bad lines in quarantine"
     refused = sum((Counter(manifest.refused) for manifest in manifests), Counter())
-    told += "".join(f"; {count:,} left out: {why}" for why, count in sorted(refused.items()))
+    summary += "".join(f"; {count:,} left out: {why}" for why, count in sorted(refused.items()))
     unread = sum((Counter(manifest.unread) for manifest in manifests), Counter())
-    told += "".join(f"; {count:,} have {what}, not read" for what, count in sorted(unread.items()))
-    return told + (f"; {marks:,} U+2581, which read back as spaces" if marks else "")
+    summary += "".join(
+        f"; {count:,} have {what}, not read" for what, count in sorted(unread.items())
+    )
+    return summary + (f"; {marks:,} U+2581, which read back as spaces" if marks else "")

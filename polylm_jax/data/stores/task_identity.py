@@ -47,17 +47,19 @@ def describe(task: seqio.Task, units: Sequence[Unit] | None) -> dict:
     A source of ours tells its own `fingerprint`; of another, its shards that are files count.
     """
     source = task.source
-    told = {"task": task.name, "steps": [_step(step) for step in task.preprocessors]}
+    identity = {"task": task.name, "steps": [_step(step) for step in task.preprocessors]}
     if hasattr(source, "definition"):
         return _plain(
-            told | ({"options": source.definition()} if units is None else source.fingerprint())
+            identity | ({"options": source.definition()} if units is None else source.fingerprint())
         )
     paths = [unit.name.partition(":")[2] for unit in units or ()]
     files = [{"path": path, "size": size} for path in paths if (size := _size(path)) is not None]
     options = {"class": type(source).__name__, "splits": sorted(source.splits)}
     if isinstance(source, seqio.FileDataSource):
-        return _plain(told | {"options": options, **({} if units is None else {"files": files})})
-    return _plain(told | {"options": {**options, "source": repr(source)}, "files": files})
+        return _plain(
+            identity | {"options": options, **({} if units is None else {"files": files})}
+        )
+    return _plain(identity | {"options": {**options, "source": repr(source)}, "files": files})
 
 
 def source_bytes(task: seqio.Task, units: Sequence[Unit]) -> int | None:

@@ -32,9 +32,9 @@ def verify(store: TokenStore, shard: tuple[int, int] = (0, 1)) -> int:
     for name in mine:
         if written.get(name, found[name][0]) != found[name][0]:
             raise _damaged(store, name)
-    for split, told in splits if count == 1 else ():  # where a record of a part is lost
-        digests = to_json([found[name][0] for name in told.parts])
-        if hashlib.sha256(digests).hexdigest() != told.content_sha256:
+    for split, recorded in splits if count == 1 else ():  # where a record of a part is lost
+        digests = to_json([found[name][0] for name in recorded.parts])
+        if hashlib.sha256(digests).hexdigest() != recorded.content_sha256:
             raise _damaged(store, f"a part of {split!r}")
     return sum(size for _, size in found.values())
 

@@ -193,8 +193,8 @@ class Routes:
         token = processor.piece_to_id(body.prompt)
         ids = [token] if processor.is_control(token) else []
         ids = ids or await run_in_threadpool(self._service.tokenizer.encode, body.prompt)
-        told = {"count": len(ids), "max_model_len": self._service.max_length}
-        return Json({**told, "tokens": ids})
+        counted = {"count": len(ids), "max_model_len": self._service.max_length}
+        return Json({**counted, "tokens": ids})
 
     async def detokenize(self, request: Request) -> Response:
         """Ids -> text."""

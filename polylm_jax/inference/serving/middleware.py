@@ -41,20 +41,20 @@ class Guard:
     async def __call__(self, scope, receive, send):
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        began, told = time.monotonic(), {"status": 499}  # nginx's number for a client that left
+        began, outcome = time.monotonic(), {"status": 499}  # nginx's number for a client that left
 
         async def observed(message):
             if message["type"] == "http.response.start":
-                told["status"] = message["status"]
+                outcome["status"] = message["status"]
             await send(message)
 
         try:
-            await self._answer(scope, receive, observed, told)
+            await self._answer(scope, receive, observed, outcome)
         finally:
             path = scope["path"] if scope["path"] in self._paths else "other"
-            self._telemetry.answered(path, told["status"], time.monotonic() - began)
+            self._telemetry.answered(path, outcome["status"], time.monotonic() - began)
 
-    async def _answer(self, scope, receive, send, told):
+    async def _answer(self, scope, receive, send, outcome):
         request = Request(scope, receive)
         try:
             self._check(request)
@@ -68,7 +68,7 @@ class Guard:
             await error_response(ApiError(error.status_code, said))(scope, receive, send)
         except Exception:  # noqa: BLE001 (logged; others are served)
             _log.exception("%s %s failed", scope["method"], scope["path"])
-            if told["status"] == 499:
+            if outcome["status"] == 499:
                 failed = ApiError(500, "the server failed on this request; its log says how.")
                 await error_response(failed)(scope, receive, send)
 

@@ -34,8 +34,8 @@ class ApiError(Exception):
         """{"error": {"message", "type", "param", "code"}}."""
         kinds = {401: "authentication_error", 429: "rate_limit_error"}
         kind = kinds.get(self.status, "server_error" if self.status >= 500 else None)
-        told = {"message": str(self), "type": kind or "invalid_request_error"}
-        return {"error": told | {"param": self.param, "code": self.code}}
+        described = {"message": str(self), "type": kind or "invalid_request_error"}
+        return {"error": described | {"param": self.param, "code": self.code}}
 
 
 Text = Annotated[str, Field(min_length=1, max_length=LONGEST_STOP)]

@@ -53,9 +53,9 @@ class RequestReader:
             raise ApiError(
                 400, "best_of other than n is not served: leave it out.", param="best_of"
             )
-        told = bool(body.echo) and body.logprobs is not None
+        echoed = bool(body.echo) and body.logprobs is not None
         job = functools.partial(
-            Job, log_p=body.logprobs is not None, prompt_log_p=told,
+            Job, log_p=body.logprobs is not None, prompt_log_p=echoed,
             repeatable=body.seed is not None,
         )  # fmt: skip
         prompts = self._prompts(body.prompt)

@@ -44,7 +44,7 @@ class Answer:
         return {"prompt_tokens": read, "completion_tokens": made, "total_tokens": read + made}
 
     def _choice(self, writer: Writer) -> dict:
-        told: dict[str, object] = {
+        choice: dict[str, object] = {
             "index": writer.index,
             "finish_reason": writer.finish,
             "logprobs": None,
@@ -52,12 +52,12 @@ class Answer:
         if self._is_chat:
             if self._body.logprobs:
                 content = self._pieces.chat(writer.tokens, writer.all_log_p, self._top)
-                told["logprobs"] = {"content": content, "refusal": None}
+                choice["logprobs"] = {"content": content, "refusal": None}
             message = {"role": "assistant", "content": writer.text, "refusal": None}
-            return told | {"message": message}
+            return choice | {"message": message}
         if self._body.logprobs is not None:
-            told["logprobs"] = self._log_p(writer, writer.tokens, writer.log_p, echo=True)
-        return told | {"text": self._echoed(writer) + writer.text}
+            choice["logprobs"] = self._log_p(writer, writer.tokens, writer.log_p, echo=True)
+        return choice | {"text": self._echoed(writer) + writer.text}
 
     @property
     def _top(self) -> int:

@@ -172,11 +172,11 @@ class Slots:
             lengths_P[row] = len(job.tokens)
             tokens_PT[row, : lengths_P[row]] = job.tokens
         controls = _controls([*jobs, *[None] * (rows - len(jobs))], self._decoder)
-        told = np.bool_(any(job.prompt_log_p for job in jobs))
+        prompt_log_p = np.bool_(any(job.prompt_log_p for job in jobs))
         tokens_PT, lengths_P = self._decoder.placed((tokens_PT, lengths_P))
         options = {"static": self._static, "columns": group.columns}
         return group, *self._decoder.run(
-            programs.prefill, tokens_PT, lengths_P, controls, told, **options
+            programs.prefill, tokens_PT, lengths_P, controls, prompt_log_p, **options
         )
 
     def _goes_on(self, job, token):
@@ -285,12 +285,12 @@ def _log_p(made: sampler.Chosen, row: int, count: int) -> LogP:
 
 def _first(job, row, chosen, prompts, eos) -> Output:
     """What prefill made of a job."""
-    told = None
+    of_prompt = None
     if job.prompt_log_p:
         whole = LogP(prompts.log_p_PT[row], prompts.likeliest_PTK[row], prompts.log_p_PTK[row])
-        told = whole.first(len(job.tokens) - 1)
+        of_prompt = whole.first(len(job.tokens) - 1)
     if not job.max_new_tokens:
-        return Output((), "length", None, told)
+        return Output((), "length", None, of_prompt)
     token = int(chosen.token_B[row, 0])
     finish = "eos" if token in eos else "length" if job.max_new_tokens == 1 else None
-    return Output([token], finish, _log_p(chosen, row, 1) if job.log_p else None, told)
+    return Output([token], finish, _log_p(chosen, row, 1) if job.log_p else None, of_prompt)

@@ -78,13 +78,13 @@ def apart(about: Mapping) -> Iterator[str]:
     one = about["against"].get(draws.RECIPE)
     if one is None or about["is_already"]:
         return
-    told = wording.difference(one["objective"])
+    change = wording.difference(one["objective"])
     if one["objective"]["beyond_noise"]:
-        yield f"The proposal is predicted to change the objective by {told} against the recipe's mixture."
+        yield f"The proposal is predicted to change the objective by {change} against the recipe's mixture."
     else:
         yield (
             "No proposal can be told from the recipe's own mixture: the best one is predicted to "
-            f"change the objective by {told}, and the interval holds zero."
+            f"change the objective by {change}, and the interval holds zero."
         )
 
 
@@ -124,14 +124,14 @@ def beside(about: Mapping) -> Iterator[str]:
         "its own share's law is the one that lasts. Where the target is much larger, trust what both say."
     )
     for law, one in about["beside"].items():
-        told = wording.difference(one["objective"])
+        change = wording.difference(one["objective"])
         where = (
             "by it no mixture keeps NO_WORSE"
             if one["distance"] is None
             else f"what it would propose itself lies {one['distance']:.2%} of the tokens from it"
         )
         yield (
-            f"By {law.replace('_', ' ')} alone the proposal changes the objective by {told} against the "
+            f"By {law.replace('_', ' ')} alone the proposal changes the objective by {change} against the "
             f"recipe's mixture; {where}."
         )
 
