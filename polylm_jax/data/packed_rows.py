@@ -10,7 +10,7 @@ import dataclasses
 import functools
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -46,22 +46,26 @@ class Packed:
         length: int,
         together: bool = True,
         most: int | None = None,
-    ) -> "Packed":
+    ) -> Self:
         """The split's examples in rows of `length` + 1 tokens; one to a row unless `together`.
 
         most: so many of them at most, spread over the split.
         """
         tokens, marks = (whole(store, name) for name in (split, split + MARKS))
+        firsts, own = cls.found(marks, store.manifest.task)
+        begins = np.append(firsts, len(tokens))
+        starts, order, too_long = in_rows(np.diff(begins), length + 1, together, most)
+        return cls(tokens, (marks & ANSWER) > 0, begins, starts, order, too_long, **own)
+
+    @classmethod
+    def found(cls, marks: np.ndarray, task: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """(where examples begin, what else a subclass keeps); InputError for other data than these."""
         if np.any(marks & REJECTED):
             raise InputError(
-                f"task {store.manifest.task!r} is pairs of answers, of which one is rejected: tune on "
-                "it with `run.py dpo`."
+                f"task {task!r} is pairs of answers, of which one is rejected: tune on it with "
+                "`run.py dpo`."
             )
-        begins = np.append(np.flatnonzero(marks & BEGINS), len(tokens))
-        sizes = np.diff(begins)
-        starts, order, too_long = in_rows(sizes, length + 1, together, most)
-        answer = (marks & ANSWER) > 0
-        return cls(tokens, answer, begins, starts, order, too_long)
+        return np.flatnonzero(marks & BEGINS), {}
 
     @property
     def num_rows(self) -> int:
@@ -124,6 +128,8 @@ class PackedRows(Rows):
     also: Mapping[str, TokenStore] = dataclasses.field(default_factory=dict)
     held_out_examples: int = 500
 
+    what: ClassVar[str] = "conversations"
+    kept: ClassVar[type[Packed]] = Packed
     packing = MappingProxyType(
         {"weights": np.float32, "positions_BT": np.int32, "segment_ids_BT": np.int32}
     )
@@ -159,18 +165,20 @@ class PackedRows(Rows):
 
     def notes(self) -> Iterator[str]:
         for name, packed in sorted(self.packed.items()):
-            sizes = np.diff(packed.begins)[packed.examples]
-            learned = "all" if self.on_all else f"{packed.answer.mean():.0%}"
             line = (
-                f"{name}: {len(sizes):,} conversations in {packed.num_rows:,} rows, "
-                f"{packed.fill(self.length):.1%} full, {learned} of the tokens learned"
+                f"{name}: {len(packed.examples):,} {self.what} in {packed.num_rows:,} rows, "
+                f"{packed.fill(self.length):.1%} full{self.learned(packed)}"
             )
             if packed.too_long:
                 line += f"; {packed.too_long:,} longer than a row, left out"
             yield line
-            yield from self.left(name)
+            yield from self._left_out(name)
 
-    def left(self, name: str) -> Iterator[str]:
+    def learned(self, packed: Packed) -> str:
+        """How many tokens are learned, where that is worth a word."""
+        return f", {'all' if self.on_all else f'{packed.answer.mean():.0%}'} of the tokens learned"
+
+    def _left_out(self, name: str) -> Iterator[str]:
         """Sentences about what of a component's data was left out, or isn't read."""
         for reason, count in sorted(self.stores[name].manifest.refused.items()):
             yield f"{name}: {count:,} left out, {reason}"
@@ -179,9 +187,9 @@ class PackedRows(Rows):
 
     @functools.cached_property
     def packed(self) -> Mapping[str, Any]:
-        """The packed examples of each component, in memory: `Packed`, or what a subclass has."""
+        """The packed examples of each component, in memory: of the class `kept`."""
         return {
-            name: Packed.read(store, TRAIN, self.length, self.together)
+            name: self.kept.read(store, TRAIN, self.length, self.together)
             for name, store in self.stores.items()
         }
 

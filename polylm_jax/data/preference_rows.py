@@ -7,16 +7,14 @@ Shapes: n rows asked for, L labels of a row (it has L + 1 tokens), E pairs, R pa
 """
 
 import dataclasses
-import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from types import MappingProxyType
 
 import numpy as np
 
-from polylm_jax.data.packed_rows import Arrays, PackedRows, whole
-from polylm_jax.data.packing import in_rows
+from polylm_jax.data.packed_rows import Arrays, Packed, PackedRows
 from polylm_jax.data.rows import TRAIN, VALIDATION
-from polylm_jax.data.stores.store import ANSWER, BEGINS, MARKS, REJECTED, TokenStore
+from polylm_jax.data.stores.store import BEGINS, REJECTED
 from polylm_jax.errors import InputError
 
 # (component, split) -> float32 [E]: log p(chosen) - log p(rejected) of the reference, in nats.
@@ -24,58 +22,28 @@ References = Callable[[str, str], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
-class Pairs:
-    """The pairs of one split of a store, in rows.
+class Pairs(Packed):
+    """The pairs of one split of a store, in rows: each is an example of two answers.
 
-    tokens int32, answer bool: the store's, one after the other. begins int64 [E + 1];
-    rejected int64 [E]: where the rejected answer's question begins. starts [R + 1], pairs: row r
-    holds pairs[starts[r]:starts[r + 1]]. too_long: pairs that no row holds; they are left out.
+    rejected int64 [E]: where the rejected answer's question begins.
     """
 
-    tokens: np.ndarray
-    answer: np.ndarray
-    begins: np.ndarray
     rejected: np.ndarray
-    starts: np.ndarray
-    pairs: np.ndarray
-    too_long: int
 
     @classmethod
-    def read(
-        cls,
-        store: TokenStore,
-        split: str,
-        length: int,
-        together: bool = True,
-        most: int | None = None,
-    ) -> "Pairs":
-        """As `Packed.read` has it. Raises InputError for a store of plain conversations."""
-        tokens, marks = (whole(store, name) for name in (split, split + MARKS))
+    def found(cls, marks: np.ndarray, task: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         first = (marks & BEGINS > 0) & (marks & REJECTED == 0)
         second = (marks & BEGINS > 0) & (marks & REJECTED > 0)
         if first.sum() != second.sum():
             raise InputError(
-                f"task {store.manifest.task!r} is no pairs of answers: register it with "
+                f"task {task!r} is no pairs of answers: register it with "
                 "tasks.instructions.preferences."
             )
-        begins = np.append(np.flatnonzero(first), len(tokens))
-        sizes = np.diff(begins)
-        starts, order, too_long = in_rows(sizes, length + 1, together, most)
-        answer = (marks & ANSWER) > 0
-        return cls(tokens, answer, begins, np.flatnonzero(second), starts, order, too_long)
-
-    @property
-    def num_rows(self) -> int:
-        return len(self.starts) - 1
+        return np.flatnonzero(first), {"rejected": np.flatnonzero(second)}
 
     def __len__(self) -> int:
         """Pairs of the split, also those that no row holds."""
         return len(self.rejected)
-
-    def fill(self, length: int) -> float:
-        """The share of all places that hold a token."""
-        sizes = np.diff(self.begins)[self.pairs]
-        return float(sizes.sum() / max(self.num_rows * (length + 1), 1))
 
     def rows(
         self, rows: np.ndarray, length: int, padding: int, reference_E: np.ndarray | None = None
@@ -93,7 +61,7 @@ class Pairs:
         sign, reference = (np.zeros((n, length + 1), np.float32) for _ in range(2))
         for number, row in enumerate(np.asarray(rows).tolist()):
             at = 0
-            for count, example in enumerate(self.pairs[slice(*self.starts[row : row + 2])], 1):
+            for count, example in enumerate(self.examples[slice(*self.starts[row : row + 2])], 1):
                 begin, middle, end = self.begins[example], self.rejected[example], self.begins[example + 1]  # fmt: skip
                 if reference_E is not None:
                     reference[number, at + 1] = reference_E[example]
@@ -133,12 +101,11 @@ class PreferenceRows(PackedRows):
         }
     )
 
-    @functools.cached_property
-    def packed(self) -> Mapping[str, Pairs]:
-        return {
-            name: Pairs.read(store, TRAIN, self.length, self.together)
-            for name, store in self.stores.items()
-        }
+    what = "pairs"
+    kept = Pairs
+
+    def learned(self, packed: Packed) -> str:
+        return ""
 
     def held_out(self, component: str, max_rows: int) -> dict[str, np.ndarray]:
         """The first `max_rows` packed rows of a component's held-out pairs; chosen answers count."""
@@ -149,17 +116,6 @@ class PreferenceRows(PackedRows):
         rows = np.arange(min(pairs.num_rows, max_rows))
         found = dict(pairs.rows(rows, self.length, self.padding, self._of(component, VALIDATION)))
         return {"tokens": found.pop("tokens"), "counted": found["weights"] > 0, **found}
-
-    def notes(self) -> Iterator[str]:
-        for name, pairs in sorted(self.packed.items()):
-            line = (
-                f"{name}: {len(pairs.pairs):,} pairs in {pairs.num_rows:,} rows, "
-                f"{pairs.fill(self.length):.1%} full"
-            )
-            if pairs.too_long:
-                line += f"; {pairs.too_long:,} longer than a row, left out"
-            yield line
-            yield from self.left(name)
 
     def _of(self, component: str, split: str) -> np.ndarray:
         """The reference's margins [E] of a component's pairs."""

@@ -129,7 +129,7 @@ class Scorer:
             placed = {name: self._place(values) for name, values in batch.items()}
             values = jax.device_get(self._sums(self.params, placed))
             for number, row in enumerate(rows.tolist()):
-                held = pairs.pairs[slice(*pairs.starts[row : row + 2])]
+                held = pairs.examples[slice(*pairs.starts[row : row + 2])]
                 for name, sums_BP in values.items():
                     found[name][held] = sums_BP[number, 1 : len(held) + 1]
         return found

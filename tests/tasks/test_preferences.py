@@ -110,7 +110,7 @@ def test_a_row_has_whole_pairs(made, together):
     )
     rows = rows_of(made, 200, together)
     pairs = rows.packed[name]
-    assert len(pairs.pairs) == 13 and (pairs.num_rows == 13) is not together
+    assert len(pairs.examples) == 13 and (pairs.num_rows == 13) is not together
     seen, expected = [], {(r["chosen"], r["rejected"]) for r in RECORDS} | {("Sí.", "Yes.")}
     for row in range(pairs.num_rows):
         found = pairs.rows(np.array([row]), 200, tokenizer.eos_id, rows.references(name, "train"))
@@ -120,7 +120,7 @@ def test_a_row_has_whole_pairs(made, together):
         ends = tokens[1:][weights != 0] == tokenizer.eos_id
         assert ends.sum() == len(said)  # each answer's end is learned
         seen += [(a.strip(), b.strip()) for (_, a), (_, b) in zip(said[::2], said[1::2])]
-        held = pairs.pairs[slice(*pairs.starts[row : row + 2])]
+        held = pairs.examples[slice(*pairs.starts[row : row + 2])]
         per_pair = np.bincount(found["pair_BL"][0], found["reference_BL"][0])[1:]
         assert per_pair.tolist() == (held + 1).tolist()
         segments, positions = found["segment_ids_BT"][0], found["positions_BT"][0]
