@@ -1,10 +1,15 @@
 """Both forms of a report that is made of sections: a page of HTML, and Markdown."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from matplotlib.figure import Figure
+
+from polylm_jax.ablation import figures
 from polylm_jax.languages.registry import Language
 from polylm_jax.runtime import html_pages, markdown
+from polylm_jax.runtime.storage import Folder
 
 
 class Cell(NamedTuple):
@@ -45,6 +50,22 @@ def number_cell(said: str, kind: str = "") -> Cell:
 def verdict_kind(good: bool | None, otherwise: str = "dim") -> str:
     """Of better (True), worse (False) and neither (None)."""
     return {True: "good", False: "bad", None: otherwise}[good]
+
+
+def write(
+    place: Folder,
+    title: str,
+    found: Mapping,
+    sections: Sequence[Section],
+    drawn: Mapping[str, tuple[Figure, str]],
+) -> None:
+    """report.json, report.md, report.html and a PNG a picture. drawn: name -> (figure, caption)."""
+    place.write("report.json", (json.dumps(found, ensure_ascii=False, indent=1) + "\n").encode())
+    place.write("report.md", as_markdown(title, sections, list(drawn)).encode())
+    for name, (figure, _) in drawn.items():
+        place.write(f"{name}.png", figures.png(figure))
+    shown = {name: (figures.svg(one, name), caption) for name, (one, caption) in drawn.items()}
+    place.write("report.html", as_html(title, sections, shown).encode())
 
 
 def as_html(

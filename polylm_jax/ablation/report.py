@@ -37,14 +37,7 @@ def write(place: Folder) -> str:
     found = comparison.compare(plan, records)
     drawn = pictures(plan, found, records)
     title, made = found["title"] or "Ablation", list(sections.all_of(found))
-    place.write("report.json", (json.dumps(found, ensure_ascii=False, indent=1) + "\n").encode())
-    place.write("report.md", forms.as_markdown(title, made, list(drawn)).encode())
-    for name, (figure, _) in drawn.items():
-        place.write(f"{name}.png", figures.png(figure))
-    shown = {
-        name: (figures.svg(figure, name), caption) for name, (figure, caption) in drawn.items()
-    }
-    place.write("report.html", forms.as_html(title, made, shown).encode())
+    forms.write(place, title, found, made, drawn)
     return f"{place.path}/report.html"
 
 

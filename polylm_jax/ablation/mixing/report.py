@@ -4,12 +4,11 @@ Nothing in it depends on when or how often the runs were started: the same runs 
 """
 
 import dataclasses
-import json
 from collections.abc import Iterator
 
 import numpy as np
 
-from polylm_jax.ablation import figures, forms
+from polylm_jax.ablation import forms
 from polylm_jax.ablation.laws.proposal import Interval
 from polylm_jax.ablation.mixing import outcome, pictures, question, resized, sections
 from polylm_jax.ablation.mixing.answer import Answer, Beside
@@ -33,14 +32,7 @@ def write(
     about = described(design, asked, found, runs, earlier, target_parameters)
     drawn = pictures.all_of(design, found, runs)
     title, made = sections.title(about), sections.all_of(about)
-    place.write("report.json", (json.dumps(about, ensure_ascii=False, indent=1) + "\n").encode())
-    place.write("report.md", forms.as_markdown(title, made, list(drawn)).encode())
-    for name, (figure, _) in drawn.items():
-        place.write(f"{name}.png", figures.png(figure))
-    shown = {
-        name: (figures.svg(figure, name), caption) for name, (figure, caption) in drawn.items()
-    }
-    place.write("report.html", forms.as_html(title, made, shown).encode())
+    forms.write(place, title, about, made, drawn)
     return "\n".join([*sections.verdict(about), f"{place.path}/report.html"])
 
 
