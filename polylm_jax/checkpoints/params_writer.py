@@ -5,6 +5,7 @@ import json
 import pathlib
 from collections.abc import Mapping
 
+import flax.traverse_util
 import numpy as np
 import orbax.checkpoint as ocp
 
@@ -53,14 +54,8 @@ class Writer(ArrayWriter):
 
 def placeholders(shapes: Mapping[str, Shape]) -> dict:
     """The tree that the names spell, an array of one element for each."""
-    tree: dict = {}
-    for name, shape in shapes.items():
-        *path, leaf = name.split(".")
-        branch = tree
-        for key in path:
-            branch = branch.setdefault(key, {})
-        branch[leaf] = np.zeros((1,) * len(shape), np.float32)
-    return tree
+    ones = {name: np.zeros((1,) * len(shape), np.float32) for name, shape in shapes.items()}
+    return flax.traverse_util.unflatten_dict(ones, sep=".")
 
 
 def _write_structure(

@@ -30,8 +30,3 @@ def bits(targets: Sequence[Sizes], scores: Sequence[tuple[float, int]]) -> Mappi
         "nats_per_token": nats / sum(tokens for _, tokens in scores),
         "items": len(targets),
     }
-
-
-def unweighted_mean(by_language: Mapping[str, float]) -> float:
-    """The mean over languages, each counting once, however much text it has."""
-    return math.fsum(by_language.values()) / len(by_language)

@@ -165,4 +165,3 @@ def test_bits_count_bytes_and_characters():
         "nats_per_token": pytest.approx(3 * math.log(2)),
         "items": 2,
     }
-    assert bits.unweighted_mean({"th": 1.0, "en": 2.0}) == 1.5

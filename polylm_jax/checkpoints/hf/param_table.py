@@ -80,11 +80,6 @@ class Tensor:
     def size(self) -> int:
         return math.prod(self.shape)
 
-    @property
-    def our_slice(self) -> Shape:
-        """The shape of the part of ours that it is."""
-        return self.our_shape if self.layer is None else self.our_shape[1:]
-
 
 def sizes(config: PolyLMConfig) -> dict[str, int]:
     """The table's letters as numbers."""

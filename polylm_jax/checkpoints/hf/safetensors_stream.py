@@ -10,7 +10,7 @@ import json
 import math
 import os
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Self
 
 import ml_dtypes
@@ -148,9 +148,14 @@ class Writer:
 
 def read_places(files: Iterable[pathlib.Path]) -> dict[str, Place]:
     """Every tensor of the files; InputError for one that is damaged or stands in two of them."""
-    places: dict[str, Place] = {}
+    return joined(files, _read_header)
+
+
+def joined(files: Iterable[pathlib.Path], read: Callable[[pathlib.Path], Mapping]) -> dict:
+    """What `read` finds of each file, together; InputError for a tensor that stands in two."""
+    places: dict = {}
     for path in files:
-        for name, place in _read_header(path).items():
+        for name, place in read(path).items():
             if name in places:
                 raise InputError(f"{path} and {places[name].path} both hold {name}: remove one.")
             places[name] = place

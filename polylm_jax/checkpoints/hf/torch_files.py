@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import ml_dtypes
 import numpy as np
 
+from polylm_jax.checkpoints.hf.safetensors_stream import joined
 from polylm_jax.errors import InputError
 
 SINGLE = "pytorch_model.bin"
@@ -112,11 +113,5 @@ def read_places(files: Iterable[pathlib.Path]) -> dict[str, TorchPlace]:
         raise InputError(
             ".bin files need PyTorch to be read: install torch, or get the model as safetensors."
         ) from error
-    places: dict[str, TorchPlace] = {}
     opened: list[TorchFile] = []
-    for path in files:
-        for name, place in TorchFile(path, opened).places().items():
-            if name in places:
-                raise InputError(f"{path} and {places[name].path} both hold {name}: remove one.")
-            places[name] = place
-    return places
+    return joined(files, lambda path: TorchFile(path, opened).places())

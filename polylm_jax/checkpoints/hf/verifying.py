@@ -10,6 +10,7 @@ import os
 import pathlib
 import sys
 
+import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -181,14 +182,11 @@ def our_logits(found: Checkpoint, config: PolyLMConfig, ids: np.ndarray, dtype: 
 def abstract_params(config: PolyLMConfig, device: jax.Device) -> dict:
     """The parameter tree, nothing in it yet, all on one device."""
     sharding = jax.sharding.SingleDeviceSharding(device)
-    tree: dict = {}
-    for name, shape in param_table.our_shapes(config).items():
-        *path, leaf = name.split(".")
-        branch = tree
-        for key in path:
-            branch = branch.setdefault(key, {})
-        branch[leaf] = jax.ShapeDtypeStruct(shape, jnp.float32, sharding=sharding)
-    return tree
+    leaves = {
+        name: jax.ShapeDtypeStruct(shape, jnp.float32, sharding=sharding)
+        for name, shape in param_table.our_shapes(config).items()
+    }
+    return flax.traverse_util.unflatten_dict(leaves, sep=".")
 
 
 def their_logits(folder: pathlib.Path, ids) -> np.ndarray:
