@@ -89,28 +89,28 @@ class ReadShards(PipelineStep):
         about = {"source": unit.source.name, "id": _name(unit), "text": text}
         self.tally.sample(REFUSED, language, reason, about)
 
-    def lines(self, unit: Unit) -> Iterator[tuple[int, str]]:
-        """(offset, line) of a range of bytes: the lines that begin in it, broken ones refused."""
+    def _lines(self, unit: Unit) -> Iterator[tuple[int, bytes]]:
+        """(offset, line) of a range of bytes: the lines that begin in it, too long ones refused."""
         stop = unit.end if unit.end >= 0 else None
         for place, line in text_lines.read_lines(
             unit.path, unit.start, stop, self.max_line, field=_FIELD
         ):
             if len(line) > self.max_line:
                 self.refuse(unit, over(self.max_line), line[:2000])
-                continue
+            else:
+                yield place, line
+
+    def lines(self, unit: Unit) -> Iterator[tuple[int, str]]:
+        """The lines of a range as text, broken ones refused."""
+        for place, line in self._lines(unit):
             try:
                 yield place, line.decode("utf-8")
             except UnicodeDecodeError:
                 self.refuse(unit, text_lines.NOT_UTF8, line[:2000])
 
     def jsonl(self, unit: Unit) -> Iterator[tuple[int, dict]]:
-        stop = unit.end if unit.end >= 0 else None
-        for place, line in text_lines.read_lines(
-            unit.path, unit.start, stop, self.max_line, field=_FIELD
-        ):
-            if len(line) > self.max_line:
-                self.refuse(unit, over(self.max_line), line[:2000])
-            elif line.strip():
+        for place, line in self._lines(unit):
+            if line.strip():
                 record = text_lines.parse_json(line)
                 if isinstance(record, str):
                     self.refuse(unit, record, line[:2000])
