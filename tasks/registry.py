@@ -21,20 +21,8 @@ def add_task(
     name: str, source: RecordSource, preprocessor: Callable, vocabulary: str
 ) -> seqio.Task:
     """Registers source -> preprocessor -> tokenize -> EOS as a SeqIO task, or finds it there."""
-    definition = (source.definition(), preprocessor, vocabulary)
-    if not _is_there(name, definition, seqio.TaskRegistry.names()):
-        seqio.TaskRegistry.add(
-            name,
-            source=source,
-            preprocessors=[
-                preprocessor,
-                seqio.preprocessors.tokenize,
-                seqio.preprocessors.append_eos,
-            ],
-            output_features=output_features(vocabulary),
-        )
-        _DEFINITIONS[name] = definition
-    return seqio.TaskRegistry.get(name)
+    steps = [preprocessor, seqio.preprocessors.tokenize, seqio.preprocessors.append_eos]
+    return _added(name, source, steps, vocabulary, output_features)
 
 
 def add_evaluation_task(
@@ -49,16 +37,18 @@ def add_evaluation_task(
 
     `source` has a `definition()`, as ours have; the preprocessor gives `inputs` and `targets`.
     """
-    definition = (source.definition(), preprocessor, vocabulary)
+    steps = [preprocessor, seqio.preprocessors.tokenize]
+    scored = {"postprocess_fn": postprocess, "metric_fns": list(metric_fns)}
+    return _added(name, source, steps, vocabulary, evaluation_features, **scored)
+
+
+def _added(
+    name: str, source, steps: list, vocabulary: str, features: Callable, **scored
+) -> seqio.Task:
+    definition = (source.definition(), steps[0], vocabulary)
     if not _is_there(name, definition, seqio.TaskRegistry.names()):
-        seqio.TaskRegistry.add(
-            name,
-            source=source,
-            preprocessors=[preprocessor, seqio.preprocessors.tokenize],
-            postprocess_fn=postprocess,
-            metric_fns=list(metric_fns),
-            output_features=evaluation_features(vocabulary),
-        )
+        output = features(vocabulary)
+        seqio.TaskRegistry.add(name, source, output, preprocessors=steps, **scored)
         _DEFINITIONS[name] = definition
     return seqio.TaskRegistry.get(name)
 

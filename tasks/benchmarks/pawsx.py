@@ -8,12 +8,12 @@ lm-eval 0.4's French.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from polylm_jax.evaluation.protocol import RANK, REPAIRED, SUM, Protocol
+from polylm_jax.evaluation.protocol import RANK, SUM, Protocol
 from polylm_jax.runtime.spread import spread
 from tasks.benchmarks.examples import Choice
 from tasks.benchmarks.items import Item, one_of, text
 from tasks.benchmarks.records import Record
-from tasks.benchmarks.registration import Benchmark, Scoring, Variant
+from tasks.benchmarks.registration import Benchmark, Scoring, with_repaired
 from tasks.metrics.accuracy import accuracy
 
 # language -> ('right', no, yes): label 1 is a paraphrase
@@ -86,19 +86,11 @@ def _protocol(language: str, split: str) -> Protocol:
     )
 
 
-def _variants(language: str) -> list[Variant]:
-    published = [Variant("", Prompt(WORDS[language]))]
-    if language not in REPAIRED_WORDS:
-        return published
-    repaired = Prompt(REPAIRED_WORDS[language])
-    return [*published, Variant("repaired", repaired, {"fidelity": REPAIRED})]
-
-
 def _benchmark(convert: Callable[[Record], Item | None]) -> Benchmark:
     return Benchmark(
         name="pawsx",
         languages=tuple(WORDS),
-        variants=_variants,
+        variants=lambda language: with_repaired(Prompt, language, WORDS, REPAIRED_WORDS),
         protocol=_protocol,
         convert=lambda language, format: convert,
         fields={"sentence1": str, "sentence2": str, "label": int},

@@ -37,6 +37,18 @@ class Variant(NamedTuple):
     changes: Mapping[str, Any] = {}
 
 
+def with_repaired(
+    prompt: Callable, language: str, published: Mapping, repaired: Mapping
+) -> list[Variant]:
+    """The prompt with its published words, and with repaired ones where the language has them."""
+    mended = [prompt(words[language]) for words in (repaired,) if language in words]
+    changes = {"fidelity": protocol.REPAIRED}
+    return [
+        Variant("", prompt(published[language])),
+        *(Variant("repaired", one, changes) for one in mended),
+    ]
+
+
 @dataclass(frozen=True)
 class Scoring:
     """Which items are scored, after which demonstrations.

@@ -42,6 +42,14 @@ def _there(
     return tuple(found)
 
 
+def _both_ways(
+    name: str, given: tuple, published: Mapping[str, Any], **asked: Any
+) -> tuple[str, ...]:
+    """NAME.LANGUAGE, whose answer is generated, and NAME_bits.LANGUAGE: its bits per byte."""
+    generated = own.generated(name, *given, **published, **asked)
+    return (*generated, *own.continued(f"{name}_bits", *given, **published))
+
+
 def xquad(
     data_dir: str,
     vocabulary: str,
@@ -55,15 +63,11 @@ def xquad(
     files = files or {"validation": "xquad/xquad.{language}.json"}
     languages = _there("XQuAD", data_dir, languages, XQUAD, files)
     prompt = "{context}\n{question}\nAnswer:"
-    given = (data_dir, vocabulary, languages, files)
-    options: dict[str, Any] = {"split": next(iter(files)), "items": 1190}
-    return (
-        *own.generated(
-            "xquad", *given, prompt, "answers", shots=shots, stop=stop, ending=ending,
-            max_new_tokens=64, **options,
-        ),
-        *own.continued("xquad_bits", *given, prompt, "answers", **options),
-    )  # fmt: skip
+    given = (data_dir, vocabulary, languages, files, prompt, "answers")
+    published = {"split": next(iter(files)), "items": 1190}
+    return _both_ways(
+        "xquad", given, published, shots=shots, stop=stop, ending=ending, max_new_tokens=64
+    )
 
 
 def mgsm(
@@ -79,15 +83,11 @@ def mgsm(
     files = files or {"test": "mgsm/mgsm_{language}.tsv"}
     languages = _there("MGSM", data_dir, languages, MGSM, files)
     prompt = "Question: {1}\nAnswer:"
-    given = (data_dir, vocabulary, languages, files)
-    options: dict[str, Any] = {"split": next(iter(files)), "items": 250, "formats": TSV}
-    return (
-        *own.generated(
-            "mgsm", *given, prompt, "2", metric="number", shots=shots, stop=stop, ending=ending,
-            **options,
-        ),
-        *own.continued("mgsm_bits", *given, prompt, "2", **options),
-    )  # fmt: skip
+    given = (data_dir, vocabulary, languages, files, prompt, "2")
+    published = {"split": next(iter(files)), "items": 250, "formats": TSV}
+    return _both_ways(
+        "mgsm", given, published, metric="number", shots=shots, stop=stop, ending=ending
+    )
 
 
 def sib200(
@@ -141,16 +141,7 @@ def flores(
         said = [registry.find(code).name for code in pair]
         prompt = f"{{source}}\nTranslate this sentence from {said[0]} to {said[1]}.\n"
         given = (data_dir, vocabulary, (f"{source}-{target}",), sides, prompt, "target")
-        options: dict[str, Any] = {"split": split, "items": 1012, "joint": ""}
-        names += own.generated(
-            "flores",
-            *given,
-            metric="chrf",
-            shots=shots,
-            stop=stop,
-            ending=ending,
-            seed=seed,
-            **options,
-        )
-        names += own.continued("flores_bits", *given, **options)
+        published = {"split": split, "items": 1012, "joint": ""}
+        asked = {"metric": "chrf", "shots": shots, "stop": stop, "ending": ending, "seed": seed}
+        names += _both_ways("flores", given, published, **asked)
     return tuple(names)

@@ -8,12 +8,12 @@ of the whole string decides (Table 8's caption). The words are lm-eval v0.3's, m
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from polylm_jax.evaluation.protocol import MEAN, RANK, REPAIRED, Protocol
+from polylm_jax.evaluation.protocol import MEAN, RANK, Protocol
 from polylm_jax.runtime.spread import spread
 from tasks.benchmarks.examples import Choice
 from tasks.benchmarks.items import BadRecord, Item, one_of, text
 from tasks.benchmarks.records import Record
-from tasks.benchmarks.registration import Benchmark, Scoring, Variant
+from tasks.benchmarks.registration import Benchmark, Scoring, with_repaired
 from tasks.metrics.accuracy import accuracy
 
 # language -> ('right', entailment, neutral, contradiction)
@@ -107,18 +107,10 @@ def _protocol(language: str, split: str) -> Protocol:
     )
 
 
-def _variants(language: str) -> list[Variant]:
-    published = [Variant("", Prompt(WORDS[language]))]
-    if language not in REPAIRED_WORDS:
-        return published
-    repaired = Prompt(REPAIRED_WORDS[language])
-    return [*published, Variant("repaired", repaired, {"fidelity": REPAIRED})]
-
-
 XNLI = Benchmark(
     name="xnli",
     languages=tuple(WORDS),
-    variants=_variants,
+    variants=lambda language: with_repaired(Prompt, language, WORDS, REPAIRED_WORDS),
     protocol=_protocol,
     convert=_convert,
     fields={"premise": str, "hypothesis": str, "label": int},
