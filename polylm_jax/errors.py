@@ -40,7 +40,16 @@ class Refusal(str):
 
 
 class Unread(str):
-    """What a record that is read has and nobody reads, by name: counted, and nothing is left out."""
+    """Fields of a record that is read whose content is not used, by name: counted, and nothing is left out."""
+
+
+def one_of(field: str, value: str, known: Iterable[str]) -> str:
+    """The value, if it is one of the known names; InputError with the nearest that is."""
+    names = [*known]
+    if value not in names:
+        listed = ", ".join(map(str, names))
+        raise InputError(f"{field} = {value!r} is not one of {listed}.{nearest(value, names)}")
+    return value
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ from polylm_jax.ablation import variants
 from polylm_jax.ablation.claims import Claim
 from polylm_jax.ablation.records import TokensPerStep
 from polylm_jax.ablation.variants import Run, Variant
-from polylm_jax.errors import InputError, nearest
+from polylm_jax.errors import InputError, one_of
 from polylm_jax.text import registrations
 from polylm_jax.training.experiment import Resolved
 
@@ -73,9 +73,7 @@ class Ablation:
 
     def check(self) -> "Ablation":
         """Itself, with a base, or InputError for a name that there isn't."""
-        if self.mode not in EXPERIMENTS:
-            hint = nearest(self.mode, EXPERIMENTS)
-            raise InputError(f"MODE = {self.mode!r} is not one of {', '.join(EXPERIMENTS)}.{hint}")
+        one_of("MODE", self.mode, EXPERIMENTS)
         if self.base:
             variants.known(self.base, self.variants, "BASE_VARIANT")
         for name in self.other_budgets:

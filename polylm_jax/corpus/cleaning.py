@@ -3,10 +3,10 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from polylm_jax.corpus.settings import Filters, NearDuplicates, QualitySettings, Reading, Running
-from polylm_jax.errors import InputError, nearest
+from polylm_jax.errors import InputError, one_of
 from polylm_jax.languages import registry as known_languages
 from polylm_jax.runtime import output_folder, paths
 from polylm_jax.runtime.lock import hold
@@ -44,7 +44,7 @@ def clean(
     from polylm_jax.corpus.publishing import Publish
     from polylm_jax.corpus.sources import shards_of, sources_of
 
-    _check_executor(running.executor, execution.EXECUTORS)
+    one_of("EXECUTOR", running.executor, execution.EXECUTORS)
     limits = filters.limits or {}
     check_limits(limits)
     if running.stage not in ("", MEASURE):
@@ -103,12 +103,6 @@ def _quality(quality: QualitySettings, data_dir: str):
         files_of(source)
     models = paths.without_home(quality.kenlm_models, "KENLM_MODELS")
     return QualityOptions(samples, dataclasses.replace(quality.check(), kenlm_models=models))
-
-
-def _check_executor(executor: str, known: Sequence[str]) -> None:
-    if executor not in known:
-        hint = nearest(executor, known)
-        raise InputError(f"EXECUTOR is {executor!r}: give 'local', 'slurm' or 'ray'.{hint}")
 
 
 def _work_folder(work_dir: str) -> pathlib.Path:

@@ -11,14 +11,14 @@ import dataclasses
 import json
 import pathlib
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import jax
 import rich.console
 import rich.progress
 
 from polylm_jax.checkpoints.identity import SHOWN, Selection
-from polylm_jax.errors import InputError, nearest
+from polylm_jax.errors import InputError, one_of
 from polylm_jax.evaluation import (
     language_model,
     other_results,
@@ -90,7 +90,8 @@ def evaluate(
 
     Raises InputError for bad input, before anything is computed.
     """
-    _check_names(dtype=(loading.dtype, DTYPES), compare=(reporting.compare, COMPARED))
+    one_of("dtype", loading.dtype, DTYPES)
+    one_of("compare", reporting.compare, COMPARED)
     others = other_results.load(reporting.beside)
     silent = signal_report.silent(reporting.signal) if reporting.signal else frozenset()
     devices.start(loading.compilation_cache_dir)
@@ -124,13 +125,6 @@ def evaluate(
         )
         _write(Folder(folder, "output"), subject, ordered, tables, text, recipe)
         print(f"{folder}/results.md")
-
-
-def _check_names(**fields: tuple[str, Collection[str]]) -> None:
-    for field, (value, known) in fields.items():
-        if value not in known:
-            hint = nearest(value, known)
-            raise InputError(f"{field} = {value!r} is not one of {', '.join(known)}.{hint}")
 
 
 def _results(asked: Sequence[Questions], lm: LanguageModel, outputs: Folder) -> Iterator[Result]:

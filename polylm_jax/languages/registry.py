@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum, isfinite
 
-from polylm_jax.errors import InputError, nearest
+from polylm_jax.errors import InputError, nearest, one_of
 from polylm_jax.languages import scripts
 from polylm_jax.languages.shares import BY_HAND, Shares, listed
 from polylm_jax.runtime.ranges import NonNegative, Positive
@@ -74,7 +74,7 @@ def register(language: Language) -> Language:
     scripts.check(language.script, f"language {language.code!r}")
     names = {_normal(n) for n in (language.code, language.name, *language.aliases)}
     for corpus, used in language.corpora:
-        _check_corpus(corpus)
+        one_of("corpus", corpus, CORPORA)
         names |= {_normal(n) for n in used}
     for name in sorted(names):
         holder = _BY_NAME.get(name)
@@ -119,17 +119,10 @@ def corpus_name(code: str, corpus: str) -> tuple[str, ...]:
 
     A tuple, since one language can be several there: ('zh', 'cc100') -> ('zh-Hans', 'zh-Hant').
     """
-    _check_corpus(corpus)
+    one_of("corpus", corpus, CORPORA)
     language = find(code)
     own = dict(language.corpora)
     return own[corpus] if corpus in own else (CORPORA[corpus](language),)
-
-
-def _check_corpus(corpus: str) -> None:
-    if corpus not in CORPORA:
-        raise InputError(
-            f"corpus {corpus!r} isn't known.{nearest(corpus, CORPORA)} Known: {', '.join(CORPORA)}."
-        )
 
 
 def _normal(name: str) -> str:

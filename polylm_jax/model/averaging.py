@@ -11,7 +11,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from polylm_jax.errors import InputError, nearest
+from polylm_jax.errors import InputError, one_of
 from polylm_jax.runtime.ranges import Count
 
 PLAIN, AVERAGE, FILLING = "plain", "average", "filling"
@@ -23,10 +23,7 @@ _SALT = 0x61766572  # apart from what else is drawn of a seed
 
 def check_weights(weights: str) -> str:
     """The choice of weights, or InputError with the nearest that there is."""
-    if weights not in WEIGHTS:
-        hint = nearest(weights, WEIGHTS)
-        raise InputError(f"WEIGHTS = {weights!r} is not one of {', '.join(WEIGHTS)}.{hint}")
-    return weights
+    return one_of("WEIGHTS", weights, WEIGHTS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,11 +44,7 @@ class Average:
     def check(self) -> "Average":
         """Itself, or InputError."""
         for field, value, known in (("kind", self.kind, KINDS), ("dtype", self.dtype, DTYPES)):
-            if value not in known:
-                raise InputError(
-                    f"{field} = {value!r} of an average is not one of {', '.join(known)}."
-                    f"{nearest(value, known)}"
-                )
+            one_of(f"an average's {field}", value, known)
         if not isinstance(self.steps, int) or self.steps < 1:
             raise InputError(
                 f"steps = {self.steps!r} of an average: give a whole number from 1 on."

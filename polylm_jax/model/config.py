@@ -4,7 +4,7 @@ import dataclasses
 
 import jax
 
-from polylm_jax.errors import InputError, nearest
+from polylm_jax.errors import InputError, one_of
 from polylm_jax.model.attention import IMPLEMENTATIONS
 from polylm_jax.model.splash import SplashBlocks
 from polylm_jax.runtime.ranges import Count, NonNegative
@@ -84,22 +84,15 @@ class PolyLMConfig:
                 f"embed_dim = {self.embed_dim} does not divide into num_heads = {self.num_heads}: "
                 "make it a multiple."
             )
-        _check_name("remat", self.remat, POLICIES)
-        _check_name("attention", self.attention, IMPLEMENTATIONS)
+        one_of("remat", self.remat, POLICIES)
+        one_of("attention", self.attention, IMPLEMENTATIONS)
         if self.splash_blocks:
             self.splash_blocks.check()
         for field in ("dtype", "residual_dtype", "gradient_dtype"):
-            _check_name(field, getattr(self, field), ("float32", "bfloat16"))
+            one_of(field, getattr(self, field), ("float32", "bfloat16"))
         if self.dtype == "float32" and self.gradient_dtype != "float32":
             raise InputError(
                 f"gradient_dtype = {self.gradient_dtype!r} with dtype = 'float32': products in float32 "
                 "have gradients in float32; give dtype = 'bfloat16', or leave gradient_dtype out."
             )
         return self
-
-
-def _check_name(field, value, names):
-    if value not in names:
-        raise InputError(
-            f"{field} = {value!r} is not one of {', '.join(names)}.{nearest(value, names)}"
-        )

@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from polylm_jax.errors import InputError, nearest
+from polylm_jax.errors import InputError, one_of
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.runtime.ranges import Natural, Positive
 
@@ -38,11 +38,7 @@ class Lora:
         if not self.ranks:
             raise InputError(f"lora.ranks is empty: name one of {', '.join(TARGETS)}.")
         for name, rank in self.ranks.items():
-            if name not in TARGETS:
-                raise InputError(
-                    f"lora.ranks: {name!r} is not one of {', '.join(TARGETS)}."
-                    f"{nearest(name, TARGETS)}"
-                )
+            one_of("a name of lora.ranks", name, TARGETS)
             if not isinstance(rank, int) or rank < 1:
                 raise InputError(f"lora.ranks[{name!r}] = {rank}: give a whole number, 1 or more.")
         if not (math.isfinite(self.alpha) and self.alpha > 0):

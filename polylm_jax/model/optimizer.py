@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from polylm_jax.errors import InputError, nearest
+from polylm_jax.errors import InputError, one_of
 from polylm_jax.runtime.ranges import NonNegative, Positive, Share
 
 POLICIES = ("warmup_cosine", "warmup_stable", "hold", "decay", "continue")
@@ -93,11 +93,7 @@ class RatePhase:
 
     def check(self) -> "RatePhase":
         """Itself, or InputError for a phase that cannot be followed."""
-        if self.policy not in POLICIES:
-            raise InputError(
-                f"learning rate policy {self.policy!r} is not one of {', '.join(POLICIES)}."
-                f"{nearest(self.policy, POLICIES)}"
-            )
+        one_of("learning rate policy", self.policy, POLICIES)
         if self.steps < 1:
             raise InputError(f"steps = {self.steps} of a learning rate phase: give 1 or more.")
         self._check_decay()
@@ -115,11 +111,7 @@ class RatePhase:
         return self
 
     def _check_decay(self) -> None:
-        if self.decay_shape not in SHAPES:
-            raise InputError(
-                f"decay_shape = {self.decay_shape!r} is not one of {', '.join(SHAPES)}."
-                f"{nearest(self.decay_shape, SHAPES)}"
-            )
+        one_of("decay_shape", self.decay_shape, SHAPES)
         if self.decay_steps < 0:
             raise InputError(f"decay_steps = {self.decay_steps}: give 0 or more.")
         if self.decay_steps and (why := _OWN_END.get(self.policy)):

@@ -19,7 +19,7 @@ import rich.console
 import rich.progress
 import sentencepiece
 
-from polylm_jax.errors import InputError, nearest
+from polylm_jax.errors import InputError, one_of
 from polylm_jax.runtime import storage
 from polylm_jax.runtime.ranges import NonNegative
 from polylm_jax.runtime.spread import spread
@@ -136,10 +136,7 @@ def _check(options: Mapping[str, Any]) -> None:
     """Refuses, before any text is read, what SentencePiece would refuse after it, or never."""
     if not options["tasks"]:
         raise InputError("tasks is empty: give the names of the tasks to take text from.")
-    model_type = options["model_type"]
-    if model_type not in MODEL_TYPES:
-        hint = nearest(model_type, MODEL_TYPES)
-        raise InputError(f"model_type = {model_type!r} isn't known: 'bpe' or 'unigram'.{hint}")
+    one_of("model_type", options["model_type"], MODEL_TYPES)
     for name, (least, most, why) in RANGES.items():
         if not least <= options[name] <= most:
             raise InputError(

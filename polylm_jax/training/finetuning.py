@@ -10,7 +10,7 @@ from polylm_jax.checkpoints.layout import located
 from polylm_jax.data.mixture.schedule import Schedule
 from polylm_jax.data.packed_rows import PackedRows
 from polylm_jax.data.stores.store import TokenStore
-from polylm_jax.errors import InputError, nearest
+from polylm_jax.errors import InputError, one_of
 from polylm_jax.model.lora import Lora
 from polylm_jax.runtime.ranges import Count, Natural
 from polylm_jax.runtime.spread import spread
@@ -67,11 +67,7 @@ class FinetuningExperiment(Experiment):
             )
 
     def check_shapes(self, devices: int) -> None:
-        if self.loss_on not in LOSS_ON:
-            raise InputError(
-                f"loss_on = {self.loss_on!r} is not one of {', '.join(LOSS_ON)}."
-                f"{nearest(self.loss_on, LOSS_ON)}"
-            )
+        one_of("loss_on", self.loss_on, LOSS_ON)
         if self.held_out_examples < 1:
             raise InputError(
                 f"held_out_examples = {self.held_out_examples}: give 1 or more, or "

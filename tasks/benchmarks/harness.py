@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from polylm_jax.errors import InputError, nearest
+from polylm_jax.errors import InputError, one_of
 from polylm_jax.evaluation import protocol
 from polylm_jax.evaluation.protocol import RANK, SUM, Protocol
 from polylm_jax.languages import codes
@@ -103,12 +103,7 @@ def register(
     names: list[str] = []
     missing: list[str] = []
     for benchmark in benchmarks:
-        if benchmark not in BENCHMARKS:
-            raise InputError(
-                f"benchmarks has {benchmark!r}.{nearest(benchmark, BENCHMARKS)} Give some of "
-                f"{', '.join(BENCHMARKS)}."
-            )
-        found = BENCHMARKS[benchmark]
+        found = BENCHMARKS[one_of("a name of benchmarks", benchmark, BENCHMARKS)]
         for language in (code for code in languages if code in found.codes):
             path = file_of(data_dir, benchmark, found.codes[language])
             if path is None:

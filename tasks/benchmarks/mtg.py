@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from polylm_jax.errors import InputError, nearest
+from polylm_jax.errors import InputError, nearest, one_of
 from polylm_jax.evaluation.protocol import GENERATE, Protocol
 from polylm_jax.languages import registry as languages_table
 from polylm_jax.runtime.spread import spread
@@ -143,9 +143,6 @@ def register(
     columns: what the records call `source`, `target` and, of questions, `answer`.
     """
     for task in tasks:
-        if task not in TASKS:
-            raise InputError(
-                f"tasks of mtg has {task!r}.{nearest(task, TASKS)} Known: {', '.join(TASKS)}."
-            )
+        one_of("a task of mtg", task, TASKS)
     given = data_dir, vocabulary, languages, files, scoring
     return registration.merged([_benchmark(task, columns).register(*given) for task in tasks])

@@ -9,8 +9,9 @@ XQuAD.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
-from polylm_jax.errors import InputError, nearest
+from polylm_jax.errors import InputError, one_of
 from polylm_jax.evaluation.protocol import GENERATE, MAX_NEW_TOKENS, RANK, SUM, Protocol
 from polylm_jax.languages import codes
 from polylm_jax.runtime.spread import spread
@@ -34,6 +35,9 @@ METRICS: Mapping[str, Callable] = {  # name -> of a language, SeqIO's metric fun
     "chrf": lambda pair: (chrf, partial(sacrebleu, language=pair.rpartition("-")[2])),
 }
 Template = str | Mapping[str, str]
+Files = tuple[
+    str, str, Sequence[str], Mapping[str, object]
+]  # data_dir, vocabulary, languages, files
 
 
 @dataclass(frozen=True)
@@ -103,15 +107,25 @@ class Answered(Generation, Published):
     max_new_tokens: int = MAX_NEW_TOKENS
 
 
-def _benchmark(
+def _register(
     name: str,
-    languages: Sequence[str],
-    rules: Callable[[str, str], Protocol],
+    files: Files,
+    prompt: Template,
+    scored: Published,
     convert: Callable[[str], Converter],
     metrics: Callable[[str], Sequence[Callable]],
-    scored: Published,
-) -> Benchmark:
-    return Benchmark(
+    **how: Any,
+) -> tuple[str, ...]:
+    """convert: language -> its converter. metrics: language -> SeqIO's. how: of the protocol."""
+    data_dir, vocabulary, languages, paths = files
+    lacking = [] if isinstance(prompt, str) else [c for c in languages if c not in prompt]
+    if lacking:
+        raise InputError(f"prompt of {name} has no template for {lacking[0]!r}: add one.")
+
+    def rules(language: str, split: str) -> Protocol:
+        return Protocol(name, language, split, items=scored.items, note=scored.note, **how)
+
+    benchmark = Benchmark(
         name=name,
         languages=tuple(languages),
         variants=lambda language: [Variant("", _made(scored.joint, convert(language)))],
@@ -122,9 +136,12 @@ def _benchmark(
         metrics=metrics,
         fill=_fill,
     )
+    return benchmark.register(data_dir, vocabulary, languages, paths, _scoring(scored))
 
 
-def _drawn(scored: Scored | Answered) -> Scoring:
+def _scoring(scored: Published) -> Scoring:
+    if not isinstance(scored, Scored | Answered):
+        return Scoring(scored.split, demonstrations=scored.split)
     return replace(scored, demonstrations=scored.demonstrations or scored.split)
 
 
@@ -167,19 +184,16 @@ def generated(
 
     The others are as in `Benchmark.register`.
     """
-    _check(name, languages, prompt, scored.metric)
-
-    def rules(language: str, split: str) -> Protocol:
-        return Protocol(
-            name, language, split, GENERATE, scored.metric, items=scored.items,
-            max_new_tokens=scored.max_new_tokens, note=scored.note,
-        )  # fmt: skip
+    one_of(f"metric of {name}", scored.metric, METRICS)
 
     def convert(language: str) -> Converter:
         return Converter(_of(prompt, language), answer, keep=keep and keep(language))
 
-    made = _benchmark(name, languages, rules, convert, METRICS[scored.metric], scored)
-    return made.register(data_dir, vocabulary, languages, files, _drawn(scored))
+    return _register(
+        name, (data_dir, vocabulary, languages, files), prompt, scored, convert,
+        METRICS[scored.metric], kind=GENERATE, metric=scored.metric,
+        max_new_tokens=scored.max_new_tokens,
+    )  # fmt: skip
 
 
 @spread("scored")
@@ -201,19 +215,12 @@ def chosen(
     choices: templates, so '{option_a}' is a field and 'sports' itself. label: the field with the
     right one's number, counted from `first`, or its text. The others are as in `generated`.
     """
-    _check(name, languages, prompt, "f1")
-
-    def rules(language: str, split: str) -> Protocol:
-        return Protocol(
-            name, language, split, RANK, "accuracy_sum", normalisation=SUM, choices=len(choices),
-            items=scored.items, note=scored.note,
-        )  # fmt: skip
-
-    def convert(language: str) -> Converter:
-        return Converter(_of(prompt, language), label, tuple(choices), first)
-
-    made = _benchmark(name, languages, rules, convert, lambda _: (accuracy,), scored)
-    return made.register(data_dir, vocabulary, languages, files, _drawn(scored))
+    return _register(
+        name, (data_dir, vocabulary, languages, files), prompt, scored,
+        lambda language: Converter(_of(prompt, language), label, tuple(choices), first),
+        lambda _: (accuracy,), kind=RANK, metric="accuracy_sum", normalisation=SUM,
+        choices=len(choices),
+    )  # fmt: skip
 
 
 @spread("scored")
@@ -229,29 +236,8 @@ def continued(
     scored: Published,
 ) -> tuple[str, ...]:
     """Registers NAME.LANGUAGE: bits per byte of the right answer, given the prompt. Returns the names."""
-    _check(name, languages, prompt, "f1")
-
-    def rules(language: str, split: str) -> Protocol:
-        return Protocol(
-            name, language, split, RANK, "bits_per_byte", items=scored.items, note=scored.note,
-            scoring="the right answer given the prompt",
-        )  # fmt: skip
-
-    def convert(language: str) -> Converter:
-        return Converter(_of(prompt, language), answer)
-
-    made = _benchmark(name, languages, rules, convert, lambda _: (), scored)
-    return made.register(
-        data_dir, vocabulary, languages, files, Scoring(scored.split, demonstrations=scored.split)
-    )
-
-
-def _check(name: str, languages: Sequence[str], prompt: Template, metric: str) -> None:
-    if metric not in METRICS:
-        raise InputError(
-            f"metric of {name} is {metric!r}.{nearest(metric, METRICS)} Give one of "
-            f"{', '.join(METRICS)}."
-        )
-    lacking = [] if isinstance(prompt, str) else [c for c in languages if c not in prompt]
-    if lacking:
-        raise InputError(f"prompt of {name} has no template for {lacking[0]!r}: add one.")
+    return _register(
+        name, (data_dir, vocabulary, languages, files), prompt, scored,
+        lambda language: Converter(_of(prompt, language), answer), lambda _: (), kind=RANK,
+        metric="bits_per_byte", scoring="the right answer given the prompt",
+    )  # fmt: skip

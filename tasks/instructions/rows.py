@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from polylm_jax.errors import InputError, nearest
+from polylm_jax.errors import InputError, one_of
 from polylm_jax.runtime.text_files import MARK, suffix
 from polylm_jax.runtime.text_lines import NOT_UTF8, parse_json
 from tasks.sources import files, lines, parquet
@@ -36,14 +36,12 @@ class Table(NamedTuple):
 
 def format_of(paths: Any, given: str = "") -> str:
     """The format that was given, or that the first path's ending says; anything unknown is JSON."""
-    if given and given not in FORMATS:
-        raise InputError(
-            f"format is {given!r}.{nearest(given, FORMATS)} Give one of {', '.join(FORMATS)}."
-        )
+    if given:
+        return one_of("format", given, FORMATS)
     first = paths if isinstance(paths, str) else next(iter(paths), "")
     plain = first.removesuffix(suffix(first)) if suffix(first) else first
     ending = plain.rpartition(".")[2].lower()
-    return given or (ending if ending in FORMATS else JSON)
+    return ending if ending in FORMATS else JSON
 
 
 def units(format: str, inputs: Sequence[files.File], unit_bytes: int) -> dict[str, Any]:

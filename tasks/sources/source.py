@@ -12,7 +12,7 @@ from typing import Any
 import seqio
 import tensorflow as tf
 
-from polylm_jax.errors import InputError, Unread, nearest
+from polylm_jax.errors import InputError, Unread, nearest, one_of
 from polylm_jax.runtime.paths import under
 from polylm_jax.runtime.text_files import suffix
 from polylm_jax.text.held_out import HELD_OUT_FRACTION, check_fraction, is_held_out, normalise
@@ -80,7 +80,7 @@ class RecordSource(seqio.DataSource):
 
     def list_shards(self, split: str) -> Sequence[str]:
         """The names of the units ('path#start-stop'), the same for every split."""
-        _check_split(split)
+        one_of("split", split, SPLITS)
         return tuple(self.reader.units)
 
     def size(self) -> int:
@@ -106,7 +106,7 @@ class RecordSource(seqio.DataSource):
 
         Raises InputError for an unknown split or unit, and for a missing or broken file.
         """
-        _check_split(split)
+        one_of("split", split, SPLITS)
         if unit not in self.reader.units:
             raise InputError(
                 f"unit {unit!r} isn't in {self.reader.paths!r}."
@@ -202,11 +202,7 @@ def reader(spec: object, columns: Mapping[str, str | int], folder: str = "") -> 
     if "paths" not in options:
         raise InputError(f"source {spec!r} has no 'paths': give a path, a glob or a list of them.")
     name = options.pop("format") if "format" in options else _format_of(options["paths"])
-    if name not in FORMATS:
-        raise InputError(
-            f"format is {name!r}.{nearest(name, FORMATS)} Give one of {', '.join(FORMATS)}."
-        )
-    if name != "tfds":
+    if one_of("format", name, FORMATS) != "tfds":
         options["paths"] = _under(folder, options["paths"])
     if "text" in options:
         options["columns"] = {next(iter(columns)): options.pop("text")}
@@ -250,8 +246,3 @@ def _format_of(paths: Any) -> str:
         f"the format of {first!r} can't be told from its ending: give a dict such as "
         f"{{'format': 'jsonl', 'paths': {first!r}}} (formats: {', '.join(FORMATS)})."
     )
-
-
-def _check_split(split: str) -> None:
-    if split not in SPLITS:
-        raise InputError(f"split is {split!r}.{nearest(split, SPLITS)} Give one of {SPLITS}.")

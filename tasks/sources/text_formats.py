@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from polylm_jax.errors import InputError, nearest
+from polylm_jax.errors import InputError, nearest, one_of
 from polylm_jax.runtime.text_files import MARK
 from polylm_jax.runtime.text_lines import NOT_UTF8, parse_json
 from tasks.sources import files, lines
@@ -109,11 +109,7 @@ class Text(Reader):
 
     def __post_init__(self):
         self.refuse_filters()
-        if self.documents not in DOCUMENTS:
-            raise InputError(
-                f"documents is {self.documents!r}.{nearest(self.documents, DOCUMENTS)} "
-                f"Give one of {', '.join(DOCUMENTS)}."
-            )
+        one_of("documents", self.documents, DOCUMENTS)
 
     @functools.cached_property
     def units(self) -> dict[str, Any]:

@@ -143,7 +143,7 @@ def test_an_unreachable_loss_is_named_with_the_best(law):
 @pytest.mark.parametrize(
     ("objective", "constraints", "told"),
     [
-        (Objective("best"), Constraints(), "objective 'best' is none"),
+        (Objective("best"), Constraints(), "objective = 'best' is not one of"),
         (Objective(measures=("f",)), Constraints(), "no run has the measure 'f'"),
         (Objective("weighted"), Constraints(), "weights of 0 or more, not all 0"),
         (Objective("worst", reference={"a": 1.0}), Constraints(), "no reference for b, c, d, e"),

@@ -183,7 +183,7 @@ def test_a_source_in_a_wrong_encoding_stops_the_run(tmp_path):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"executor": "slrum"}, "EXECUTOR is 'slrum'.*Did you mean 'slurm'"),
+        ({"executor": "slrum"}, "EXECUTOR = 'slrum'.*Did you mean 'slurm'"),
         ({"min_confidence": 2}, "min_confidence = 2: give a number, from 0 to 1"),
         ({"max_broken": -1}, "max_broken = -1: give a number, from 0 to 1"),
         ({"shard_mb": 0}, "shard_mb = 0: give a number, above 0"),

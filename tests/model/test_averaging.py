@@ -101,7 +101,7 @@ def test_what_is_kept_is_as_large_as_it_says():
         (Average("exponentiel"), "Did you mean 'exponential'"),
         (
             Average(dtype="float16"),
-            "dtype = 'float16' of an average is not one of float32, bfloat16",
+            "an average's dtype = 'float16' is not one of float32, bfloat16",
         ),
         (Average(steps=0), "steps = 0 of an average: give a whole number from 1 on"),
         (Average(steps=0.999), "steps = 0.999 of an average"),

@@ -71,7 +71,7 @@ def model(**changes):
         ({"phases": [phase(), phase(ramp_steps=11)]}, "ramp_rows is 88"),
         ({"phases": [phase(warmup_steps=11)]}, "warmup_steps = 11 is longer than the 10 steps"),
         ({"phases": [phase(rate="hold")]}, "the first learning rate phase is 'hold'"),
-        ({"phases": [phase(rate="warm")]}, "policy 'warm' is not one of"),
+        ({"phases": [phase(rate="warm")]}, "policy = 'warm' is not one of"),
         ({"phases": [phase(mixture={"en": 1.2})]}, "sum to 1.2"),
         ({"phases": [phase(mixture={"en": 1.2, "th": -0.2})]}, "the share of 'th' is -0.2"),
         ({"phases": [phase(steps=None, tokens=16 * 7)]}, "7 rows and batch_size = 8"),

@@ -10,7 +10,7 @@ from polylm_jax.ablation.laws import conformal, folds, forms, held_out
 from polylm_jax.ablation.laws.held_out import Data, HeldOut
 from polylm_jax.ablation.laws.outside import Outside, outside
 from polylm_jax.ablation.laws.runs import Runs, check_shares
-from polylm_jax.errors import InputError, nearest
+from polylm_jax.errors import InputError, one_of
 
 CHOSEN = "chosen"
 
@@ -98,12 +98,7 @@ class Fitted:
 
 def check_law(law: str, field: str = "law") -> str:
     """Itself, or InputError, naming the field, where it is neither a law nor 'chosen'."""
-    known = (CHOSEN, *forms.LAWS)
-    if law not in known:
-        raise InputError(
-            f"{field} = {law!r} is not one of {', '.join(known)}.{nearest(law, known)}"
-        )
-    return law
+    return one_of(field, law, (CHOSEN, *forms.LAWS))
 
 
 def fit(

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from polylm_jax.errors import InputError, nearest
+from polylm_jax.errors import InputError, nearest, one_of
 
 KINDS = ("mean", "weighted", "worst")
 
@@ -30,10 +30,7 @@ class Objective:
 
     def check(self, measures: Sequence[str]) -> "Objective":
         """Itself, or InputError: an unknown kind or measure, weights or references that lack."""
-        if self.kind not in KINDS:
-            raise InputError(
-                f"objective {self.kind!r} is none: {', '.join(KINDS)}.{nearest(self.kind, KINDS)}"
-            )
+        one_of("objective", self.kind, KINDS)
         for name in (*self.measures, *self.weights, *self.reference):
             if name not in measures:
                 raise InputError(

@@ -21,7 +21,7 @@ from polylm_jax.ablation.mixing import components as parts
 from polylm_jax.ablation.mixing import draws
 from polylm_jax.ablation.mixing.designs import Design
 from polylm_jax.ablation.mixing.places import bounds
-from polylm_jax.errors import InputError, nearest
+from polylm_jax.errors import InputError, nearest, one_of
 from polylm_jax.languages.registry import LANGUAGES, PARALLEL
 from polylm_jax.runtime.ranges import Finite, NonNegative, Positive, Share
 
@@ -46,10 +46,7 @@ class MixQuestion:
 
     def check(self, design: Design) -> "MixQuestion":
         """Itself, or InputError: what no component has, constraints that contradict one another."""
-        if self.kind not in KINDS:
-            raise InputError(
-                f"OBJECTIVE = {self.kind!r} is not one of {', '.join(KINDS)}.{nearest(self.kind, KINDS)}"
-            )
+        one_of("OBJECTIVE", self.kind, KINDS)
         check_law(self.law, "LAW")
         if self.kind in ("weighted", SCORES) and not self.weights:
             raise InputError(

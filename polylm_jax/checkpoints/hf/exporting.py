@@ -24,7 +24,7 @@ from polylm_jax.checkpoints.hf import (
 from polylm_jax.checkpoints.hf import safetensors_stream as stream
 from polylm_jax.checkpoints.identity import Selection, matching_tokenizer
 from polylm_jax.checkpoints.param_store import AnyReader, open_params
-from polylm_jax.errors import InputError, nearest
+from polylm_jax.errors import InputError, one_of
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.runtime import output_folder
 from polylm_jax.runtime.ranges import Positive
@@ -56,14 +56,6 @@ class Files:
     peft_base: str = ""
     chat_template: str = ""
 
-    def check(self) -> "Files":
-        """Itself, or InputError for a name that there isn't."""
-        for field, known in (("dtype", DTYPES), ("file_format", FORMATS)):
-            if (value := getattr(self, field)) not in known:
-                hint = nearest(value, known)
-                raise InputError(f"{field} = {value!r} is not one of {', '.join(known)}.{hint}")
-        return self
-
 
 @spread("selection", "files")
 def export(
@@ -86,7 +78,8 @@ def export(
 
     Raises InputError for bad input, with nothing written; SystemExit(1) if the comparison fails.
     """
-    dtype, chat_template = files.check().dtype, files.chat_template
+    dtype, chat_template = one_of("dtype", files.dtype, DTYPES), files.chat_template
+    one_of("file_format", files.file_format, FORMATS)
     shard_bytes = int(files.max_shard_gb * 1e9)
     output_folder.check(output, overwrite, checkpoint)
     found, progress = selection.identify(checkpoint)
