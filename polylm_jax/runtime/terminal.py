@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Self
 
+import rich.box
 import rich.console
 import rich.progress
 import rich.table
 
 LINE_SECONDS = 30.0  # between lines, where no terminal shows a bar
-# Who else is told of each report of a run: its step, of how many, its numbers as text.
-heard_by: list[Callable[[int, int, str], None]] = []
+# Called with each report of a run: its step, of how many, its numbers as text.
+listeners: list[Callable[[int, int, str], None]] = []
 
 
 def count(number: float) -> str:
@@ -96,13 +97,21 @@ class Terminal:
         )
         if "mfu" in report:
             numbers += f"  MFU {report['mfu']:.1%}"
-        for hear in heard_by:
-            hear(step, self._total, numbers)
+        for listener in listeners:
+            listener(step, self._total, numbers)
         if self._bar:
             self._bar.update(self._task, completed=step, numbers=numbers)
         else:
             times = where_time_goes(report.get("seconds", {}))
             self.line(f"step {step}/{self._total}  {report['phase']}  {numbers}{times}")
+
+
+def numbers_table(title: str, *columns: str) -> rich.table.Table:
+    """A table for a terminal: the first column is text, the others are numbers."""
+    table = rich.table.Table(title=title, title_justify="left", box=rich.box.SIMPLE_HEAD)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left", no_wrap=True)
+    return table
 
 
 class CountedBar:

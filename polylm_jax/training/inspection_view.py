@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import rich.box
 import rich.console
 import rich.table
 from rich.markup import escape
@@ -11,7 +10,7 @@ from polylm_jax.checkpoints.space import shown
 from polylm_jax.data.mixture import ledger
 from polylm_jax.data.mixture.row_ranges import RowRanges
 from polylm_jax.languages.labels import name_of, place
-from polylm_jax.runtime.terminal import count
+from polylm_jax.runtime.terminal import count, numbers_table
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -35,14 +34,6 @@ def show(report: Mapping, max_epochs: float) -> None:
     said = (*_chosen(report), *_learning_rate(report), *_notes(report, max_epochs))
     for line in (*said, *report["seeds"]):
         console.print(line, markup=False, soft_wrap=True)
-
-
-def _table(title: str, *columns: str) -> rich.table.Table:
-    """The first column is text, the others are numbers."""
-    table = rich.table.Table(title=title, title_justify="left", box=rich.box.SIMPLE_HEAD)
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left", no_wrap=True)
-    return table
 
 
 def _summary(report: Mapping) -> rich.table.Table:
@@ -83,7 +74,7 @@ def _checkpoint(bytes: int, free: int | None, newest: Mapping | None) -> str:
 
 
 def _parameters(model: Mapping) -> rich.table.Table:
-    table = _table("Parameters", "part", "parameters", "share")
+    table = numbers_table("Parameters", "part", "parameters", "share")
     for part, number in model["parts"].items():
         table.add_row(part, f"{number:,}", f"{number / model['parameters']:.1%}")
     table.add_row("[bold]all", f"[bold]{model['parameters']:,}", "")
@@ -91,7 +82,7 @@ def _parameters(model: Mapping) -> rich.table.Table:
 
 
 def _memory(memory: Mapping[str, int]) -> rich.table.Table:
-    table = _table("Memory per device", "what", "GiB", "")
+    table = numbers_table("Memory per device", "what", "GiB", "")
     for what, number in memory.items():
         kind = "estimate" if what in ("activations", "logits") else "exact"
         table.add_row(what, f"{number / 2**30:.3f}", kind)
@@ -102,7 +93,7 @@ def _memory(memory: Mapping[str, int]) -> rich.table.Table:
 def _phases(report: Mapping) -> rich.table.Table:
     varies = ["batch"] if len(set(report["run"]["batch_sizes"])) > 1 else []
     columns = ("first step", "steps", *varies, "tokens", "ramp", "not English", "learning rate")
-    table = _table("Phases", "phase", *columns)
+    table = numbers_table("Phases", "phase", *columns)
     for phase in report["phases"]:
         table.add_row(
             phase["name"],
@@ -122,7 +113,7 @@ def _decay(steps: int = 0, shape: str = "") -> str:
 
 
 def _languages(phases: list[Mapping]) -> rich.table.Table:
-    table = _table("Shares of tokens", "language", *(phase["name"] for phase in phases))
+    table = numbers_table("Shares of tokens", "language", *(phase["name"] for phase in phases))
     labels = dict.fromkeys(label for phase in phases for label in phase["languages"])
     for label in sorted(labels, key=place):
         shares = [phase["languages"].get(label) for phase in phases]
@@ -156,7 +147,7 @@ def _component_ledger(
     read = ["read"] if book.get("repeats") else []
     skipped = ["skipped"] if any(line["skipped_tokens"] for line in book["components"]) else []
     columns = (*names, "planned", "trained", *skipped, "store", *read, "epochs")
-    table = _table(title, "component", "language", *columns)
+    table = numbers_table(title, "component", "language", *columns)
     for line in sorted(book["components"], key=lambda line: place(line["language"])):
         shares = [phase["components"].get(line["component"]) for phase in phases]
         cached, epochs = line["stored_tokens"] is not None, line["epochs"]
@@ -181,7 +172,7 @@ def _language_ledger(book: Mapping) -> list[rich.table.Table]:
     if any(line["stored_tokens"] is None for line in book["components"]):
         return []
     columns = ("planned", "trained", "of it from pairs")
-    table = _table(f"Tokens per language after step {book['step']:,}", "language", *columns)
+    table = numbers_table(f"Tokens per language after step {book['step']:,}", "language", *columns)
     for line in sorted(book["languages"], key=lambda line: place(line["language"])):
         numbers = (line["planned_tokens"], line["tokens"], line["from_pairs"])
         table.add_row(name_of(line["language"]), *(count(number) for number in numbers))

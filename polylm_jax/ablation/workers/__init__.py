@@ -3,7 +3,7 @@
 display  What is said of all of them: a bar each, or lines
 order    Which run a worker that has nothing to do takes next
 places   What this machine has, and where each worker computes
-pool     The processes: started, given runs, heard, told to leave
+pool     The processes: started, given runs, their replies read, asked to leave
 sweep    The runs of an ablation, trained by workers
 worker   A process that trains runs as they come, each as if it were alone
 """

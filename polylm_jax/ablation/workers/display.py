@@ -54,7 +54,7 @@ class Display:
             self._tasks[slot], total=steps, completed=0, visible=True, numbers="", description=title
         )
 
-    def hears(self, slot: int, step: int, total: int, numbers: str) -> None:
+    def report(self, slot: int, step: int, total: int, numbers: str) -> None:
         """A run's report: its step and numbers."""
         self._bar.update(self._tasks[slot], completed=step, total=total, numbers=numbers)
         quiet = self._bar.disable and len(self._places) > 1

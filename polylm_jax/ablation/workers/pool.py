@@ -1,4 +1,4 @@
-"""The processes of an ablation: started when there is something for them, heard, told to leave.
+"""The processes of an ablation: started when there are runs for them, their replies read, asked to leave.
 
 A worker that failed, or died, is replaced when the next run needs it. All are in the process group
 of the terminal, so Ctrl-C reaches each by itself.
@@ -47,7 +47,7 @@ class _Worker:
         self._rest = b""
 
     def give(self, job: dict) -> None:
-        """One that is dead takes nothing, and is heard of as such."""
+        """A process that is dead takes nothing; its end is read as one of its replies."""
         try:
             self.stdin.write(json.dumps(job).encode() + b"\n")
         except BrokenPipeError:

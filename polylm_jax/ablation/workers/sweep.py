@@ -80,7 +80,7 @@ class Sweep:
         """
         self._pending, self._numbers = list(order), {run: n for n, run in enumerate(order, 1)}
         self._done = {run for run in self._made if launch.is_done(self._place, self._made[run])}
-        with Display(self._places, len(order)) as self._display, self._told_by_sigterm():
+        with Display(self._places, len(order)) as self._display, self._leaving_at_sigterm():
             try:
                 self._train()
             except KeyboardInterrupt:
@@ -105,7 +105,7 @@ class Sweep:
                 if "code" in message:
                     self._end(slot, message["code"])
                 elif "step" in message:
-                    self._hear(slot, **message)
+                    self._show_step(slot, **message)
 
     def _next(self) -> Run | None:
         if not self._several:  # the list as it stands
@@ -165,10 +165,10 @@ class Sweep:
         folder = pathlib.Path(tempfile.mkdtemp(prefix="polylm_said_"))
         return str(folder / pathlib.Path(run.said).name)
 
-    def _hear(self, slot: int, step: int, total: int, numbers: str) -> None:
+    def _show_step(self, slot: int, step: int, total: int, numbers: str) -> None:
         one = self._under_way[slot]
         self._left[one.run] = total - step
-        self._display.hears(slot, step, total, numbers)
+        self._display.report(slot, step, total, numbers)
 
     def _end(self, slot: int, code: int) -> None:
         """A worker is through with its run, or dead."""
@@ -196,7 +196,7 @@ class Sweep:
         evidence.keep(self._place, self._made[run])
 
     @contextlib.contextmanager
-    def _told_by_sigterm(self):
+    def _leaving_at_sigterm(self):
         """A SIGTERM goes on to all workers: each saves and leaves with 143."""
 
         def leave(*_) -> None:

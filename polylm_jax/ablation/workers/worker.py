@@ -49,7 +49,7 @@ def work(call: Callable[[list[str]], int], replies: str, cores: str = "") -> NoR
     busy = threading.Event()
     threading.Thread(target=_listen, args=(jobs, busy), daemon=True).start()
     say = _Speaker(int(replies))
-    terminal.heard_by.append(
+    terminal.listeners.append(
         lambda step, total, numbers: say(step=step, total=total, numbers=numbers)
     )
     assert isinstance(sys.stdout, io.TextIOWrapper)
@@ -84,7 +84,7 @@ def _listen(jobs: queue.SimpleQueue, busy: threading.Event) -> None:
 
 
 class _Speaker:
-    """Writes replies; nobody may be there to read them any more."""
+    """Writes replies; the process that reads them may have ended."""
 
     def __init__(self, file: int):
         self._file = file

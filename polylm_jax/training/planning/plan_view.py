@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-import rich.box
 import rich.console
 import rich.table
 
-from polylm_jax.runtime.terminal import count
+from polylm_jax.runtime.terminal import count, numbers_table
 
 GIB = 2**30
 WIDTH = 160  # of the widest table
@@ -51,7 +50,7 @@ def show_search(plans: Sequence[Mapping]) -> None:
     columns += ("step, s\nat least", "expected", "MFU\nat most", "expected", "binds")
     setting = plans[0]["setting"]
     title = f"Search: {_rows(setting)}, loss in {_loss(setting)}; best first"
-    table = _table(title, " x ".join(setting["mesh"]), *columns)
+    table = numbers_table(title, " x ".join(setting["mesh"]), *columns)
     for plan in plans:
         table.add_row(*_searched(plan))
     _console().print(table)
@@ -81,14 +80,6 @@ def _searched(plan: Mapping) -> list[str]:
     ]
 
 
-def _table(title: str, *columns: str) -> rich.table.Table:
-    """The first column is text, the others are numbers."""
-    table = rich.table.Table(title=title, title_justify="left", box=rich.box.SIMPLE_HEAD)
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left", no_wrap=True)
-    return table
-
-
 def _setting(setting: Mapping) -> str:
     parts = setting["microbatches"]
     split = f" in {parts} microbatches" if parts > 1 else ""
@@ -115,7 +106,7 @@ def _loss(setting: Mapping) -> str:
 
 def _memory(plan: Mapping) -> rich.table.Table:
     memory = plan["memory"]
-    table = _table("Memory per chip", "what", "GiB")
+    table = numbers_table("Memory per chip", "what", "GiB")
     for what in ("arguments", "temporaries", "outputs", "reused", "code"):
         if memory[what] is not None:
             table.add_row(what, f"{memory[what] / GIB:.2f}")
@@ -137,7 +128,7 @@ def _gib(number: float | None) -> str:
 
 def _work(plan: Mapping) -> rich.table.Table:
     work, chips = plan["work"], plan["chips"]
-    table = _table("Work of a step", "what", "all chips", "a chip")
+    table = numbers_table("Work of a step", "what", "all chips", "a chip")
     for what in ("model", "hardware"):
         flops = work[f"{what}_flops"]
         table.add_row(f"{what} FLOPs", _large(flops), _large(flops / chips))
@@ -162,7 +153,7 @@ def _large(number: float) -> str:
 
 def _collectives(plan: Mapping) -> rich.table.Table:
     columns = ("mesh axes", "runs", "GB held", "GB sent", "beside other work")
-    table = _table("Collectives of a step, each chip", "kind", *columns)
+    table = numbers_table("Collectives of a step, each chip", "kind", *columns)
     for row in plan["collectives"]:
         sent = row["sent_bytes"]
         table.add_row(
@@ -178,7 +169,7 @@ def _collectives(plan: Mapping) -> rich.table.Table:
 
 def _roofline(plan: Mapping) -> rich.table.Table:
     time = plan["roofline"]
-    table = _table("Bound: each part at the chip's peak", "part", "seconds")
+    table = numbers_table("Bound: each part at the chip's peak", "part", "seconds")
     names = {"matrix_units": "matrix units", "hbm": "HBM", "interconnect": "interconnect"}
     if plan["slices"] > 1:
         names["between_slices"] = "of it, between slices"
@@ -194,7 +185,9 @@ def _roofline(plan: Mapping) -> rich.table.Table:
 def _expected(plan: Mapping) -> rich.table.Table:
     expected = plan["expected"]
     counted, (best, worst) = expected["cycles"], expected["seconds_range"]
-    table = _table("Expected: libtpu's cycles, as published runs kept to them", "part", "seconds")
+    table = numbers_table(
+        "Expected: libtpu's cycles, as published runs kept to them", "part", "seconds"
+    )
     table.add_row("what libtpu gives cycles for", f"{counted['noted']:.3g}")
     table.add_row("the rest, at peak", f"{counted['unnoted']:.3g}")
     table.add_row("links that nothing runs beside", f"{counted['waited']:.3g}")
@@ -211,7 +204,7 @@ def _run(plan: Mapping) -> rich.table.Table:
     paid = "" if price is None else f", {price:g} a chip-hour"
     title = f"The whole run, {count(plan['run_tokens'])} tokens{paid}"
     money = ["money"] if "money" in plan["run"][0] else []
-    table = _table(title, "MFU", "tokens/s", "days", "chip-hours", *money)
+    table = numbers_table(title, "MFU", "tokens/s", "days", "chip-hours", *money)
     expected = (plan.get("expected") or {}).get("run")
     rows: list[Mapping] = [expected, *plan["run"]] if expected else plan["run"]
     for row in rows:
