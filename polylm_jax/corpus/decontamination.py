@@ -73,7 +73,7 @@ class _Windows:
     owner: np.ndarray
 
     def search(self, units: np.ndarray) -> int | None:
-        """Whose windows stand in a row in these units as often as needed; None for nobody's."""
+        """The benchmark whose windows stand in a row in these units as often as needed, or None."""
         grams = shingles.ngrams(units, self.size)
         if not len(self.hashes) or not len(grams):
             return None
@@ -108,7 +108,7 @@ class _Pairs:
     hashes: np.ndarray
 
     def search(self, units: np.ndarray) -> int | None:
-        """Whose two texts stand near each other in these units; None for nobody's."""
+        """The benchmark whose two texts stand near each other in these units, or None."""
         grams = shingles.ngrams(units, self.anchor)
         if not len(self.starts) or not len(grams):
             return None

@@ -31,7 +31,7 @@ _SCALARS = {
 
 @dataclass(frozen=True)
 class Later:
-    """What a call will make: an instance of `made`, or of nobody knows what (None)."""
+    """What a call will make: an instance of `made`; None where that is not known."""
 
     made: type | None = None
 

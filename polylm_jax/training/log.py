@@ -60,7 +60,7 @@ class JsonLines:
             self._folder.write(self._name, self._path.read_bytes())
 
     def close(self) -> None:
-        """A full disk has been told of by whoever wrote the line that it has no room for."""
+        """A full disk is reported where the line that has no room is written."""
         try:
             self.flush()
             self._lines.close()

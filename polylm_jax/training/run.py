@@ -126,7 +126,7 @@ def _run(
     resolved = programs.resolved  # as it stands where the run goes on
     total = resolved.total_steps
 
-    # Who hears of it.
+    # Log, profile and terminal, which each step reports to.
     log = RunLog.of(directory, start.step, settings)
     stack.callback(log.close)
     stack.callback(checkpoints.wait)  # its commits are told in the log

@@ -28,7 +28,7 @@ class Law(Protocol):
         """(mean_Q, scale_Q): what is expected, and what errors are to be measured against."""
 
     def mean(self, shares_QK: np.ndarray) -> np.ndarray:
-        """mean_Q alone, for who asks thousands of times."""
+        """mean_Q alone, for searches that need it thousands of times."""
 
     def between(self, first_QK: np.ndarray, second_QK: np.ndarray) -> np.ndarray:
         """scale_Q of the differences between the first mixtures and the second."""

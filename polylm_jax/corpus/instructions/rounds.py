@@ -46,7 +46,8 @@ class Plan:
 class Rounds:
     """All languages at once over one client.
 
-    told: called with 0 after each event and with its number after each round, for what is shown and published.
+    report: called with a language and 0 after each event, and with its number after each round, for
+    what is shown and published.
     """
 
     def __init__(

@@ -95,7 +95,7 @@ class Memory(flax.struct.PyTreeNode):
 
 
 def controls(rules: Sequence[Rule | None], log_p: bool) -> Controls:
-    """The rows' rules; None for a row that nobody reads. log_p: whether log-likelihoods are computed."""
+    """The rows' rules; None for a row without a job. log_p: whether log-likelihoods are computed."""
     plain = Rule()
     rows = [rule or plain for rule in rules]
     token_BE = np.full((len(rows), BIASES), np.iinfo(np.int32).max, np.int32)
