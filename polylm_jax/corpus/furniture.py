@@ -71,6 +71,8 @@ _PHRASES = {
     "อ่านต่อ|หยิบใส่",
 }  # fmt: skip
 _PLACEHOLDER = "lorem ipsum dolor"
+# A line that is a command, as manuals write it; their headings give orders as buttons do.
+_COMMAND = re.compile(r"^\s*`[^`\n]+`\s*$", re.MULTILINE)
 _APART = regex.compile(r"[\n|·•›»]|(?<=[.!?。！？؟])\s+|(?<=[。！？])|\s{3,}")
 _APART_DENSE = regex.compile(r"[\s|·•›»]+|(?<=[。！？])")
 # A link to what a site has of a month or of a kind: 'June 2023 (10)', 'Travel (18)'.
@@ -85,7 +87,7 @@ def share(text: str, code: str) -> float:
     >>> share("Log in\\nRegister\\nForgot password?\\nPrivacy policy\\nTerms of use\\nFollow us", "en")
     1.0
     """
-    if code not in _PHRASES or len(text) > SIZE:
+    if code not in _PHRASES or len(text) > SIZE or _COMMAND.search(text):
         return 0.0
     if _PLACEHOLDER in text.lower():
         return 1.0

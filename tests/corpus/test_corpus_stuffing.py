@@ -121,3 +121,27 @@ def test_wrong_encodings_whose_letters_are_letters(written, read, text):
 def test_good_text_and_formulas_are_no_confusion(code):
     science = "TNFα und IL-6 nach Δt = 5 µs, F ~ xⁿ, größer ÷ kleiner; 3D-модель, IT-отдел."
     assert confusions.turned_back("\n".join([*open_text(code), science])) is None
+
+
+MANUAL = """# makoctl dismiss
+
+> Dismiss notifications.
+
+- Dismiss all:
+
+`makoctl dismiss --all`
+
+- Register, then log in:
+
+`makoctl register`
+
+- Share on a list; accept cookies:
+
+`makoctl share`
+"""
+
+
+def test_orders_of_a_manual_are_no_buttons():
+    """As pages of tldr have them; without their commands they might be a site's."""
+    assert furniture.share(MANUAL, "en") == 0
+    assert furniture.share(MANUAL.replace("`", ""), "en") > limits.EVERYWHERE["furniture"][1] / 2
