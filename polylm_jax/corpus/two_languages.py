@@ -93,7 +93,12 @@ def _whole_banners(lines: list[str], codes: list[str | None], goes: list[bool], 
             if codes[n] not in (None, main) or layout.is_consent(lines[n])
         ]
         banner = places[: ends[-1] + 1] if ends else places[:0]
-        if any(codes[n] for n in banner) and layout.asks_consent([lines[n] for n in banner]):
+        said = [lines[n] for n in banner]
+        if any(
+            "`" in line for line in said
+        ):  # a manual's, whose headings give orders as buttons do
+            continue
+        if any(codes[n] for n in banner) and layout.asks_consent(said):
             for n in banner:
                 goes[n] = True
 

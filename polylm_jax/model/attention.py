@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from polylm_jax.model import precision, splash
-from polylm_jax.model.partitioning import platform
+from polylm_jax.model.axes import platform
 
 IMPLEMENTATIONS = ("auto", "reference", "splash", "cudnn")
 MASKED = -1e30  # finite, so that a row that sees nothing gives no NaN

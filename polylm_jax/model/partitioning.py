@@ -224,9 +224,3 @@ def _environment_number(name: str) -> int:
     if not value.isdigit():
         raise InputError(f"{name} = {value!r}: JAX_COORDINATOR_ADDRESS is set, so give a number.")
     return int(value)
-
-
-def platform() -> str:
-    """The platform that is compiled for: that of the mesh in use, else JAX's default."""
-    device = jax.sharding.get_abstract_mesh().abstract_device
-    return jax.default_backend() if device is None else device.platform

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from polylm_jax.model import partitioning, precision
+from polylm_jax.model import axes, precision
 
 
 class Projection(nn.Module):
@@ -97,7 +97,7 @@ def _summed_over_rows(x, dy, rows: int, dtype) -> jax.Array:
     summed = (range(rows), range(rows)), ((), ())
     options = {"precision": precision.of(x, dy), "preferred_element_type": dtype}
     narrower = math.prod(dy.shape[rows:]) < math.prod(x.shape[rows:])
-    if not (narrower and partitioning.platform() == "cpu"):
+    if not (narrower and axes.platform() == "cpu"):
         return jax.lax.dot_general(x, dy, summed, **options)
     # A CPU writes the first operand out transposed, row by row of what it reads in columns: 33 ms of
     # W1's step for an MLP's 1,024 columns, 4 ms for 256. The barrier keeps XLA from turning it back.

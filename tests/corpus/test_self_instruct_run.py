@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 
 import pytest
 from chat_server import TROUBLE, answer, serving
@@ -22,6 +23,7 @@ from polylm_jax.errors import InputError
 KEY = "sk-not-a-real-key-0123456789"
 START = """
 import sys
+import zlib
 from polylm_jax.corpus.instructions.endpoint import Endpoint
 from polylm_jax.corpus.instructions.rounds import Plan
 from polylm_jax.corpus.instructions.run import self_instruct
@@ -200,7 +202,7 @@ def test_an_endpoint_without_answers_is_one_sentence(tmp_path, seeds, trouble, s
 
 def test_a_question_that_never_gets_an_answer_is_left_out(tmp_path, seeds):
     def reply(prompt):
-        return ("", "tool_calls") if "fehlt" in prompt or "should be in" in prompt and hash(prompt) % 3 == 0 else answer(prompt)  # fmt: skip
+        return ("", "tool_calls") if "fehlt" in prompt or "should be in" in prompt and zlib.crc32(prompt.encode()) % 3 == 0 else answer(prompt)  # fmt: skip
 
     plan = Plan(rounds=2, prompts=4, first=4)
     with serving(reply=reply) as server:

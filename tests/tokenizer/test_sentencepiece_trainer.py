@@ -15,7 +15,14 @@ from toy_text import CONTROL_TEXT, WORDS, document, documents, tokenizer, vocabu
 
 from polylm_jax.errors import InputError
 from polylm_jax.tokenizer import sentencepiece_trainer
-from polylm_jax.tokenizer.sentencepiece_trainer import DIGITS, MAX_LINE_BYTES, Feed, cut_line, train
+from polylm_jax.tokenizer.sentencepiece_trainer import (
+    DIGITS,
+    MAX_LINE_BYTES,
+    Feed,
+    Pieces,
+    cut_line,
+    train,
+)
 from polylm_jax.tokenizer.tokenizer import SPACE_MARK, Tokenizer
 
 TESTS = pathlib.Path(__file__).parent
@@ -34,13 +41,7 @@ ZEROS = {
 
 def small(texts: list[str], model_type: str = "bpe", vocab_size: int = 400) -> Tokenizer:
     """A vocabulary of the texts, with every character of theirs."""
-    content, _ = train(
-        texts,
-        vocab_size=vocab_size,
-        model_type=model_type,
-        character_coverage=1.0,
-        num_threads=1,
-    )
+    content, _ = train(texts, Pieces(vocab_size, model_type, character_coverage=1.0, num_threads=1))
     return Tokenizer.from_bytes(content)
 
 
