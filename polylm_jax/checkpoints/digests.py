@@ -93,7 +93,12 @@ def _on_devices(x: jax.Array) -> jax.Array:
     sharding = x.sharding
     if isinstance(sharding, jax.sharding.NamedSharding):
         sharding = jax.sharding.NamedSharding(sharding.mesh, jax.sharding.PartitionSpec())
-    return _program(sharding)(x)
+    sums = _program(sharding)(x)
+    if all(d.platform == "cpu" for d in x.devices()):
+        # Sums of several processes wait for one another for ever on CPUs that are busy, where many
+        # such programs are under way at once.
+        sums.block_until_ready()
+    return sums
 
 
 @functools.lru_cache(maxsize=8)
