@@ -81,13 +81,18 @@ _COUNTED = regex.compile(
 )
 
 
+def is_manual(text: str) -> bool:
+    """Whether a text has lines that are commands, as manuals write them."""
+    return _COMMAND.search(text) is not None
+
+
 def share(text: str, code: str) -> float:
     """Of a short text's letters, those in pieces that sites put around their texts; 0 for a text that may be one.
 
     >>> share("Log in\\nRegister\\nForgot password?\\nPrivacy policy\\nTerms of use\\nFollow us", "en")
     1.0
     """
-    if code not in _PHRASES or len(text) > SIZE or _COMMAND.search(text):
+    if code not in _PHRASES or len(text) > SIZE or is_manual(text):
         return 0.0
     if _PLACEHOLDER in text.lower():
         return 1.0

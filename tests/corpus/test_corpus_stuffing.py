@@ -144,4 +144,6 @@ MANUAL = """# makoctl dismiss
 def test_orders_of_a_manual_are_no_buttons():
     """As pages of tldr have them; without their commands they might be a site's."""
     assert furniture.share(MANUAL, "en") == 0
+    assert "furniture" not in broken(MANUAL, "en")
+    assert "furniture" in broken(MANUAL.replace("`", ""), "en")
     assert furniture.share(MANUAL.replace("`", ""), "en") > limits.EVERYWHERE["furniture"][1] / 2
