@@ -71,8 +71,6 @@ _PHRASES = {
     "อ่านต่อ|หยิบใส่",
 }  # fmt: skip
 _PLACEHOLDER = "lorem ipsum dolor"
-# A line that is a command, as manuals write it; their headings give orders as buttons do.
-_COMMAND = re.compile(r"^\s*`[^`\n]+`\s*$", re.MULTILINE)
 _APART = regex.compile(r"[\n|·•›»]|(?<=[.!?。！？؟])\s+|(?<=[。！？])|\s{3,}")
 _APART_DENSE = regex.compile(r"[\s|·•›»]+|(?<=[。！？])")
 # A link to what a site has of a month or of a kind: 'June 2023 (10)', 'Travel (18)'.
@@ -81,18 +79,13 @@ _COUNTED = regex.compile(
 )
 
 
-def is_manual(text: str) -> bool:
-    """Whether a text has lines that are commands, as manuals write them."""
-    return _COMMAND.search(text) is not None
-
-
 def share(text: str, code: str) -> float:
     """Of a short text's letters, those in pieces that sites put around their texts; 0 for a text that may be one.
 
     >>> share("Log in\\nRegister\\nForgot password?\\nPrivacy policy\\nTerms of use\\nFollow us", "en")
     1.0
     """
-    if code not in _PHRASES or len(text) > SIZE or is_manual(text):
+    if code not in _PHRASES or len(text) > SIZE or layout.is_manual(text):
         return 0.0
     if _PLACEHOLDER in text.lower():
         return 1.0

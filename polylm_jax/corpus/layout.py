@@ -203,3 +203,12 @@ def _count(piece: str, little: Container[str]) -> int:
 @functools.cache
 def _navigation(code: str) -> regex.Pattern:
     return regex.compile(rf"(?:{NAVIGATION[code]})")
+
+
+# A line that is a command, as manuals write it; their headings give orders as buttons do.
+_COMMAND = regex.compile(r"^\s*`[^`\n]+`\s*$", regex.MULTILINE)
+
+
+def is_manual(text: str) -> bool:
+    """Whether a text has lines that are commands, as manuals write them."""
+    return _COMMAND.search(text) is not None

@@ -24,19 +24,13 @@ EVERYWHERE: dict[str, Range] = {
     "ellipsis_lines": (None, 0.3),
     "bullet_lines": (None, 0.9),  # items of lists; not what somebody says with a dash before it
     "menu": (None, 0.2),  # entries of a menu, in a text without a sentence
-    "furniture": (
-        None,
-        0.5,
-    ),  # letters in what sites put around their texts: buttons, consent, rights
+    "furniture": (None, 0.5),  # letters in what sites put around their texts
     "labels": (None, 0.72),  # letters in pieces of a word or two, where nothing ends a sentence
     "notices": (None, 4),  # phrases of error pages, checks for robots and consent
     "log_lines": (None, 0.5),
     "code": (None, 0.8),  # characters in lines of a program
     "keywords": (None, 0.25),  # the commonest word beside the little ones
-    "stuffing": (
-        None,
-        0.24,
-    ),  # three words' share of the running text, less where little words stand by
+    "stuffing": (None, 0.24),  # three words' share, less where little words stand by
     "unpunctuated": (None, 50),  # words in a line that no mark parts
     "garbled": (None, 0.005),
     "mojibake": (None, 0.01),

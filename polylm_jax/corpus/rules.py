@@ -163,7 +163,7 @@ def _keywords(p: Profile) -> float:
 
 
 def _furniture(p: Profile) -> float:
-    if p.size > furniture.SIZE or furniture.is_manual(p.text):
+    if p.size > furniture.SIZE or layout.is_manual(p.text):
         return 0.0
     return furniture.share("\n".join(p.prose or p.lines), p.language.code)
 

@@ -94,9 +94,7 @@ def _whole_banners(lines: list[str], codes: list[str | None], goes: list[bool], 
         ]
         banner = places[: ends[-1] + 1] if ends else places[:0]
         said = [lines[n] for n in banner]
-        if any(
-            "`" in line for line in said
-        ):  # a manual's, whose headings give orders as buttons do
+        if layout.is_manual("\n".join(said)):
             continue
         if any(codes[n] for n in banner) and layout.asks_consent(said):
             for n in banner:
