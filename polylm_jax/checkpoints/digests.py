@@ -75,7 +75,11 @@ def _is_here(x: jax.Array | np.ndarray) -> bool:
     """Whether it lies in this process's own memory, where nothing needs to be compiled."""
     if isinstance(x, np.ndarray):
         return True
-    return x.is_fully_addressable and all(d.platform == "cpu" for d in x.devices())
+    return x.is_fully_addressable and _on_cpus(x)
+
+
+def _on_cpus(x: jax.Array) -> bool:
+    return all(d.platform == "cpu" for d in x.devices())
 
 
 def _on_host(x: jax.Array | np.ndarray) -> tuple[int, int]:
@@ -94,7 +98,7 @@ def _on_devices(x: jax.Array) -> jax.Array:
     if isinstance(sharding, jax.sharding.NamedSharding):
         sharding = jax.sharding.NamedSharding(sharding.mesh, jax.sharding.PartitionSpec())
     sums = _program(sharding)(x)
-    if all(d.platform == "cpu" for d in x.devices()):
+    if _on_cpus(x):
         # Sums of several processes wait for one another for ever on CPUs that are busy, where many
         # such programs are under way at once.
         sums.block_until_ready()
