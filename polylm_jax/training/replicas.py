@@ -26,7 +26,8 @@ def check(state, step: int) -> None:
     if jax.device_count() == 1 or not arrays:
         return
     mesh = arrays[0].sharding.mesh
-    sums = np.asarray(jax.block_until_ready(_sums(mesh, arrays)))
+    # On all devices, before another program of several processes begins (see `digests`).
+    sums = np.asarray(_sums(mesh, arrays).block_until_ready())
     devices = mesh.devices.ravel()
     for column, (name, array) in enumerate(zip(names, arrays, strict=True)):
         for copies in _copies(array, devices):
