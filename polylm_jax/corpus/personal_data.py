@@ -27,7 +27,7 @@ _SPELLED = regex.compile(  # 'ann [at] example [dot] org'
 )
 _MAYBE_SPELLED = re.compile(r"[\[({] ?(?:at|ät|arroba|chez|собака)\b", re.IGNORECASE)
 _IPV4 = regex.compile(
-    r"(?<![\w.§-])(?<![§№] ?)(?<!\b(?:v|ver|version|versions|release|clause|art|article|section|sec|ziffer|abschnitt"
+    r"(?<![\w.§-])(?<![§№] ?)(?<!\b(?:v|ver|version|versions|release|clause|art\.|article|section|sec|ziffer|abschnitt"
     r"|пункт|пункта|версия|версии|版本|バージョン|第)\.? ?)(?:\d{1,3}\.){3}\d{1,3}(?![\w%]|\.\d)",
     regex.IGNORECASE,
 )

@@ -37,11 +37,13 @@ _NOT_BEFORE = regex.compile(
     r"\b)[.:#]?\s{0,2}$",
     regex.IGNORECASE,
 )
-_NOT_BEHIND = regex.compile(
-    r"^\s?(?:[$€£¥₹%‰°]|(?-i:EUR|USD|GBP|CHF|PLN|JPY|CNY|RMB|RUB|BRL|TRY|IDR|INR|KRW|THB|VND|ILS|SAR|AED|EGP|MXN|CZK|SEK|NOK|DKK)\b"
-    r"|(?-i:[NOEWS])\b|(?:euros?|dollars?|dólares|рубл\w*|руб|zł|złotych|kr|"
-    r"kč|yen|won|km|kg|cm|mm|m²|m³|people|personas|personnes|Einwohner|Euro|habitant\w*|человек|lei|lira|"
-    r"rupiah|juta|đồng|triệu|tỷ|元|円|원|万|億|亿|人|บาท|ريال|دولار|שקל))",
+_NOT_BEHIND = regex.compile(r"^\s?(?:[%‰°]|[NOEWS]\b)")
+# Units as whole words; where no spaces stand between words, or endings are glued on, as they begin.
+_UNIT_BEHIND = regex.compile(
+    r"^\s?(?:[$€£¥₹]|(?-i:EUR|USD|GBP|CHF|PLN|JPY|CNY|RMB|RUB|BRL|TRY|IDR|INR|KRW|THB|VND|ILS|SAR|AED|EGP|MXN|CZK|SEK|NOK|DKK)\b"
+    r"|(?:euros?|dollar\w*|dólar\w*|рубл\w*|руб|zł\w*|kr|kron\w*|kč|yen|won|km|kg|cm|mm|m²|m³|people|personas|"
+    r"personnes|Einwohner\w*|habitant\w*|человек\w*|lei|lira\w*|rupiah|juta|đồng|triệu|tỷ)(?!\p{L})"
+    r"|元|円|원|万|億|亿|人|บาท|ريال|دولار|שקל)",
     regex.IGNORECASE,
 )
 # Words that announce a telephone number, in the 18 languages.
@@ -77,12 +79,30 @@ def found(text: str, code: str) -> Iterator[tuple[int, int]]:
             continue
         line = text[max(0, match.start() - _BEFORE) : match.start()].rpartition("\n")[2]
         after = text[match.end() : match.end() + 14].partition("\n")[0]
-        if _NOT_BEFORE.search(line) or _NOT_BEHIND.match(after):
+        if _is_something_else(written, line, after):
             continue
         start_of_line = text.rfind("\n", 0, match.start()) + 1
         alone = not text[start_of_line : match.start()].strip() and not after.strip()
         if _is_number(_plain(written), regions, bool(_SAYS_SO.search(line)), alone):
             yield match.span()
+
+
+def _is_something_else(written: str, line: str, after: str) -> bool:
+    """Whether what stands around a number says that it's money, a measure or a catalogue's.
+
+    An amount begins with no 0 and no bracket, and with a + only where its digits stand in thousands:
+    '03-3581-4111 人' is a telephone number before a word that begins as people are counted.
+    """
+    amount = bool(_THOUSANDS.match(written))
+    if not amount and written[0] in "+＋":
+        return False
+    if _NOT_BEFORE.search(line):
+        return True
+    if not amount and written[0] in "(（":
+        return False
+    begins_with_0 = unicodedata.decimal(written[0], 1) == 0
+    unit = _UNIT_BEHIND.match(after) if amount or not begins_with_0 else None
+    return bool(unit or _NOT_BEHIND.match(after))
 
 
 def _plain(written: str) -> str:

@@ -14,8 +14,9 @@ CASES = 3  # per rule and language here; benchmarks/corpus_faults.py plants 60
 PAGES = 25
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def texts(data_dir):
+    """Anew for each test: what one draws must not depend on which ones were run before it."""
     return planted_faults.texts(data_dir)
 
 

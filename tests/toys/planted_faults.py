@@ -280,15 +280,19 @@ def invisible(t: Text) -> str:
 
 
 def personal(kind: str, t: Text) -> tuple[str, str]:
-    """(a line with one personal detail inside, the detail)."""
-    rng, words = t.rng, t.words(12)
+    """(a line with one personal detail inside, the detail), that nobody takes for something else.
+
+    Words without digits, that no number goes on in the text; an address whose parts are no version's.
+    """
+    rng = t.rng
+    words = [word for word in t.words(16) if not any(map(str.isdecimal, word))]
     if kind == "email":
         name = "".join(rng.choice(string.ascii_lowercase) for _ in range(rng.randint(3, 10)))
         detail = rng.choice(
             [f"{name}@example.org", f"{name}.b-{rng.randint(1, 99)}@mail.example.co"]
         )
     elif kind == "ip":
-        detail = rng.choice([".".join(["93", *(str(rng.randint(0, 255)) for _ in range(3))]),
+        detail = rng.choice([".".join(["93", *(str(rng.randint(10, 255)) for _ in range(3))]),
                              f"2001:db8::{rng.randint(1, 0xFFFF):x}:{rng.randint(1, 0xFFFF):x}"])  # fmt: skip
     else:
         detail = re.sub(r"(?<=\d)\d(?=\d*$)", lambda _: str(rng.randint(0, 9)), PHONES[t.code])
