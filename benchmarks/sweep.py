@@ -1,9 +1,10 @@
-"""`ablate` on small models: a process for each run, one after another, beside workers; 9 runs of my_text.gin.
+"""`ablate` on small models: a process for each run, one after another, beside workers; 9 runs of demo.gin.
 
     git worktree add ../before 1a720d4                    # the version before there were workers
-    python benchmarks/sweep.py FOLDER --before=../before [--model=curriculum]
+    python benchmarks/sweep.py FOLDER --before=../before [--model=my_text]
 
-`--model=curriculum` has the model, rows and vocabulary size of curriculum_ablation.gin (a FOLDER of its own).
+`demo` has 2,048 tokens a step, `my_text` and `curriculum` (the model, rows and vocabulary size of
+curriculum_ablation.gin) 4,096. A FOLDER of its own for each.
 Text, vocabulary and stores are made in FOLDER first and shared. Then, in turn, the version before
 (without --before: this one, by a `run.py train` of each recipe) and this one, with as many workers as it
 takes by itself: one JSON line each with wall and CPU seconds, the memory of the largest of its processes
@@ -35,43 +36,70 @@ from __gin__ import dynamic_registration
 
 from polylm_jax import ablation
 from polylm_jax import languages
+from polylm_jax import model
 from polylm_jax import training
+from tasks import corpus
 
-include 'recipes/my_text.gin'
+include 'recipes/{base}.gin'
 
 DATA_DIR = '{folder}/text'
-MONOLINGUAL = {{'en': 'en.jsonl', 'id': 'id.jsonl', 'th': 'th.jsonl'}}
 CACHE_DIR = '{folder}/cache'
 VOCABULARY = '{folder}/vocabulary.model'
 ABLATION_DIR = '{out}'
-STEPS = {steps}
 SEEDS = {seeds}
+training.train.compilation_cache_dir = ''
+"""
+OF_MY_TEXT = """
+MONOLINGUAL = {{'en': 'en.jsonl', 'id': 'id.jsonl', 'th': 'th.jsonl'}}
+STEPS = {steps}
 VARIANTS = [
     ('by_size', "languages.temperature.alpha = 1.0"),
     ('square_root',),
     ('equal', "languages.temperature.alpha = 0.0"),
 ]
 training.PhaseConfig.warmup_steps = {warmup}
-training.train.compilation_cache_dir = ''
 """
-MODELS = {
-    "my_text": "",
-    "curriculum": """
-from polylm_jax import model
+OF_CURRICULUM = """
 VOCAB_SIZE = 4_096
 model.PolyLMConfig.num_layers = 4
 model.PolyLMConfig.max_length = 128
 SEQUENCE_LENGTH = 128
 BATCH_SIZE = 32
-""",
+"""
+OF_DEMO = """
+VARIANTS = [
+    ('less', "stage2/corpus.shares.non_english = 0.4"),
+    ('paper',),
+    ('more', "stage2/corpus.shares.non_english = 0.8"),
+]
+stage1/training.PhaseConfig.steps = {stage1}
+stage2/training.PhaseConfig.steps = {stage2}
+stage1/training.PhaseConfig.warmup_steps = {warmup}
+EVAL_EVERY_STEPS = {steps}
+"""
+# Name -> the recipe that is included, and what is said after it.
+MODELS = {
+    "demo": ("demo", OF_DEMO),
+    "my_text": ("my_text", OF_MY_TEXT),
+    "curriculum": ("my_text", OF_MY_TEXT + OF_CURRICULUM),
 }
 
 
 def recipe(out: pathlib.Path, model: str, steps: int, seeds: int) -> str:
     """The recipe of a way as a file beside its folder; the argument that names it."""
-    path, options = out.with_suffix(".gin"), {"steps": steps, "seeds": tuple(range(seeds))}
-    options["warmup"] = min(30, steps // 4)
-    text = RECIPE.format(folder=out.parent, out=out, **options) + MODELS[model]
+    path = out.with_suffix(".gin")
+    base, own = MODELS[model]
+    stage1 = 3 * steps // 8
+    text = (RECIPE + own).format(
+        base=base,
+        folder=out.parent,
+        out=out,
+        seeds=tuple(range(seeds)),
+        steps=steps,
+        stage1=stage1,
+        stage2=steps - stage1,
+        warmup=min(30, stage1 // 4),
+    )
     path.write_text(text, encoding="utf-8")
     return f"--gin_file={path}"
 
@@ -147,7 +175,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--before", type=pathlib.Path, help="a checkout of the version before")
-    parser.add_argument("--model", choices=MODELS, default="my_text")
+    parser.add_argument("--model", choices=MODELS, default="demo")
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=3, help="of each of the 3 variants")
     parser.add_argument("--rounds", type=int, default=1)
