@@ -8,8 +8,8 @@ A process of one run keeps none: `plan --search` compiles dozens, each to be loo
 import collections
 import hashlib
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import jax
 from jax.sharding import Mesh
@@ -17,6 +17,7 @@ from jax.sharding import Mesh
 from polylm_jax.errors import InputError
 from polylm_jax.runtime.processes import Several
 
+T = TypeVar("T")
 KEPT = 16  # programs: of a run two, or three
 _REFUSED = re.compile(r"No such compile option: .*|While setting option .*")
 _made: collections.OrderedDict[str, jax.stages.Compiled] = collections.OrderedDict()
@@ -36,6 +37,14 @@ def compiled(
     if len(_made) > KEPT:
         _made.popitem(last=False)
     return _made[key]
+
+
+def called(jitted: Callable[..., T], mesh: Mesh, *args: object) -> T:
+    """What a jitted function gives on a mesh: one that a run calls once, and each run of a process."""
+    if not Several.runs:
+        return jitted(*args)
+    assert isinstance(jitted, jax.stages.Wrapped)
+    return compiled(jitted.lower(*args), {}, mesh)(*args)
 
 
 def _compiled(lowered: jax.stages.Lowered, options: Mapping[str, object]) -> jax.stages.Compiled:

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from polylm_jax.model import partitioning
 from polylm_jax.model.averaging import AVERAGE, PLAIN, Average, exact
 from polylm_jax.model.parameters import abstract_params, init_params
+from polylm_jax.training import executables
 
 
 class TrainState(flax.struct.PyTreeNode):
@@ -104,4 +105,4 @@ def create(
     placed = shardings(model, tx, mesh, average)
     make = jax.jit(lambda rng: init_fn(model, tx, rng, average), out_shardings=placed)
     with partitioning.activate(mesh):
-        return make(rng)
+        return executables.called(make, mesh, rng)

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import toy_run
 
+from polylm_jax.checkpoints import digests
 from polylm_jax.model import partitioning
 from polylm_jax.runtime.processes import Several
+from polylm_jax.training import executables
 from polylm_jax.training.programs import Programs
 
 pytest_plugins = ["toy_fixture"]
@@ -67,3 +69,12 @@ def test_each_step_has_the_learning_rate_of_its_run(programs):
             expected = float(made.resolved.learning_rate()(jnp.int32(number)))
             assert float(told["learning_rate"]) == pytest.approx(expected, rel=1e-6)
         assert int(state.step) == 3
+
+
+def test_first_states_of_all_seeds_have_one_program(programs, monkeypatch):
+    monkeypatch.setattr(executables, "_made", type(executables._made)())
+    seeds = (0, 7)
+    found = [digests.of(programs(seed=seed).fresh_state().params) for seed in seeds]
+    assert len(executables._made) == 1 and found[0] != found[1]
+    monkeypatch.setattr(Several, "runs", False)
+    assert [digests.of(programs(seed=seed).fresh_state().params) for seed in seeds] == found
