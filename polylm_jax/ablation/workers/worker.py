@@ -157,6 +157,8 @@ def _as_before() -> Iterator[None]:
             sys.modules["numpy"].random.set_state(states[1])
         _forget_compilation_cache()
         gc.collect()  # the arrays of a state lie in circles
+        if not gc.get_freeze_count():
+            gc.freeze()  # what has been imported by now is not looked through after each run
 
 
 def _numpy_state():
