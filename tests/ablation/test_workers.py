@@ -14,7 +14,7 @@ import pytest
 from polylm_jax.ablation.plans import Plan
 from polylm_jax.ablation.variants import Run
 from polylm_jax.ablation.workers import places, pool, sweep, worker
-from polylm_jax.ablation.workers.order import Order
+from polylm_jax.ablation.workers.order import Order, by_seed
 from polylm_jax.ablation.workers.places import (
     GPU,
     TPU,
@@ -285,3 +285,10 @@ def test_what_a_run_changes_of_its_process_is_put_back(tmp_path, monkeypatch):
         sys.path.append("/nowhere")
         random.random()
     assert (dict(os.environ), os.getcwd(), list(sys.path), random.getstate()) == before
+
+
+def test_a_worker_keeps_to_its_seeds():
+    pending = [Run(variant, seed) for seed in range(4) for variant in "ab"]
+    found = by_seed(pending, own={1}, others={0, 2})
+    assert [run.seed for run in found] == [1, 1, 3, 3, 0, 0, 2, 2]
+    assert [run.variant for run in found] == list("abababab")

@@ -1,7 +1,9 @@
 """Which run a worker that has nothing to do takes next.
 
 As they stand in the ablation, but for a run whose beginning another one does, now or before it: that
-one comes after the others, and waits where going on from there ends sooner than starting at once.
+one comes after the others, and waits where going on from there ends sooner than starting at once. A
+worker keeps to the seeds that it has had: runs of one start from the same parameters, which it has
+validated then.
 """
 
 import re
@@ -65,6 +67,11 @@ class Order:
             leaves = self._leaves.get(run.variant, 0) if one.variant == self._trunk else 0
             self._saved[one, run] = max(s for s in {0, leaves, *_kept(a)} if s <= max(shared, 0))
         return self._saved[one, run]
+
+
+def by_seed(pending: Sequence[Run], own: Collection[int], others: Collection[int]) -> list[Run]:
+    """For a worker: first the runs of seeds that it has had, then of those that no other has had."""
+    return sorted(pending, key=lambda run: 0 if run.seed in own else 1 + (run.seed in others))
 
 
 def _kept(plan: Plan) -> set[int]:

@@ -19,7 +19,7 @@ from polylm_jax.ablation import branches, continued, evidence, launch, reuse
 from polylm_jax.ablation.plans import Ablation, Plan
 from polylm_jax.ablation.variants import Run
 from polylm_jax.ablation.workers.display import Display
-from polylm_jax.ablation.workers.order import Order
+from polylm_jax.ablation.workers.order import Order, by_seed
 from polylm_jax.ablation.workers.places import Need, Place
 from polylm_jax.ablation.workers.pool import Pool
 from polylm_jax.errors import LEFT, LEFT_UNSAVED, InputError
@@ -64,6 +64,7 @@ class Sweep:
         branching = (asked.trunk, asked.leaves) if asked else ()
         self._order = Order(made, asked is not None, *branching)
         self._places = places
+        self._seeds: list[set[int]] = [set() for _ in places]  # that each worker has had
         self._numbers: dict[Run, int] = {}
         self._pending: list[Run] = []
         self._under_way: dict[int, UnderWay] = {}
@@ -96,7 +97,7 @@ class Sweep:
     def _train(self) -> None:
         while self._pending or self._under_way:
             for slot in self._pool.idle:
-                while not self._code and slot in self._pool.idle and (run := self._next()):
+                while not self._code and slot in self._pool.idle and (run := self._next(slot)):
                     self._pending.remove(run)
                     self._begin(slot, run)
             if not self._under_way:
@@ -107,12 +108,14 @@ class Sweep:
                 elif "step" in message:
                     self._show_step(slot, **message)
 
-    def _next(self) -> Run | None:
+    def _next(self, slot: int) -> Run | None:
         if not self._several:  # the list as it stands
             return self._pending[0] if self._pending else None
         under_way = [one.run for one in self._under_way.values()]
-        run = self._order.next(self._pending, under_way, self._done, self._left.__getitem__)
-        return run or (self._pending[0] if self._pending and not under_way else None)
+        others = set().union(*self._seeds[:slot], *self._seeds[slot + 1 :])
+        pending = by_seed(self._pending, self._seeds[slot], others)
+        run = self._order.next(pending, under_way, self._done, self._left.__getitem__)
+        return run or (pending[0] if pending and not under_way else None)
 
     def _begin(self, slot: int, run: Run) -> None:
         """Gives a run to a worker, unless it is done or another process has it."""
@@ -142,6 +145,7 @@ class Sweep:
             self._pool.give(slot, [plan.mode, f"--gin_file={recipe}", *flags], said)
             held = lock.pop_all()
         self._under_way[slot] = UnderWay(run, held, time.monotonic(), said)
+        self._seeds[slot].add(run.seed)
         self._left[run] = plan.resolved.total_steps
         return None
 
