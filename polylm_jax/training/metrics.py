@@ -94,6 +94,11 @@ class Window:
         yield
         self._seconds[what] = self._seconds.get(what, 0.0) + time.perf_counter() - start
 
+    @property
+    def unreported(self) -> dict[str, float]:
+        """Seconds of `spending` since the last report."""
+        return dict(self._seconds)
+
     def _start(self) -> None:
         self._nats = np.zeros(len(self._languages))
         self._weight = np.zeros(len(self._languages))

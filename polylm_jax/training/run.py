@@ -183,7 +183,8 @@ def _run(
         watch,
     )
     done = loop.run(state, batches)
-    log.event("end" if done else "leave", loop.progress.step, rows=loop.progress.rows)
+    last = loop.reports.window.unreported  # a validation and a save after the last report
+    log.event("end" if done else "leave", loop.progress.step, rows=loop.progress.rows, seconds=last)
     if directory:
         log.flush()
         terminal.line(time_account.line(time_account.of(directory.folder)))

@@ -1,7 +1,8 @@
 """`run.py goodput`: where the hours of a run went, over all of its starts, from its own logs.
 
 Every start tells when its process began, when it stood, how long it compiled and what the steps that
-it does again had taken; every report tells the seconds of its steps, and of what came between them.
+it does again had taken; every report tells the seconds of its steps, and of what came between them;
+every end those of what came after the last report.
 """
 
 import dataclasses
@@ -85,6 +86,9 @@ def of(folder: Folder) -> Account:
         if compiled:
             seconds["compiling"] += compiled["seconds"]
             seconds["starting"] += compiled["time"] - start["time"] - compiled["seconds"]
+        if segment[-1]["event"] in ("end", "leave"):
+            for name, value in segment[-1].get("seconds", {}).items():
+                seconds[name] += value
         seconds["redone"] += start.get("redone_seconds", 0.0)
         if number:
             ended = max(segments[number - 1][-1]["time"], start.get("alive") or 0.0)

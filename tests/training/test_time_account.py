@@ -30,7 +30,7 @@ def test_every_second_has_a_kind(tmp_path):
         {"event": "commit", "step": 2, "time": 1350.0},
         again | {"process_seconds": 30.0},
         {"event": "compiled", "step": 2, "time": 1850.0, "seconds": 10.0},
-        {"event": "end", "step": 4, "time": 1960.0},
+        {"event": "end", "step": 4, "time": 1960.0, "seconds": {"validation": 3.0}},
     ]
     reports = [
         {"step": 2, "time": 1345.0, "seconds": {"all": 200.0, "data": 5.0, "checkpoint": 15.0}},
@@ -40,11 +40,11 @@ def test_every_second_has_a_kind(tmp_path):
     account = time_account.of(Folder(str(tmp_path)))
     found = account.seconds
     assert found["training"] == 250 and found["data"] == 5
-    assert (found["validation"], found["checkpoint"]) == (30, 15)
+    assert (found["validation"], found["checkpoint"]) == (33, 15)
     assert found["compiling"] == 70 and found["starting"] == (20 + 20) + (30 + 10)
     assert (found["redone"], found["down"]) == (50, 400)
     assert account.total == 960 and account.starts == 2
-    assert found["lost"] == 960 - 250 - 5 - 30 - 15 - 70 - 80 - 50 - 400
+    assert found["lost"] == 960 - 250 - 5 - 33 - 15 - 70 - 80 - 50 - 400
     assert account.goodput == pytest.approx(250 / 960)
 
 
@@ -61,6 +61,17 @@ def test_a_real_run_tells_its_goodput_and_the_mode_shows_it(toy_folder, tmp_path
     assert run.main(["goodput", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     assert all(name in shown for name in time_account.WHAT) and "2 starts" in shown
+
+
+def test_the_last_validation_is_no_lost_time(toy_folder, tmp_path):
+    toy_run.run(toy_folder, tmp_path, SHORT, eval_every_steps=12)
+    ended = json.loads((tmp_path / "events.jsonl").read_text().splitlines()[-1])
+    assert ended["event"] == "end" and ended["seconds"]["validation"] > 0
+    assert ended["seconds"]["checkpoint"] > 0
+    reports = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
+    before = sum(line["seconds"].get("validation", 0.0) for line in reports)
+    account = time_account.of(Folder(str(tmp_path)))
+    assert account.seconds["validation"] == pytest.approx(before + ended["seconds"]["validation"])
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path, capsys):
