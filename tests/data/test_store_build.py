@@ -1,19 +1,18 @@
 """Building token stores: shared, killed, resumed, refused, and lines in quarantine."""
 
+import functools
 import json
-import os
 import pathlib
 import signal
-import subprocess
-import sys
 import time
 
+import forked
 import numpy as np
 import pytest
 import seqio
 from gcs_server import GcsServer
 from reading import jsonl, write
-from toy_tasks import DOCUMENTS, TEXTS, UNIT_BYTES, forget, model, register, task
+from toy_tasks import DOCUMENTS, TEXTS, UNIT_BYTES, forget, model, register, register_files, task
 
 from polylm_jax.data.stores.build import build_store
 from polylm_jax.data.stores.store import TokenStore
@@ -83,41 +82,49 @@ def test_shares_and_processes_give_the_store_of_one(tmp_path, toy):
     assert files(tmp_path / "three") == files(tmp_path / "one")
 
 
-def start(folder, vocabulary, store, shard):
-    """`build_store` of toy.th in another process."""
-    program = (
-        "import sys, toy_tasks, test_store_build as t\n"
-        "folder, vocabulary, store, i, n = sys.argv[1:]\n"
-        "toy_tasks.register_files(folder, vocabulary, unit_bytes=100_000)\n"
-        "t.build('toy.th', store, vocabulary, shard=(int(i), int(n)))\n"
-    )
-    here = pathlib.Path(__file__).resolve()
-    folders = (here.parent, here.parents[1] / "toys", here.parents[2])
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))}
-    arguments = [str(folder), vocabulary, str(store), *map(str, shard)]
-    command = [sys.executable, "-c", program, *arguments]
-    return subprocess.Popen(command, env=environment)
+def build_shard(folder, vocabulary, store, shard):
+    """Builds toy.th's part of a store, in a process that knows no task yet."""
+    register_files(folder, vocabulary, unit_bytes=100_000)
+    build("toy.th", store, vocabulary, shard=shard)
 
 
-@pytest.mark.slow  # six processes import TensorFlow, 8 s each
-def test_three_processes_build_the_store_of_one(tmp_path, toy):
+@pytest.fixture
+def start():
+    """start(folder, vocabulary, store) -> three processes that build it."""
+
+    def started(context, *about):
+        processes = [
+            context.Process(target=build_shard, args=(*about, (i, 3)), daemon=True)
+            for i in range(3)
+        ]
+        for process in processes:
+            process.start()
+        return processes
+
+    with forked.preloaded("toy_tasks", "polylm_jax.data.stores.build") as context:
+        yield functools.partial(started, context)
+
+
+def test_three_processes_build_the_store_of_one(tmp_path, toy, start):
     register(tmp_path, toy, jsonl(DOCUMENTS * 200), unit_bytes=100_000)
     whole = build("toy.th", tmp_path / "whole", toy)
-    processes = [start(tmp_path, toy, tmp_path / "three", (i, 3)) for i in range(3)]
-    assert [process.wait() for process in processes] == [0, 0, 0]
-    processes = [start(tmp_path, toy, tmp_path / "killed", (i, 3)) for i in range(3)]
+    processes = start(tmp_path, toy, tmp_path / "three")
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    processes = start(tmp_path, toy, tmp_path / "killed")
     waits = {0: 1, 1: 4, 2: 8}  # each is killed when so many of its own units are done
     while waits:
         done = [int(path.stem) for path in (tmp_path / "killed/parts").glob("*.json")]
         for i in [i for i in waits if sum(unit % 3 == i for unit in done) >= waits[i]]:
-            processes[i].send_signal(signal.SIGKILL)
-            processes[i].wait()
+            processes[i].kill()
+            processes[i].join()
             del waits[i]
-        assert all(processes[i].poll() is None for i in waits), "it ended before its kill"
+        assert all(processes[i].is_alive() for i in waits), "it ended before its kill"
         time.sleep(0.001)
     done = list((tmp_path / "killed/parts").glob("*.json"))
     assert 0 < len(done) < len(whole.units), "the kill came before or after the work"
-    assert {process.returncode for process in processes} == {-signal.SIGKILL}
+    assert {process.exitcode for process in processes} == {-signal.SIGKILL}
     resumed = [build("toy.th", tmp_path / "killed", toy, shard=(i, 3)) for i in range(3)]
     assert resumed[-1] == whole
     stores = [tmp_path / name for name in ("whole", "three", "killed")]

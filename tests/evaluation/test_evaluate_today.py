@@ -14,7 +14,7 @@ import run
 from polylm_jax.checkpoints.hf.exporting import export
 from tasks.benchmarks import harness
 
-lm_eval = pytest.importorskip("lm_eval", reason="lm_eval is not installed")
+pytest.importorskip("lm_eval", reason="lm_eval is not installed")
 CONFIG = dataclasses.replace(toy_hf.MODEL, num_layers=1, embed_dim=32, mlp_dim=64, max_length=512)
 GIN = "gin_configs/recipes/evaluate_today.gin"
 LETTERED = ("belebele.he", "global_mmlu.he", "include.he")
@@ -80,7 +80,6 @@ def test_accuracy_of_every_item_is_lm_evals_own_models(folder, tmp_path):
     pytest.importorskip("transformers", reason="transformers is not installed")
     pytest.importorskip("accelerate", reason="accelerate is not installed")
     from lm_eval.models.huggingface import HFLM
-    from lm_eval.tasks import TaskManager
 
     out = tmp_path / "hf"
     export(str(folder / "second"), str(out), str(folder / "bpe.model"), verify=False)
@@ -91,10 +90,7 @@ def test_accuracy_of_every_item_is_lm_evals_own_models(folder, tmp_path):
             code = toy_harness.DOCUMENTS[benchmark][0]
             path = harness.file_of(str(folder / "data"), benchmark, code)
             task = harness.loaded(harness.yaml_of(benchmark, language), path, tmp_path)
-            found = lm_eval.simple_evaluate(
-                model=theirs, tasks=[task], log_samples=True, bootstrap_iters=0,
-                task_manager=TaskManager(include_defaults=False),
-            )  # fmt: skip
+            found = toy_harness.evaluated(theirs, task)
             (samples,) = found["samples"].values()
             wanted = [
                 answer[0] for row in sorted(samples, key=lambda row: row["doc_id"])

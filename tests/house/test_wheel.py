@@ -30,7 +30,17 @@ def script(tmp_path_factory):
     (site / "needed.pth").write_text(sysconfig.get_path("purelib") + "\n")
     wheel = next(folder.glob("*.whl"))
     python = folder / "env/bin/python"
-    install = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel]
+    install = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--no-compile",
+        wheel,
+    ]
     subprocess.run(install, check=True)
     return folder / "env/bin/polylm-jax"
 

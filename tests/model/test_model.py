@@ -1,6 +1,7 @@
 """The model: its size, what a token can see, packed rows, the cache, precision."""
 
 import dataclasses
+import functools
 
 import flax.linen as nn
 import jax
@@ -25,11 +26,16 @@ TOY = PolyLMConfig(
 )
 
 
+def fresh_params(config):
+    """As a model begins. (One program: each of its hundred operations alone would be one, too.)"""
+    tokens = jnp.zeros((1, 1), jnp.int32)
+    return nn.unbox(jax.jit(PolyLM(config).init)(jax.random.key(0), tokens)["params"])
+
+
 @pytest.fixture(scope="module")
 def params():
     """TOY's, with noise on all of them: biases that are zero would hide what they do."""
-    tokens = jnp.zeros((1, 1), jnp.int32)
-    fresh = nn.unbox(PolyLM(TOY).init(jax.random.key(0), tokens)["params"])
+    fresh = fresh_params(TOY)
     leaves, tree = jax.tree.flatten(fresh)
     keys = jax.random.split(jax.random.key(1), len(leaves))
     noisy = [x + 0.1 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)]
@@ -40,10 +46,16 @@ def rows(batch, length, seed=2):
     return jax.random.randint(jax.random.key(seed), (batch, length), 0, TOY.vocab_size)
 
 
+@functools.partial(jax.jit, static_argnames="config")
 def logits(params, tokens, config=TOY, **kwargs):
     model = PolyLM(config)
     hidden = model.apply({"params": params}, tokens, **kwargs)
     return model.apply({"params": params}, hidden, method="logits")
+
+
+def applied(config, **options):
+    """`apply` of its arrays, with further options, as one program."""
+    return jax.jit(functools.partial(PolyLM(config).apply, **options))
 
 
 @pytest.mark.parametrize(
@@ -90,7 +102,7 @@ def test_parameters_are_named_as_in_gpt2(params):
 
 def test_kernels_start_xavier_normal_and_biases_at_zero():
     config = dataclasses.replace(TOY, embed_dim=128, mlp_dim=512)
-    fresh = nn.unbox(PolyLM(config).init(jax.random.key(0), rows(1, 4))["params"])
+    fresh = fresh_params(config)
     for kernel, fans in (
         (fresh["h"]["attn"]["c_attn"]["kernel"], 128 + 384),
         (fresh["h"]["attn"]["c_proj"]["kernel"], 128 + 128),
@@ -105,9 +117,8 @@ def test_kernels_start_xavier_normal_and_biases_at_zero():
 
 def test_the_loss_starts_near_the_uniform_one():
     config = dataclasses.replace(TOY, vocab_size=5000)
-    fresh = PolyLM(config).init(jax.random.key(0), rows(1, 4))["params"]
     tokens = jax.random.randint(jax.random.key(3), (8, 40), 0, 5000)
-    log_p = jax.nn.log_softmax(logits(nn.unbox(fresh), tokens[:, :-1], config))
+    log_p = jax.nn.log_softmax(logits(fresh_params(config), tokens[:, :-1], config))
     nll = -jnp.take_along_axis(log_p, tokens[:, 1:, None], axis=-1)
     np.testing.assert_allclose(jnp.mean(nll), np.log(5000), atol=0.05)
 
@@ -127,7 +138,7 @@ def test_no_token_sees_a_later_one(params):
 
         return Replaced(TOY).apply({"params": params}, tokens)[0, position].sum()
 
-    felt = jnp.abs(jax.grad(output)(one_hot)).sum(axis=(0, 2))
+    felt = jnp.abs(jax.jit(jax.grad(output))(one_hot)).sum(axis=(0, 2))
     assert jnp.all(felt[: position + 1] > 0)
     assert not jnp.any(felt[position + 1 :])
 
@@ -150,20 +161,17 @@ def test_the_cache_changes_nothing(params, scan_layers):
     params = params if scan_layers else unstack(params)
     tokens, lengths, steps = rows(4, 24), jnp.array([3, 9, 1, 12]), 6
     whole = logits(params, tokens, config)
-    model = PolyLM(config)
+    prefill = applied(config, prefill=True, cache_length=20, mutable=["cache"])
+    decode = applied(config, decode=True, mutable=["cache"])
+    to_logits = applied(config, method="logits")
     prompts = jnp.where(jnp.arange(12) < lengths[:, None], tokens[:, :12], 0)
-    hidden, state = model.apply(
-        {"params": params}, prompts, prefill=True, lengths_B=lengths, cache_length=20,
-        mutable=["cache"],
-    )  # fmt: skip
-    every = jnp.arange(4)
-    got = [model.apply({"params": params}, hidden, method="logits")[every, lengths - 1]]
+    hidden, state = prefill({"params": params}, prompts, lengths_B=lengths)
+    every = np.arange(4)
+    got = [to_logits({"params": params}, hidden)[every, lengths - 1]]
     for step in range(steps):
         token = tokens[every, lengths + step][:, None]
-        hidden, state = model.apply(
-            {"params": params, **state}, token, decode=True, mutable=["cache"]
-        )
-        got.append(model.apply({"params": params}, hidden, method="logits")[:, 0])
+        hidden, state = decode({"params": params, **state}, token)
+        got.append(to_logits({"params": params}, hidden)[:, 0])
     for step, row in enumerate(got):
         np.testing.assert_allclose(row, whole[every, lengths - 1 + step], atol=2e-5)
     np.testing.assert_array_equal(state["cache"]["cache_index"], lengths + steps)
@@ -172,16 +180,12 @@ def test_the_cache_changes_nothing(params, scan_layers):
 def test_several_tokens_are_appended_at_once(params):
     """A second prompt (right-padded too) on top of the first, as in a chat."""
     tokens, first, second = rows(3, 24), jnp.array([4, 2, 6]), jnp.array([5, 1, 3])
-    model = PolyLM(TOY)
-    _, state = model.apply(
-        {"params": params}, tokens[:, :6], prefill=True, lengths_B=first, cache_length=24,
-        mutable=["cache"],
-    )  # fmt: skip
+    prefill = applied(TOY, prefill=True, cache_length=24, mutable=["cache"])
+    _, state = prefill({"params": params}, tokens[:, :6], lengths_B=first)
     appended = tokens[jnp.arange(3)[:, None], first[:, None] + jnp.arange(5)]
-    hidden, state = model.apply(
-        {"params": params, **state}, appended, decode=True, lengths_B=second, mutable=["cache"]
-    )
-    whole = model.apply({"params": params}, tokens)
+    decode = applied(TOY, decode=True, mutable=["cache"])
+    hidden, state = decode({"params": params, **state}, appended, lengths_B=second)
+    whole = applied(TOY)({"params": params}, tokens)
     for row in range(3):
         np.testing.assert_allclose(
             hidden[row, : second[row]], whole[row, first[row] :][: second[row]], atol=2e-5
@@ -190,16 +194,15 @@ def test_several_tokens_are_appended_at_once(params):
 
 
 def test_cache_variables_have_the_shapes_that_t5x_expects(params):
-    _, state = PolyLM(TOY).apply(
-        {"params": params}, rows(2, 5), prefill=True, cache_length=16, mutable=["cache"]
-    )
+    prefill = functools.partial(PolyLM(TOY).apply, prefill=True, cache_length=16, mutable=["cache"])
+    _, state = jax.eval_shape(prefill, {"params": params}, rows(2, 5))
     shapes = jax.tree.map(jnp.shape, state["cache"])
     assert shapes["h"]["attn"] == {"cached_key": (3, 2, 4, 8, 16), "cached_value": (3, 2, 4, 8, 16)}
     assert shapes["cache_index"] == (2,)
 
 
 def gradients(params, config, tokens):
-    return jax.value_and_grad(lambda p: jnp.mean(logits(p, tokens, config) ** 2))(params)
+    return jax.jit(jax.value_and_grad(lambda p: jnp.mean(logits(p, tokens, config) ** 2)))(params)
 
 
 @pytest.mark.parametrize("policy", sorted(POLICIES))
@@ -247,6 +250,7 @@ def test_gradients_of_parameters_are_summed_in_float32(params):
     """bfloat16 products; two half batches must add up to the whole one as in float32."""
     config, tokens = dataclasses.replace(TOY, dtype="bfloat16"), rows(8, 32)
 
+    @jax.jit
     def kernels(tokens):
         grads = jax.grad(lambda p: jnp.sum(logits(p, tokens, config)))(params)["h"]
         return grads["mlp"]["c_fc"], grads["attn"]["c_attn"]

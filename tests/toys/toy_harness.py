@@ -1,5 +1,7 @@
 """Files of the benchmarks that lm_eval defines, in the fields that they are published with."""
 
+import unittest.mock
+
 from reading import jsonl, write
 
 PASSAGE = "The ferry leaves at 7:45. Bring bread and a warm coat."
@@ -55,3 +57,15 @@ def write_all(folder):
     for benchmark, (code, documents) in DOCUMENTS.items():
         write(folder / benchmark / f"{code}.jsonl", jsonl(documents))
     return folder
+
+
+def evaluated(model, task):
+    """What lm_eval finds of one task's config, without asking the machine 12 times what it is."""
+    import lm_eval
+    from lm_eval.tasks import TaskManager
+
+    with unittest.mock.patch("lm_eval.evaluator.add_env_info"):
+        return lm_eval.simple_evaluate(
+            model=model, tasks=[task], log_samples=True, bootstrap_iters=0,
+            task_manager=TaskManager(include_defaults=False),
+        )  # fmt: skip
