@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import shutil
 import signal
 
@@ -113,7 +112,7 @@ def test_a_run_that_was_told_to_leave_ends_the_same(folder, tuned, tmp_path, mon
     def add(window, at, fetched):
         real(window, at, fetched)
         if at == 5:
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
 
     with monkeypatch.context() as patch:
         patch.setattr(metrics.Window, "add", add)

@@ -1,6 +1,5 @@
 """SIGTERM: exit code 143 from wherever the run is, and nobody else's handler lost."""
 
-import os
 import pathlib
 import signal
 import subprocess
@@ -110,7 +109,7 @@ def test_a_second_signal_changes_nothing():
     with Preemption(1000) as leaving:
         leaving.enter_loop()
         for _ in range(2):
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
         while not leaving.reached():
             pass
         assert leaving.reached()
@@ -123,7 +122,7 @@ def test_other_signals_go_where_they_went(name):
     try:
         with Preemption(1000) as leaving:
             leaving.enter_loop()
-            os.kill(os.getpid(), getattr(signal, name))
+            signal.raise_signal(getattr(signal, name))
             assert not leaving.reached()
     finally:
         signal.signal(getattr(signal, name), old)
@@ -158,10 +157,10 @@ def test_a_second_interrupt_ends_at_once():
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         with Preemption(1000) as leaving:
             leaving.enter_loop()
-            os.kill(os.getpid(), signal.SIGHUP)
+            signal.raise_signal(signal.SIGHUP)
             time.sleep(0.2)
             assert not leaving.reached()
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
             while not leaving.reached():
                 time.sleep(0.01)
             {STUCK}

@@ -1,6 +1,5 @@
 """A profile of a run: its steps, its files, and nothing where none is asked for."""
 
-import os
 import signal
 import time
 
@@ -57,7 +56,7 @@ def test_a_run_under_way_is_profiled_when_it_is_asked(toy_folder, tmp_path, monk
     def ask(device_metrics):
         fetched.append(1)
         if len(fetched) == 4:
-            os.kill(os.getpid(), signal.SIGUSR2)
+            signal.raise_signal(signal.SIGUSR2)
         if len(fetched) == 12:
             (tmp_path / profiling.FILE).write_text("2\n")
             while (tmp_path / profiling.FILE).exists():

@@ -1,7 +1,6 @@
 """The run: its numbers the same on any mesh and through any interruption, its folder complete."""
 
 import json
-import os
 import shutil
 import signal
 import threading
@@ -110,7 +109,7 @@ def test_after_sigterm_the_next_start_ends_bitwise_the_same(
     monkeypatch,
 ):
     with monkeypatch.context() as patch:
-        interrupt_after(patch, 6, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        interrupt_after(patch, 6, lambda: signal.raise_signal(signal.SIGTERM))
         with pytest.raises(SystemExit) as leaving:
             toy_run.run(toy_folder, tmp_path, SHORT, save_every_steps=100)
     assert leaving.value.code == 143
@@ -194,7 +193,7 @@ def test_another_batch_size_reads_on_where_the_rows_are(
 
     monkeypatch.setattr(rows.Rows, "read", recorded)
     with monkeypatch.context() as patch:
-        interrupt_after(patch, 5, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        interrupt_after(patch, 5, lambda: signal.raise_signal(signal.SIGTERM))
         with pytest.raises(SystemExit):
             toy_run.run(toy_folder, tmp_path, tokens, save_every_steps=100)
     before = read_progress(str(tmp_path))
