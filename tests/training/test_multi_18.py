@@ -118,12 +118,12 @@ def test_a_small_run_ends_a_tenth_under_the_unigram(data_dir, tmp_path):
         "corpus.register.bilingual": {"en-es": "tldr/en-es.jsonl"},
         "VOCAB_SIZE": 2000,
         "SEQUENCE_LENGTH": 64,
-        "EVAL_EVERY_STEPS": 300,
+        "EVAL_EVERY_STEPS": 160,
         "model.PolyLMConfig.num_layers": 1,
         "model.PolyLMConfig.embed_dim": 64,
         "model.PolyLMConfig.mlp_dim": 256,
-        "stage1/training.PhaseConfig.steps": 150,
-        "stage2/training.PhaseConfig.steps": 150,
+        "stage1/training.PhaseConfig.steps": 80,
+        "stage2/training.PhaseConfig.steps": 80,
         "training.train.eval_rows": 64,
         "training.train.tensorboard": False,
     }
@@ -132,7 +132,7 @@ def test_a_small_run_ends_a_tenth_under_the_unigram(data_dir, tmp_path):
         gin.clear_config()
         assert run.main([mode, f"--gin_file={RECIPE}", *given]) == 0
     gin.clear_config()
-    many = languages_under_the_unigram(tmp_path / "model", tmp_path / "cache", steps=300)
+    many = languages_under_the_unigram(tmp_path / "model", tmp_path / "cache", steps=160)
     assert many == {"en", "es", "ko"}
 
 

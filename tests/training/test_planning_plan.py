@@ -56,6 +56,23 @@ def test_without_libtpu_a_sentence_says_how_to_get_it(monkeypatch):
         plan(EXPERIMENT, "v5e:2x2", json_path=None)
 
 
+@pytest.fixture(scope="module")
+def counted_once():
+    """The bytes of a setting are the same in every search: each is traced once for all."""
+    known, count = {}, candidates.memory_report
+
+    def report_of(experiment, shape):
+        key = experiment.mesh, experiment.microbatches, experiment.model.remat
+        if key not in known:
+            known[key] = count(experiment, shape)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(candidates, "memory_report", report_of)
+        yield
+
+
+@pytest.mark.usefixtures("counted_once")
 def test_a_search_tries_what_divides_and_fits_best_first():
     tried = candidates.candidates(EXPERIMENT, SLICE, PEAK, limit=1000)
     meshes = {one.mesh.shape(4) for one in tried}
@@ -68,6 +85,7 @@ def test_a_search_tries_what_divides_and_fits_best_first():
     assert candidates.candidates(EXPERIMENT, SLICE, PEAK, limit=3) == tried[:3]
 
 
+@pytest.mark.usefixtures("counted_once")
 def test_a_search_leaves_out_what_cannot_fit():
     tight = dataclasses.replace(SLICE, chip=dataclasses.replace(SLICE.chip, hbm_bytes=2**24))
     tried = candidates.candidates(EXPERIMENT, tight, PEAK, limit=1000)
