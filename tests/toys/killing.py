@@ -15,10 +15,10 @@ def starts(model_dir):
     return toy_run.events(model_dir, "start") if log.exists() else []
 
 
-def kill(start, model_dir, seen, *args):
-    """Starts the run, and SIGKILL as soon as `seen(model_dir, *args)` of what it does."""
+def kill(start, model_dir, hold, seen, *args):
+    """Starts the run, which may stop at step `hold`, and SIGKILL as soon as `seen(model_dir, *args)`."""
     before = len(starts(model_dir))
-    process = start(model_dir)
+    process = start(model_dir, hold)
     while len(starts(model_dir)) == before or not seen(model_dir, *args):
         assert process.poll() is None, "the run ended before its time to be killed"
         time.sleep(0.0005)
@@ -51,37 +51,47 @@ def uncommitted(model_dir):
     return list((model_dir / "checkpoints").glob("*orbax-checkpoint-tmp*"))
 
 
+def saves(model_dir, before):
+    """Whether a save has begun, or one has ended that is not among those from before."""
+    return uncommitted(model_dir) or complete(model_dir) > before
+
+
 def kill_five_times(start, model_dir, seed, steps, save_every, phase_change):
     """Before any save, within a save, around the change of phase, and twice anywhere.
 
-    start(model_dir) -> the process of the run, which goes on where the one before was killed.
+    start(model_dir, hold) -> the process of the run, which goes on where the one before was killed;
+    one that stops at step `hold`, if it can, is killed there however busy the machine is.
     Returns the steps at which the five were killed.
     """
     chance, killed = random.Random(seed), []
 
-    def again(seen, *args):
-        kill(start, model_dir, seen, *args)
+    def again(hold, seen, *args):
+        kill(start, model_dir, hold, seen, *args)
         killed.append(reached(model_dir))
 
+    def at(step):
+        again(step, has_done, step)
+
     # Before any save.
-    again(has_done, chance.randrange(2, save_every - 3))
+    at(chance.randrange(2, save_every - 3))
     assert not complete(model_dir) and not uncommitted(model_dir)
 
     # Between an asynchronous save's start and its commit (again, if the commit was quicker).
-    again(uncommitted)
     while not uncommitted(model_dir):
-        killed.pop()
-        again(uncommitted)
+        before = complete(model_dir)
+        again(max(before, default=0) + save_every + 2, saves, before)
+        if not uncommitted(model_dir):
+            killed.pop()
     assert max(complete(model_dir), default=0) < phase_change - save_every
 
     # Within three steps of the phase change.
-    again(has_done, phase_change - chance.randrange(2, 4))
+    at(phase_change - chance.randrange(2, 4))
     assert abs(reached(model_dir) - phase_change) <= 3
 
     # Twice anywhere, but not right after a save: there would be nothing to do again.
     for _ in range(2):
         saved = chance.randrange(max(complete(model_dir)), steps, save_every)
-        again(has_done, saved + chance.randrange(4, save_every - 2))
+        at(saved + chance.randrange(4, save_every - 2))
     return killed
 
 

@@ -16,25 +16,26 @@ SEED = 20230706
 STEPS = 120
 SAVE_EVERY = 20
 PHASE_CHANGE = 60
-PAUSE = 0.03  # seconds a step, so that a kill meant for one doesn't come ten later
 
 
-def start(folder, model_dir):
-    """The run in a process of its own, on 8 simulated devices."""
-    changes = {"train": {"save_every_steps": SAVE_EVERY}, "pause": PAUSE}
+def start(folder, model_dir, hold=None):
+    """The run in a process of its own, on 8 simulated devices; its main thread stops behind step `hold`."""
+    changes = {"train": {"save_every_steps": SAVE_EVERY}}
+    if hold is not None:
+        changes["stuck"] = [0, 1 + hold - max(killing.complete(model_dir), default=0)]
     with open(f"{model_dir}.log", "a") as log:
         return subprocess.Popen(
             [sys.executable, toy_run.__file__, str(folder), str(model_dir), json.dumps(changes)],
             stdout=log,
             stderr=log,
-            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+            env=os.environ | {"JAX_PROCESS_ID": "0"},
         )
 
 
 def test_killed_five_times(toy_folder, tmp_path):
     unbroken, killed = tmp_path / "unbroken", tmp_path / "killed"
     run = functools.partial(start, toy_folder)
-    assert run(unbroken).wait() == 0, pathlib.Path(f"{unbroken}.log").read_text()
+    toy_run.run(toy_folder, unbroken, save_every_steps=SAVE_EVERY)
     killing.kill_five_times(run, killed, SEED, STEPS, SAVE_EVERY, PHASE_CHANGE)
     assert run(killed).wait() == 0, pathlib.Path(f"{killed}.log").read_text()
     killing.assert_same_run(killed, unbroken, STEPS)
