@@ -7,13 +7,11 @@ not seen  anything else
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from polylm_jax.ablation import power
-from polylm_jax.errors import InputError
 from polylm_jax.runtime.ranges import NonNegative
 
 SEEN, NOT_SEEN, REVERSED, OPEN = "seen", "not seen", "reversed", "open"
@@ -48,14 +46,6 @@ class Claim:
     only_where: str = ""
     at_least: float = 0.0
 
-    def check(self) -> "Claim":
-        """Itself, or InputError."""
-        if not (math.isfinite(self.smallest_effect) and self.smallest_effect >= 0):
-            raise InputError(
-                f"claim {self.name!r}: smallest_effect = {self.smallest_effect}; give 0 or more."
-            )
-        return self
-
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
@@ -76,6 +66,10 @@ class Interval:
         if self.low is None or self.high is None:
             return False
         return self.low > 0 or self.high < 0
+
+    def plain(self) -> dict:
+        """As a report's JSON has it."""
+        return dataclasses.asdict(self) | {"beyond_noise": self.beyond_noise}
 
 
 def paired(differences: Sequence[float]) -> Interval:

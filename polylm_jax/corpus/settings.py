@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from polylm_jax.errors import InputError
 from polylm_jax.languages.registry import PAPER_CODES
-from polylm_jax.runtime.ranges import Count, Natural, Positive, Share
+from polylm_jax.runtime.parameter_types import check_ranges
+from polylm_jax.runtime.ranges import Bounds, Count, Natural, Positive, Share
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class QualitySettings:
     kenlm_models: str = ""
     perplexity: bool = True
     classifier: str = "sklearn"
-    gold_kept: Share = 0.98
+    gold_kept: Annotated[float, Bounds(0.5, 1, below=True)] = 0.98
 
     def check(self) -> "QualitySettings":
         """Itself, or InputError."""
@@ -74,9 +76,7 @@ class QualitySettings:
             raise InputError(
                 f"CLASSIFIER is {self.classifier!r}: give 'sklearn', 'fasttext' or ''."
             )
-        if not 0.5 <= self.gold_kept < 1:
-            raise InputError(f"GOLD_KEPT is {self.gold_kept}: give a share from 0.5 to below 1.")
-        return self
+        return check_ranges(self)
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from jax.sharding import Mesh
 
-from polylm_jax.errors import InputError
 from polylm_jax.evaluation.language_model import Batching
 from polylm_jax.model.config import PolyLMConfig
+from polylm_jax.runtime.parameter_types import check_ranges
 from polylm_jax.runtime.ranges import Count
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 
@@ -35,11 +35,7 @@ class TrainingTasks:
 
     def check(self) -> "TrainingTasks":
         """Itself, or InputError."""
-        for field in ("every_steps", "limit", "max_new_tokens"):
-            value = getattr(self, field)
-            if value is not None and value < 1:
-                raise InputError(f"TrainingTasks.{field} = {value}: give a positive number.")
-        return self
+        return check_ranges(self, "TrainingTasks.")
 
     def open(self, config: PolyLMConfig, tokenizer: Tokenizer, mesh: Mesh) -> "TaskScores":
         """The tasks, read and tokenized; InputError for what is wrong with them."""

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from polylm_jax.errors import InputError, one_of
+from polylm_jax.runtime.parameter_types import check_ranges
 from polylm_jax.runtime.ranges import Count
 
 PLAIN, AVERAGE, FILLING = "plain", "average", "filling"
@@ -45,11 +46,7 @@ class Average:
         """Itself, or InputError."""
         for field, value, known in (("kind", self.kind, KINDS), ("dtype", self.dtype, DTYPES)):
             one_of(f"an average's {field}", value, known)
-        if not isinstance(self.steps, int) or self.steps < 1:
-            raise InputError(
-                f"steps = {self.steps!r} of an average: give a whole number from 1 on."
-            )
-        return self
+        return check_ranges(self, "an average's ")
 
     @property
     def trees(self) -> tuple[str, ...]:

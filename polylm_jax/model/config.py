@@ -7,6 +7,7 @@ import jax
 from polylm_jax.errors import InputError, one_of
 from polylm_jax.model.attention import IMPLEMENTATIONS
 from polylm_jax.model.splash import SplashBlocks
+from polylm_jax.runtime.parameter_types import check_ranges
 from polylm_jax.runtime.ranges import Count, NonNegative
 
 POLICIES = {  # what the forward pass keeps for the backward one, besides each layer's input
@@ -75,10 +76,7 @@ class PolyLMConfig:
 
     def check(self) -> "PolyLMConfig":
         """Itself, or InputError for shapes and names that make no model."""
-        sizes = ("num_layers", "embed_dim", "num_heads", "mlp_dim", "vocab_size", "max_length")
-        for field in sizes:
-            if getattr(self, field) < 1:
-                raise InputError(f"{field} = {getattr(self, field)}: give a positive number.")
+        check_ranges(self)
         if self.embed_dim % self.num_heads:
             raise InputError(
                 f"embed_dim = {self.embed_dim} does not divide into num_heads = {self.num_heads}: "

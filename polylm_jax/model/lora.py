@@ -15,7 +15,8 @@ import jax.numpy as jnp
 
 from polylm_jax.errors import InputError, one_of
 from polylm_jax.model.config import PolyLMConfig
-from polylm_jax.runtime.ranges import Natural, Positive
+from polylm_jax.runtime.parameter_types import check_ranges
+from polylm_jax.runtime.ranges import Count, Positive
 
 ADAPTERS = "adapters"
 TARGETS = {"attn.c_attn": 1, "attn.c_proj": 2, "mlp.c_fc": 1, "mlp.c_proj": 1}  # input axes of each
@@ -28,7 +29,7 @@ class Lora:
     ranks: a name in `TARGETS` -> its rank; what isn't named has no adapter.
     """
 
-    ranks: Mapping[str, Natural] = dataclasses.field(
+    ranks: Mapping[str, Count] = dataclasses.field(
         default_factory=lambda: dict.fromkeys(TARGETS, 8)
     )
     alpha: Positive = 16.0
@@ -37,13 +38,9 @@ class Lora:
         """Itself, or InputError."""
         if not self.ranks:
             raise InputError(f"lora.ranks is empty: name one of {', '.join(TARGETS)}.")
-        for name, rank in self.ranks.items():
+        for name in self.ranks:
             one_of("a name of lora.ranks", name, TARGETS)
-            if not isinstance(rank, int) or rank < 1:
-                raise InputError(f"lora.ranks[{name!r}] = {rank}: give a whole number, 1 or more.")
-        if not (math.isfinite(self.alpha) and self.alpha > 0):
-            raise InputError(f"lora.alpha = {self.alpha}: give a positive number.")
-        return self
+        return check_ranges(self, "lora.")
 
     def num_params(self, model: PolyLMConfig) -> int:
         """Of the adapters of a model: (inputs + outputs) x rank for each matrix of each layer."""
@@ -102,7 +99,8 @@ class Lora:
                 key = jax.random.fold_in(key, int(path[0].key[2:]))
             return jax.random.uniform(key, shape, jnp.float32, -bound, bound)
 
-        return jax.tree_util.tree_map_with_path(one, self.boxed(base), is_leaf=_is_box)
+        is_box = lambda x: isinstance(x, nn.Partitioned)
+        return jax.tree_util.tree_map_with_path(one, self.boxed(base), is_leaf=is_box)
 
     def merged(self, params, adapters):
         """The parameters with the adapters in their matrices; those of `params` are used up."""
@@ -132,10 +130,6 @@ class AdaptedModel:
         params = dict(variables["params"])
         adapters = self.lora.scaled(params.pop(ADAPTERS))
         return self.model.apply({"params": params, ADAPTERS: adapters}, *args, **kwargs)
-
-
-def _is_box(x) -> bool:
-    return isinstance(x, nn.Partitioned)
 
 
 def _pair(kernel: nn.Partitioned, inputs: int, rank: int) -> tuple[nn.Partitioned, nn.Partitioned]:

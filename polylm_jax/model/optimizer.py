@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import optax
 
 from polylm_jax.errors import InputError, one_of
-from polylm_jax.runtime.ranges import NonNegative, Positive, Share
+from polylm_jax.runtime.parameter_types import check_ranges
+from polylm_jax.runtime.ranges import Count, Decay, Natural, NonNegative, Positive, Share
 
 POLICIES = ("warmup_cosine", "warmup_stable", "hold", "decay", "continue")
 HOLDING = ("hold", "decay")  # they go on from the rate before them
@@ -38,23 +39,15 @@ DECAYED = (  # all else (biases, layer norms) is not decayed; 'h' holds the laye
 class OptimizerConfig:
     """AdamW's constants; moments are float32, as the parameters are."""
 
-    b1: Share = 0.9
-    b2: Share = 0.95
+    b1: Decay = 0.9
+    b2: Decay = 0.95
     epsilon: Positive = 1e-8
     weight_decay: NonNegative = 0.1
     clip_norm: Positive = 1.0
 
     def check(self) -> "OptimizerConfig":
         """Itself, or InputError for constants that train nothing."""
-        for field in ("b1", "b2"):
-            if not 0 <= getattr(self, field) < 1:
-                raise InputError(f"{field} = {getattr(self, field)}: give a number in [0, 1).")
-        for field in ("epsilon", "clip_norm"):
-            if not getattr(self, field) > 0:
-                raise InputError(f"{field} = {getattr(self, field)}: give a positive number.")
-        if not self.weight_decay >= 0:
-            raise InputError(f"weight_decay = {self.weight_decay}: give 0 or a positive number.")
-        return self
+        return check_ranges(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,13 +64,13 @@ class RatePhase:
     this phase.
     """
 
-    steps: int
+    steps: Count
     policy: str = "warmup_cosine"
-    peak: float = 1e-4
-    warmup_steps: int = 2000
-    start: float = 1e-7
-    final_fraction: float = 0.1
-    decay_steps: int = 0
+    peak: Positive = 1e-4
+    warmup_steps: Natural = 2000
+    start: NonNegative = 1e-7
+    final_fraction: Share = 0.1
+    decay_steps: Natural = 0
     decay_shape: str = "linear"
 
     @property
@@ -94,26 +87,17 @@ class RatePhase:
     def check(self) -> "RatePhase":
         """Itself, or InputError for a phase that cannot be followed."""
         one_of("learning rate policy", self.policy, POLICIES)
-        if self.steps < 1:
-            raise InputError(f"steps = {self.steps} of a learning rate phase: give 1 or more.")
+        check_ranges(self, "learning rate phase: ")
         self._check_decay()
-        if not 0 <= self.final_fraction <= 1 and (self.down or self.policy.startswith("warmup")):
-            raise InputError(f"final_fraction = {self.final_fraction}: give a number in [0, 1].")
-        if not self.policy.startswith("warmup"):
-            return self
-        if not 0 <= self.warmup_steps <= self.steps:
+        if self.policy.startswith("warmup") and self.warmup_steps > self.steps:
             raise InputError(
                 f"warmup_steps = {self.warmup_steps} is longer than the {self.steps} steps of its "
                 "phase: shorten the warm-up or lengthen the phase."
             )
-        if not (math.isfinite(self.peak) and self.peak > 0):
-            raise InputError(f"peak learning rate = {self.peak}: give a positive number.")
         return self
 
     def _check_decay(self) -> None:
         one_of("decay_shape", self.decay_shape, SHAPES)
-        if self.decay_steps < 0:
-            raise InputError(f"decay_steps = {self.decay_steps}: give 0 or more.")
         if self.decay_steps and (why := _OWN_END.get(self.policy)):
             raise InputError(f"decay_steps = {self.decay_steps} with rate = {self.policy!r}, {why}")
 

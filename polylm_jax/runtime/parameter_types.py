@@ -18,6 +18,7 @@ from polylm_jax.runtime.ranges import LARGEST, Bounds
 
 WORDS = {"true": True, "yes": True, "on": True, "1": True,
          "false": False, "no": False, "off": False, "0": False}  # fmt: skip
+Made = typing.TypeVar("Made")
 _ANY = (object, typing.Any, inspect.Parameter.empty)
 _SHOWN = 80  # characters of a value in a sentence
 _SCALARS = {
@@ -61,6 +62,22 @@ def checked(name: str, value: object, annotation: object) -> object:
         part = f", in which {name}{unfit.place} is {_shown(unfit.value)}" if unfit.place else ""
         given = f"{name} = {_shown(value)}{part}"
         raise InputError(f"{given}: give {wanted}{_limit(unfit.value)}.") from None
+
+
+def check_ranges(made: Made, where: str = "") -> Made:
+    """A dataclass, or InputError for a number of its fields that is out of its annotation's range.
+
+    where: what its fields' names stand behind in the sentence, such as 'TrainingTasks.'.
+    """
+    for name, annotation in annotations(type(made)).items():
+        if _has_bounds(annotation):
+            checked(f"{where}{name}", getattr(made, name), annotation)
+    return made
+
+
+def _has_bounds(annotation: object) -> bool:
+    parts = typing.get_args(annotation)
+    return any(isinstance(one, Bounds) or _has_bounds(one) for one in parts)
 
 
 def from_text(name: str, text: str | None, annotation: object) -> object:
@@ -145,11 +162,8 @@ def _fit_scalar(value: object, kind: type) -> object:
     if kind is int and isinstance(value, float) and value.is_integer():
         return int(value)  # 1e4 steps
     number = int | float if kind is float else kind
-    return _require(value, isinstance(value, number) and not _is_nan(value))
-
-
-def _is_nan(value: object) -> bool:
-    return isinstance(value, float) and math.isnan(value)
+    is_nan = isinstance(value, float) and math.isnan(value)
+    return _require(value, isinstance(value, number) and not is_nan)
 
 
 def _fit_bounds(value: object, said: Sequence[object]) -> object:

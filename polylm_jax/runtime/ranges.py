@@ -11,21 +11,27 @@ LARGEST = 2**63 - 1  # what a machine's integer holds
 
 
 class Bounds(NamedTuple):
-    """From `low` to `high`, both taken; `above`: not `low` itself. Infinities and NaN never are."""
+    """From `low` to `high`, both taken; `above`: not `low` itself; `below`: not `high`.
+
+    Infinities and NaN never are.
+    """
 
     low: float
     high: float = math.inf
     above: bool = False
+    below: bool = False
 
     def take(self, value: float) -> bool:
         """Whether a number is one of these."""
         if not -LARGEST - 1 <= value <= LARGEST:  # NaN neither
             return False
-        return self.low <= value <= self.high and not (self.above and value == self.low)
+        at_an_end = (self.above and value == self.low) or (self.below and value == self.high)
+        return self.low <= value <= self.high and not at_an_end
 
     def __str__(self) -> str:
         if self.high < LARGEST:
-            return f"from {self.low:g} to {self.high:g}"
+            first = f"above {self.low:g}, up to" if self.above else f"from {self.low:g} to"
+            return f"{first} {'below ' * self.below}{self.high:g}"
         if self.low <= -LARGEST:
             return "within 2^63"
         return f"above {self.low:g}" if self.above else f"{self.low:g} or more"
@@ -39,4 +45,6 @@ Axis = Annotated[int, Bounds(-1)]  # devices of a mesh's axis; -1: what is left
 Positive = Annotated[float, Bounds(0, above=True)]
 NonNegative = Annotated[float, Bounds(0)]
 Share = Annotated[float, Bounds(0, 1)]
+SomeShare = Annotated[float, Bounds(0, 1, above=True)]
+Decay = Annotated[float, Bounds(0, 1, below=True)]  # what is kept of an average each time
 Finite = Annotated[float, Bounds(-LARGEST - 1)]

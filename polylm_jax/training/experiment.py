@@ -27,6 +27,7 @@ from polylm_jax.model.averaging import PLAIN, Average
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.optimizer import OptimizerConfig, RatePhase
 from polylm_jax.model.partitioning import MeshConfig
+from polylm_jax.runtime.parameter_types import check_ranges
 from polylm_jax.runtime.ranges import Count, Natural, NonNegative, Positive, Seed, Share
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 from polylm_jax.training import phases as run_phases
@@ -34,7 +35,6 @@ from polylm_jax.training.phases import PhaseConfig
 from polylm_jax.training.step import Likelihood
 
 SEED = "seed"  # what a run starts from that takes no other's parameters
-_COUNTS = ("sequence_length", "batch_size", "microbatches", "num_chunks", "vocab_blocks")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,11 +143,7 @@ class Experiment:
         self.model.check()
         self.optimizer.check()
         averaging.check_choice(self.weights, self.average, adapted=self.adapters() is not None)
-        for field in _COUNTS:
-            if getattr(self, field) < 1:
-                raise InputError(f"{field} = {getattr(self, field)}: give a positive number.")
-        if self.skip_non_finite < 0:
-            raise InputError(f"skip_non_finite = {self.skip_non_finite}: give 0 or more.")
+        check_ranges(self)
         if self.sequence_length > self.model.max_length:
             raise InputError(
                 f"sequence_length = {self.sequence_length} is above the model's max_length = "

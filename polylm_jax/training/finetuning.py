@@ -68,11 +68,6 @@ class FinetuningExperiment(Experiment):
 
     def check_shapes(self, devices: int) -> None:
         one_of("loss_on", self.loss_on, LOSS_ON)
-        if self.held_out_examples < 1:
-            raise InputError(
-                f"held_out_examples = {self.held_out_examples}: give 1 or more, or "
-                "eval_every_steps = 0 for no validation."
-            )
         if self.lora:
             self.lora.check()
         super().check_shapes(devices)

@@ -14,10 +14,8 @@ from typing import Self
 
 import jax
 
-from polylm_jax.errors import InputError
 from polylm_jax.training import preemption, shared_keys
 
-LEAST_SECONDS = 5  # a few counts must have been missed
 AGAIN = "start all of them again, and the run goes on from its newest checkpoint."
 _BEAT_SECONDS = 2.0
 _FOLDER = "polylm_alive"
@@ -28,13 +26,11 @@ _WITNESS = "import sys\nif sys.stdin.read() != 'done': print(sys.argv[1], file=s
 class Peers:
     """Watches the other processes while it is open.
 
-    flush: writes what the logs still hold. silent_seconds: how long a process may say nothing; less
-    than LEAST_SECONDS is an InputError.
+    flush: writes what the logs still hold. silent_seconds: how long a process may say
+    nothing, a few counts at least.
     """
 
     def __init__(self, flush: Callable[[], None], silent_seconds: int):
-        if silent_seconds < LEAST_SECONDS:
-            raise InputError(f"silent_seconds = {silent_seconds}: give {LEAST_SECONDS} or more.")
         self._flush, self._silent_seconds = flush, silent_seconds
         self._me, self._several = jax.process_index(), jax.process_count() > 1
         self._closed, self._saying = threading.Event(), threading.Lock()

@@ -2,8 +2,8 @@
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable
+from typing import Annotated
 
 import jax
 
@@ -12,7 +12,7 @@ from polylm_jax.data.mixture.schedule import Schedule
 from polylm_jax.data.preference_rows import Pairs, PreferenceRows
 from polylm_jax.errors import InputError
 from polylm_jax.model import devices, partitioning
-from polylm_jax.runtime.ranges import Positive, Share
+from polylm_jax.runtime.ranges import Bounds, Positive
 from polylm_jax.runtime.spread import spread
 from polylm_jax.runtime.terminal import Terminal
 from polylm_jax.tokenizer.tokenizer import Tokenizer
@@ -34,15 +34,11 @@ class PreferenceExperiment(FinetuningExperiment):
     """
 
     beta: Positive = 0.1
-    label_smoothing: Share = 0.0
+    label_smoothing: Annotated[float, Bounds(0, 0.5, below=True)] = 0.0
 
     rows = PreferenceRows
 
     def check_shapes(self, devices: int) -> None:
-        if not (math.isfinite(self.beta) and self.beta > 0):
-            raise InputError(f"beta = {self.beta}: give a positive number; 0.1 is usual.")
-        if not 0 <= self.label_smoothing < 0.5:
-            raise InputError(f"label_smoothing = {self.label_smoothing}: give 0 to below 0.5.")
         if self.z_loss:
             raise InputError(f"z_loss = {self.z_loss}: a preference has none; leave it 0.")
         if self.loss_on != "responses":

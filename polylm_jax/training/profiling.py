@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator
 
 import jax
 
-from polylm_jax.errors import InputError
-
 WARM = 3  # steps before it: the first ones fill caches and queues
 STEPS = 5  # of one that is asked for without a number
 FILE = "profile_now"
@@ -28,8 +26,6 @@ class Profile:
     """
 
     def __init__(self, folder: str, first_step: int, steps: int, event: Callable):
-        if steps < 0:
-            raise InputError(f"profile_steps = {steps}: give 0 or more.")
         self._folder, self._event = folder, event
         self._start, self._stop = first_step + WARM, first_step + WARM + steps
         self._asked = 0

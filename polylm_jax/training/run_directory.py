@@ -7,7 +7,6 @@ MODEL_DIR/config.gin, config.1.gin, ...   the resolved recipe of each start
          /tensorboard/, lock
 """
 
-import os
 import pathlib
 import shutil
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from polylm_jax.runtime.fingerprint import differences, shown
 from polylm_jax.runtime.storage import Folder, to_json
 from polylm_jax.training import preemption
 
-CHECKPOINTS, COMMITTED = layout.FOLDER, layout.COMMITTED
+CHECKPOINTS, last_files = layout.FOLDER, layout.last_files
 _SHOWN = 3  # differences that a refusal names
 UNKNOWN = "unknown"  # the start of a run that an earlier version began, once it can't be read
 # What fingerprints of earlier versions lack: taken to be what the recipe says.
@@ -35,15 +34,7 @@ class RunDirectory:
         self.folder = Folder(model_dir, "MODEL_DIR")
         self.folder.peek("fingerprint.json")  # a bucket answers here, within seconds, or never
         self._made = self.folder.local is not None and not self.folder.local.exists()
-        try:
-            if self.folder.local:
-                os.makedirs(self.folder.local, exist_ok=True)
-            self._lock = lock.hold(self.folder)
-        except OSError as error:
-            raise InputError(
-                f"MODEL_DIR = {model_dir!r} can't be written ({error.strerror}): name a folder that "
-                "this user may write."
-            ) from error
+        self._lock = lock.hold(self.folder)
 
     def write_recipe(self, text: str) -> str:
         """Writes the resolved config beside those of earlier starts; the name it got."""

@@ -9,7 +9,6 @@ import time
 
 import jax
 
-from polylm_jax.errors import InputError
 from polylm_jax.training import preemption
 
 _SAVE = "save"
@@ -20,8 +19,6 @@ class SaveClock:
     """minutes: between two saves; None for none by the clock. step: where the run stands."""
 
     def __init__(self, minutes: float | None, step: int):
-        if minutes is not None and not minutes > 0:
-            raise InputError(f"save_every_minutes = {minutes!r}: give a positive number, or None.")
         self._seconds = None if minutes is None else 60.0 * minutes
         self.saved(step)
 

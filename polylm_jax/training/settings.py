@@ -2,8 +2,10 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Annotated
 
-from polylm_jax.runtime.ranges import Count, Natural, NonNegative, Positive
+from polylm_jax.runtime.parameter_types import check_ranges
+from polylm_jax.runtime.ranges import Bounds, Count, Natural, NonNegative, Positive
 from polylm_jax.training.evaluation import Evaluation
 
 
@@ -42,7 +44,7 @@ class Settings:
     save_every_minutes: Positive | None = 15.0
     keep_last: Count = 2
     keep_every: Count | None = None
-    keep_at: Sequence[Natural] = ()
+    keep_at: Sequence[Count] = ()
     eval_every_steps: Natural = 1000
     eval_rows: Count = 128
     evaluation: Evaluation | None = None
@@ -50,8 +52,10 @@ class Settings:
     resume_step: Natural | None = None
     allow_changes: bool = False
     grace_seconds: NonNegative = 25.0
-    silent_seconds: Count = 30  # no compile, garbage collection or swapped page takes that long
-    hung_seconds: Positive = 120.0
+    silent_seconds: Annotated[int, Bounds(5)] = (
+        30  # no compile, garbage collection or swapped page takes that long
+    )
+    hung_seconds: Annotated[float, Bounds(1)] = 120.0
     tensorboard: bool = True
     wandb_project: str | None = None
     profile_steps: Natural = 0
@@ -61,10 +65,10 @@ class Settings:
     verify_stores: bool = False
 
     def check(self) -> "Settings":
-        """Itself, or InputError for an evaluation that can't be."""
+        """Itself, or InputError for a number out of its range, or an evaluation that can't be."""
         if self.evaluation:
             self.evaluation.check()
-        return self
+        return check_ranges(self)
 
     def saves(self, step: int) -> bool:
         """Whether the checkpoint of this step is asked for, however long the last one is ago."""

@@ -163,5 +163,3 @@ def test_a_small_disk_is_refused_before_anything_is_written(tmp_path, monkeypatc
         with pytest.raises(InputError, match=r"a checkpoint takes 1.* MB and the disk of .* has 1"):
             act(state)
     assert checkpoints.newest() is None and not list((tmp_path / "checkpoints").iterdir())
-    with pytest.raises(InputError, match="keep_every = -3: give 1 or more"):
-        checkpoint.Checkpoints(str(tmp_path), keep_every=-3)

@@ -240,7 +240,7 @@ def test_english_needs_no_translation(tmp_path, seeds):
         (["NEW_LANGUAGES={{'sw': ('Swahili', 7, 'Latn')}}"], "NEW_LANGUAGES['sw'] = ('Swahili', 7"),
         (["NEW_LANGUAGES={{'sw': 7}}"], "NEW_LANGUAGES['sw'] = 7: give its English name"),
         (["LANGUAGES=()"], "LANGUAGES is empty"),
-        (["ROUNDS=0"], "ROUNDS is 0"),
+        (["ROUNDS=0"], "ROUNDS = 0"),
         (["MAX_REQUESTS=-1"], "MAX_REQUESTS = -1"),
         (["CONCURRENCY=0"], "CONCURRENCY = 0"),
         (["BASE_URL='nowhere'"], "BASE_URL = 'nowhere' is no address"),

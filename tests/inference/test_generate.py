@@ -185,7 +185,7 @@ def test_a_long_history_loses_its_oldest_turns(toy):
         ('{"id": 1}', 'an object with either "prompt" or "messages"'),
         ('{"prompt": 7}', "prompt = 7 is not a string"),
         ('{"prompt": "a", "temprature": 1}', "'temprature' .* Did you mean 'temperature'"),
-        ('{"prompt": "a", "top_k": "4"}', "top_k = '4': give a value like 0"),
+        ('{"prompt": "a", "top_k": "4"}', "top_k = '4': give a whole number, 0 or more"),
         ('{"prompt": "a", "samples": 2}', "samples = 2 with temperature = 0 and no beams"),
         ('{"prompt": "a", "samples": 0}', "samples = 0"),
         ('{"prompt": "a", "beams": 4, "temperature": 1}', "temperature = 1 with beams = 4"),

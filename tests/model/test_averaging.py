@@ -103,8 +103,8 @@ def test_what_is_kept_is_as_large_as_it_says():
             Average(dtype="float16"),
             "an average's dtype = 'float16' is not one of float32, bfloat16",
         ),
-        (Average(steps=0), "steps = 0 of an average: give a whole number from 1 on"),
-        (Average(steps=0.999), "steps = 0.999 of an average"),
+        (Average(steps=0), "an average's steps = 0: give a whole number, 1 or more"),
+        (Average(steps=0.999), "an average's steps = 0.999"),
     ],
 )
 def test_averages_that_cannot_be_are_refused(average, words):

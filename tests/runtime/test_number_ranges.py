@@ -86,9 +86,22 @@ def test_what_nobody_can_mean_is_one_sentence(numeric):
     assert tried > 800
 
 
+KINDS = [
+    "Count",
+    "Natural",
+    "Port",
+    "Axis",
+    "Positive",
+    "NonNegative",
+    "Share",
+    "SomeShare",
+    "Decay",
+]
+
+
 @settings(max_examples=300, deadline=None)
 @given(
-    st.sampled_from(["Count", "Natural", "Port", "Axis", "Positive", "NonNegative", "Share"]),
+    st.sampled_from(KINDS),
     st.one_of(st.integers(), st.floats(), st.integers(-3, 3), st.floats(-2, 2)),
 )
 def test_a_range_takes_what_it_says(name, value):
@@ -100,6 +113,8 @@ def test_a_range_takes_what_it_says(name, value):
         "Positive": lambda v: 0 < v < 2**63,
         "NonNegative": lambda v: 0 <= v < 2**63,
         "Share": lambda v: 0 <= v <= 1,
+        "SomeShare": lambda v: 0 < v <= 1,
+        "Decay": lambda v: 0 <= v < 1,
     }[name]
     annotation = getattr(ranges, name)
     # 1e4 is a whole number, as in a recipe.
@@ -118,6 +133,8 @@ def test_the_sentence_says_the_range():
     assert expected(ranges.Count | None) == "a whole number, 1 or more, or None"
     assert expected(ranges.Share) == "a number, from 0 to 1"
     assert expected(ranges.Positive) == "a number, above 0"
+    assert expected(ranges.SomeShare) == "a number, above 0, up to 1"
+    assert expected(ranges.Decay) == "a number, from 0 to below 1"
     with pytest.raises(InputError, match=r"keep_at = \[5, -3\], in which keep_at\[1\] is -3"):
         checked("keep_at", [5, -3], typing.Sequence[ranges.Natural])
 
@@ -132,8 +149,8 @@ def test_the_sentence_says_the_range():
             "--gin.training.PhaseConfig.peak_learning_rate=1e38",
             "peak_learning_rate = 1e+38: give a number, above 0, and below 2^63.",
         ),
-        ("train", "--hung_seconds=1e38", "=1e38: give a number, above 0, and below 2^63."),
-        ("train", "--hung_seconds=nan", "--hung_seconds=nan: give a number, above 0"),
+        ("train", "--hung_seconds=1e38", "=1e38: give a number, 1 or more, and below 2^63."),
+        ("train", "--hung_seconds=nan", "--hung_seconds=nan: give a number, 1 or more"),
         ("serve", "--port=99999", "--port=99999: give a whole number, from 0 to 65535"),
         ("evaluate", "--limit=-4", "--limit=-4: give a whole number, 1 or more, or None"),
         ("export", "--max_shard_gb=0", "--max_shard_gb=0: give a number, above 0"),

@@ -198,5 +198,5 @@ def test_one_reason_is_said():
 def test_too_short_a_silence_is_refused():
     with heartbeat.Peers(lambda: None, silent_seconds=30) as alone:
         assert alone.silent() is None
-    with pytest.raises(InputError, match="silent_seconds = 1: give 5 or more"):
-        heartbeat.Peers(lambda: None, silent_seconds=1)
+    with pytest.raises(InputError, match="silent_seconds = 1: give a whole number, 5 or more"):
+        Settings(silent_seconds=1).check()

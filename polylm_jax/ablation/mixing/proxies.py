@@ -52,7 +52,7 @@ class MixProxy:
 
         InputError for what `train` refuses.
         """
-        alone = Ablation(variants.read([(draws.RECIPE, *self.lines)]), (0,)).check()
+        alone = Ablation((0,), variants=variants.read([(draws.RECIPE, *self.lines)])).check()
         made = plans.make(reconfigured, alone, "unused")
         return next(iter(made.values())).resolved
 
@@ -76,7 +76,7 @@ class MixProxy:
         """The mixtures, all with the same seeds, as an ablation of the recipe."""
         repeat = f"training.Experiment.{REPEAT} = {self.target_tokens}"
         given = [(one.name, *self.lines, repeat, *lines(components, one)) for one in mixtures]
-        return Ablation(variants.read(given), tuple(mixtures[0].seeds)).check()
+        return Ablation(tuple(mixtures[0].seeds), variants=variants.read(given)).check()
 
 
 def lines(components: Sequence[Component], mixture: Mixture) -> tuple[str, ...]:

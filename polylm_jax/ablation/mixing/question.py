@@ -23,7 +23,8 @@ from polylm_jax.ablation.mixing.designs import Design
 from polylm_jax.ablation.mixing.places import bounds
 from polylm_jax.errors import InputError, nearest, one_of
 from polylm_jax.languages.registry import LANGUAGES, PARALLEL
-from polylm_jax.runtime.ranges import Finite, NonNegative, Positive, Share
+from polylm_jax.runtime.parameter_types import check_ranges
+from polylm_jax.runtime.ranges import Finite, NonNegative, Positive, Share, SomeShare
 
 BITS = "bits_per_byte/"
 SCORES = "scores"
@@ -41,7 +42,7 @@ class MixQuestion:
     floors: Mapping[str, Share] = dataclasses.field(default_factory=dict)
     ceilings: Mapping[str, Share] = dataclasses.field(default_factory=dict)
     no_worse: Mapping[str, Finite] = dataclasses.field(default_factory=dict)
-    near: NonNegative | None = None
+    near: SomeShare | None = None
     law: str = CHOSEN
 
     def check(self, design: Design) -> "MixQuestion":
@@ -53,10 +54,7 @@ class MixQuestion:
                 f"OBJECTIVE = {self.kind!r} needs MIX_WEIGHTS: give {{'NAME': weight}} of what counts."
             )
         self._check_languages(design)
-        if not self.most_epochs > 0:
-            raise InputError(f"MOST_EPOCHS = {self.most_epochs}: give a number above 0.")
-        if self.near is not None and not 0 < self.near <= 1:
-            raise InputError(f"NEAR = {self.near}: give a number above 0, up to 1, or None.")
+        check_ranges(self)
         refuse_contradictions(self.space(design))
         return self
 
@@ -113,8 +111,6 @@ class MixQuestion:
         for field, given, sign in (("FLOORS", self.floors, -1.0), ("CEILINGS", self.ceilings, 1.0)):
             kind = field.lower().removesuffix("s")
             for key, share in given.items():
-                if not 0 <= share <= 1:
-                    raise InputError(f"{field}[{key!r}] = {share}: give a share, 0 to 1.")
                 phase, of = in_phase(key, design, field)
                 where = field if of == key else f"{field}[{key!r}]"
                 numbers = parts.named(of, design.components, where)

@@ -19,7 +19,8 @@ from polylm_jax.corpus.instructions.answers import Answer, Failed, Received
 from polylm_jax.corpus.instructions.spending import Spending
 from polylm_jax.corpus.instructions.transport import SEEN, BoundedTransport, TooLong
 from polylm_jax.errors import InputError, nearest
-from polylm_jax.runtime.ranges import Count, NonNegative, Positive, Share
+from polylm_jax.runtime.parameter_types import check_ranges
+from polylm_jax.runtime.ranges import Count, NonNegative, Positive, SomeShare
 
 OPENAI = "https://api.openai.com/v1"
 # Fields of a request that some servers refuse, and that `leave_out` may name.
@@ -44,12 +45,12 @@ class Endpoint:
     base_url: str = OPENAI
     key_env: str = "OPENAI_API_KEY"
     temperature: NonNegative = 1.0
-    top_p: Share = 1.0
+    top_p: SomeShare = 1.0
     max_tokens: Count = 3072
     concurrency: Count = 8
     attempts: Count = 6
     timeout: Positive = 300.0
-    quiet: NonNegative = 60.0
+    quiet: Positive = 60.0
     first_wait: NonNegative = 1.0
     longest_wait: NonNegative = 60.0
     length_field: str = "max_tokens"
@@ -67,9 +68,7 @@ class Endpoint:
             raise InputError(f"BASE_URL = {self.base_url!r} is no address: give http(s)://HOST/v1.")
         if url.userinfo or url.query:
             raise InputError(f"BASE_URL holds a key: set it as {self.key_env} in the environment.")
-        for name in ("max_tokens", "concurrency", "attempts", "timeout", "quiet"):
-            if getattr(self, name) <= 0:
-                raise InputError(f"{name.upper()} is {getattr(self, name)}: give a number above 0.")
+        check_ranges(self)
         if self.length_field not in ("max_tokens", "max_completion_tokens"):
             raise InputError(f"LENGTH_FIELD is {self.length_field!r}: 'max_tokens' is usual.")
         for name in (self.leave_out,) if isinstance(self.leave_out, str) else self.leave_out:
@@ -78,10 +77,6 @@ class Endpoint:
                     f"LEAVE_OUT names {name!r}.{nearest(name, OPTIONAL)} Give some of "
                     f"{', '.join(OPTIONAL)}."
                 )
-        if self.temperature < 0 or not 0 < self.top_p <= 1:
-            raise InputError(
-                f"TEMPERATURE {self.temperature}, TOP_P {self.top_p}: give 0 or more, and 0 to 1."
-            )
         key = os.environ.get(self.key_env, "").strip()
         if not key and url.host == httpx.URL(OPENAI).host:
             raise InputError(f"{self.key_env} isn't set: put the endpoint's key there.")

@@ -17,7 +17,6 @@ from polylm_jax.corpus.instructions.journal import Journal
 from polylm_jax.corpus.instructions.spending import CapReached
 from polylm_jax.corpus.instructions.state import LanguageState
 from polylm_jax.corpus.instructions.task import Seed, Task
-from polylm_jax.errors import InputError
 from polylm_jax.runtime.ranges import Count, Natural
 
 TRANSLATIONS = (0.0, 0.7, 1.0)  # temperature of each attempt at a seed
@@ -31,16 +30,10 @@ KEY_CAME_BACK = "the endpoint's key in the answer"
 class Plan:
     """rounds: of each language; prompts: of each, first: while the pool is empty (paper, app. A)."""
 
-    rounds: Natural = 10
+    rounds: Count = 10
     prompts: Count = 100
-    first: Natural = 10
+    first: Count = 10
     seed: Natural = 0
-
-    def check(self) -> "Plan":
-        for name in ("rounds", "prompts", "first"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name.upper()} is {getattr(self, name)}: give 1 or more.")
-        return self
 
 
 class Rounds:

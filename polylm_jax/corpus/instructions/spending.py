@@ -5,7 +5,6 @@ from collections import Counter
 from dataclasses import dataclass
 
 from polylm_jax.corpus.instructions.journal import Journal
-from polylm_jax.errors import InputError
 from polylm_jax.runtime.ranges import Natural
 
 
@@ -19,12 +18,6 @@ class Cap:
 
     requests: Natural = 0
     tokens: Natural = 0
-
-    def check(self) -> "Cap":
-        for name, value in (("MAX_REQUESTS", self.requests), ("MAX_TOKENS_SPENT", self.tokens)):
-            if value < 0:
-                raise InputError(f"{name} is {value}: give the most there may be, or 0 for no cap.")
-        return self
 
 
 class Spending:

@@ -17,6 +17,8 @@ import jax.numpy as jnp
 
 from polylm_jax.errors import InputError
 from polylm_jax.inference.generation import sampling
+from polylm_jax.runtime.parameter_types import check_ranges
+from polylm_jax.runtime.ranges import Count, Finite
 
 NEVER = -1e9  # the score of what may not be chosen
 EARLY_STOPPING = (True, False, "never")
@@ -31,14 +33,13 @@ class Beams:
     than the worst ended at its present length; 'never' when it can't become better at any length.
     """
 
-    beams: int = 4
-    length_penalty: float = 1.0
+    beams: Count = 4
+    length_penalty: Finite = 1.0
     early_stopping: bool | str = False
 
     def check(self) -> "Beams":
         """Itself, or InputError for what is no search."""
-        if self.beams < 1:
-            raise InputError(f"beams = {self.beams}: give a positive number.")
+        check_ranges(self)
         if self.early_stopping not in EARLY_STOPPING:
             raise InputError(
                 f"early_stopping = {self.early_stopping!r}: give True, False or 'never'."

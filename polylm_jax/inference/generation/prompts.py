@@ -11,13 +11,23 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.inference.generation.beam_search import Beams
 from polylm_jax.inference.generation.sampling import Sampling
 from polylm_jax.inference.generation.text_generator import Prompt
 from polylm_jax.runtime import paths
-from polylm_jax.runtime.ranges import Count, Finite, Natural, NonNegative, Positive, Seed, Share
+from polylm_jax.runtime.parameter_types import annotations, check_ranges, checked
+from polylm_jax.runtime.ranges import (
+    Count,
+    Finite,
+    Natural,
+    NonNegative,
+    Positive,
+    Seed,
+    SomeShare,
+)
 from polylm_jax.runtime.text_lines import json_lines
 
 TURN = "<|user|>\n{user}\n<|assistant|>\n{assistant}\n"  # PolyLM's chat models
@@ -32,10 +42,10 @@ class Options:
     """
 
     max_new_tokens: Count = 256
-    stop: Sequence[str] = ()
+    stop: str | Sequence[str] = ()
     temperature: NonNegative = 0.0
     top_k: Natural = 0
-    top_p: Share = 1.0
+    top_p: SomeShare = 1.0
     repetition_penalty: Positive = 1.0
     beams: Natural = 0
     length_penalty: Finite = 1.0
@@ -45,8 +55,7 @@ class Options:
 
     def prompts(self, text: str) -> list[Prompt]:
         """The samples of one prompt; InputError for options that can't be."""
-        if self.samples < 1:
-            raise InputError(f"samples = {self.samples}: give a positive number.")
+        check_ranges(self)
         sampling = Sampling(self.temperature, self.top_k, self.top_p, self.repetition_penalty)
         beams = Beams(self.beams, self.length_penalty, self.early_stopping) if self.beams else None
         if self.samples > 1 and not (self.temperature or beams):
@@ -100,31 +109,20 @@ def _items(fields: dict, number: str, where: str, options: Options, turn: str) -
         text = chat_text(messages, where, turn)
     if not isinstance(text, str):
         raise InputError(f"{where}: prompt = {text!r} is not a string; give the text.")
-    _check_fields(fields, where)
     try:
-        return [Item(name, p) for p in dataclasses.replace(options, **fields).prompts(text)]
+        given = {field: _checked(field, value) for field, value in fields.items()}
+        return [Item(name, p) for p in dataclasses.replace(options, **given).prompts(text)]
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
 
 
-def _check_fields(fields: Mapping, where: str) -> None:
-    """InputError for a name that is no option, or a value of another type."""
-    defaults = {field.name: field.default for field in dataclasses.fields(Options)}
-    for name, value in fields.items():
-        if name not in defaults:
-            hint = nearest(name, ["prompt", "messages", "id", *defaults])
-            raise InputError(f"{where}: {name!r} is no field of a prompt.{hint}")
-        if name == "stop":
-            good = isinstance(value, str) or (
-                isinstance(value, list) and all(isinstance(one, str) for one in value)
-            )
-        elif name == "early_stopping":
-            good = True  # `Beams.check` knows
-        else:
-            numbers = int if isinstance(defaults[name], int) else (int, float)
-            good = isinstance(value, numbers) and not isinstance(value, bool)
-        if not good:
-            raise InputError(f"{where}: {name} = {value!r}: give a value like {defaults[name]!r}.")
+def _checked(name: str, value: object) -> Any:
+    """The value of an option; InputError for a name that is none, or a value that it doesn't take."""
+    known = annotations(Options)
+    if name not in known:
+        hint = nearest(name, ["prompt", "messages", "id", *known])
+        raise InputError(f"{name!r} is no field of a prompt.{hint}")
+    return checked(name, value, known[name])
 
 
 def chat_text(messages: Sequence[Mapping], where: str, turn: str = TURN) -> str:

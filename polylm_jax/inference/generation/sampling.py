@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from polylm_jax.errors import InputError
+from polylm_jax.runtime.parameter_types import check_ranges
+from polylm_jax.runtime.ranges import Natural, NonNegative, Positive, SomeShare
 
 REMOVED = -jnp.inf
 
@@ -30,23 +31,14 @@ class Sampling:
     in the prompt and the text so far (CTRL, arXiv 1909.05858); 1 for none.
     """
 
-    temperature: float = 0.0
-    top_k: int = 0
-    top_p: float = 1.0
-    repetition_penalty: float = 1.0
+    temperature: NonNegative = 0.0
+    top_k: Natural = 0
+    top_p: SomeShare = 1.0
+    repetition_penalty: Positive = 1.0
 
     def check(self) -> "Sampling":
         """Itself, or InputError for a number out of its range."""
-        ranges = (
-            ("temperature", self.temperature >= 0, "give 0 for greedy or a positive number"),
-            ("top_k", self.top_k >= 0, "give 0 for all tokens or a positive number"),
-            ("top_p", 0 < self.top_p <= 1, "give a number above 0, at most 1"),
-            ("repetition_penalty", self.repetition_penalty > 0, "give 1 for none or a number above 0"),
-        )  # fmt: skip
-        for field, good, remedy in ranges:
-            if not good:
-                raise InputError(f"{field} = {getattr(self, field)}: {remedy}.")
-        return self
+        return check_ranges(self)
 
 
 GREEDY = Sampling()
