@@ -18,7 +18,7 @@ from polylm_jax.ablation.variants import Run
 from polylm_jax.runtime.output_folder import building
 from polylm_jax.runtime.storage import Folder, to_json
 from polylm_jax.training.log import JsonLines
-from polylm_jax.training.run_directory import CHECKPOINTS, COMMITTED
+from polylm_jax.training.run_directory import CHECKPOINTS, last_files
 
 SCORES = ("validation", "evaluation")  # of LOGS, those of the weights that a run chooses
 COPIES = 4  # files on their way at once, each whole in memory
@@ -88,7 +88,7 @@ def _copied(place: Folder, beginning: Beginning, run: Run) -> None:
     source, target = f"{beginning.run.path}/", f"{run.path}/"
     place.clear(target)  # of a copy that was cut short
     files = place.list(f"{source}{CHECKPOINTS}/{beginning.step}/")
-    ends = [file for file in files if file.endswith(f"/{COMMITTED}")]
+    ends = last_files(files)
     _copy(place, [file for file in files if file not in ends], source, target)
     for name in beginning.logs:
         if (lines := place.read(f"{source}{name}.jsonl")) is not None:

@@ -1,7 +1,6 @@
 """Which process trains a run of an ablation, and whether any of it is left to train."""
 
 import contextlib
-import os
 import sys
 from collections.abc import Iterator, Mapping
 
@@ -9,7 +8,6 @@ from polylm_jax.ablation import records
 from polylm_jax.ablation.plans import Plan
 from polylm_jax.ablation.records import DONE
 from polylm_jax.ablation.variants import Run
-from polylm_jax.errors import InputError
 from polylm_jax.runtime import lock as run_lock
 from polylm_jax.runtime.storage import Folder
 
@@ -18,15 +16,7 @@ from polylm_jax.runtime.storage import Folder
 def held(folder: str, run: Run) -> Iterator[None]:
     """The run is this process's as long as the block lasts; InputError, with who has it, else."""
     place = Folder(f"{folder.rstrip('/')}/locks/{run.variant}.seed_{run.seed}", run.title)
-    try:
-        if place.local:
-            os.makedirs(place.local, exist_ok=True)
-        lock = run_lock.hold(place)
-    except OSError as error:
-        raise InputError(
-            f"ABLATION_DIR = {folder!r} can't be written ({error.strerror}): name a folder that "
-            "this user may write."
-        ) from error
+    lock = run_lock.hold(place)
     try:
         yield
     finally:

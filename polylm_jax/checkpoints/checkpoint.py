@@ -76,15 +76,9 @@ class Checkpoints:
         keep_every: int | None = None,
         keep_at: Sequence[int] = (),
     ):
-        if keep_last < 1:
-            raise InputError(f"keep_last = {keep_last}: a run needs its newest checkpoint; give 1.")
-        if keep_every is not None and keep_every < 1:
-            raise InputError(f"keep_every = {keep_every}: give 1 or more, or None to keep none.")
         keep = [checkpoint_managers.LatestN(keep_last)]
         if keep_every:
             keep.append(checkpoint_managers.EveryNSteps(keep_every))
-        if any(not isinstance(step, int) or step < 1 for step in keep_at):
-            raise InputError(f"keep_at = {keep_at!r}: give steps, whole numbers from 1 on.")
         keep += [checkpoint_managers.CustomSteps(list(keep_at))] if keep_at else []
         space.quiet_about_it()
         damage.one_sentence_alone()

@@ -37,6 +37,11 @@ def steps_in(folder: epath.Path) -> list[int]:
     return steps(names)
 
 
+def last_files(files: Iterable[str]) -> list[str]:
+    """Of the files of checkpoints in a bucket, those that make one complete."""
+    return [file for file in files if file.endswith(f"/{COMMITTED}")]
+
+
 def steps(files: Iterable[str]) -> list[int]:
     """The steps of the complete checkpoints, of files or folders by their names below `checkpoints`.
 
@@ -44,6 +49,5 @@ def steps(files: Iterable[str]) -> list[int]:
     they can't, only what has its last file is complete.
     """
     files = [*files]
-    ends = [file for file in files if file.endswith(f"/{COMMITTED}")]
-    names = {file.partition("/")[0] for file in ends or files}
+    names = {file.partition("/")[0] for file in last_files(files) or files}
     return sorted(int(name) for name in names if name.isdigit())

@@ -82,5 +82,17 @@ class BeatingLock:
 
 
 def hold(folder: Folder) -> FileLock | BeatingLock:
-    """The lock of a MODEL_DIR, taken; InputError, with who has it, when it is in use."""
-    return FileLock(folder) if folder.local else BeatingLock(folder)
+    """The lock of a folder, which is made where it isn't there.
+
+    InputError, with who has it, when it is in use, and where it can't be written.
+    """
+    if folder.local is None:
+        return BeatingLock(folder)
+    try:
+        folder.local.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder)
+    except OSError as error:
+        raise InputError(
+            f"{folder.field} = {folder.path!r} can't be written ({error.strerror}): name a folder "
+            "that this user may write."
+        ) from error

@@ -2,13 +2,11 @@
 
 import asyncio
 import hashlib
-import os
 import pathlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import httpx
-import orjson
 
 from polylm_jax.corpus.instructions import card, checks, prompts
 from polylm_jax.corpus.instructions.endpoint import Client, Endpoint
@@ -20,9 +18,10 @@ from polylm_jax.corpus.instructions.state import LanguageState, summary
 from polylm_jax.corpus.instructions.task import Seed, load_seeds
 from polylm_jax.errors import InputError
 from polylm_jax.languages import registry as known_languages
-from polylm_jax.runtime import paths
+from polylm_jax.runtime import json_lines, paths
 from polylm_jax.runtime.fingerprint import differences
 from polylm_jax.runtime.lock import hold
+from polylm_jax.runtime.parameter_types import check_ranges
 from polylm_jax.runtime.storage import Folder, to_json
 from polylm_jax.runtime.text_lines import parse_json
 
@@ -62,9 +61,9 @@ def self_instruct(
         _register(code, described)
     states = [LanguageState(language) for language in _languages(languages)]
     seeds = load_seeds(seed_tasks)
-    settings = _settings(endpoint, seeds, plan.check(), limits)
+    settings = _settings(endpoint, seeds, check_ranges(plan), limits)
     folder = _folder(pool)
-    cap.check()
+    check_ranges(cap, "cap.")
     lock = hold(Folder(str(folder), "POOL"))
     try:
         _same_pool(folder, settings)
@@ -143,9 +142,10 @@ class _Run:
 
     def _publish(self, ended: str) -> None:
         """Each file whole or as it was: LL.jsonl, card.json, card.md."""
+        place = Folder(str(self._folder), "POOL")
         for state in self._states:
-            lines = b"".join(_line(task.record()) for _, task in state.tasks)
-            _put(self._folder / f"{state.language.code}.jsonl", lines)
+            lines = b"".join(json_lines.encoded(task.record()) for _, task in state.tasks)
+            place.write(f"{state.language.code}.jsonl", lines)
         made = card.made(
             [summary(state, len(self._seeds)) for state in self._states],
             self._settings,
@@ -157,8 +157,8 @@ class _Run:
             httpx.URL(self._endpoint.base_url).host,
             ended,
         )
-        _put(self._folder / "card.json", to_json(made))
-        _put(self._folder / "card.md", card.markdown(made).encode())
+        place.write("card.json", to_json(made))
+        place.write("card.md", card.markdown(made).encode())
 
     def _say(self, rounds: Rounds) -> None:
         """How it ended, and what is for the user to mend."""
@@ -245,20 +245,18 @@ def _folder(pool: str) -> pathlib.Path:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"POOL = {pool!r} is a file: name a folder.")
     there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if there - {"lock", f".{SETTINGS}.partial"} and SETTINGS not in there:
+    unfinished = {name for name in there if SETTINGS in name}
+    if there - {"lock", *unfinished} and SETTINGS not in there:
         raise InputError(f"POOL = {pool!r} holds something else: name a new folder.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"POOL = {pool!r} can't be made ({error.strerror}).") from error
     return folder
 
 
 def _same_pool(folder: pathlib.Path, settings: dict) -> None:
     """Refuses to mix what other settings have made."""
-    before = Folder(str(folder), "POOL").peek(SETTINGS)
+    place = Folder(str(folder), "POOL")
+    before = place.peek(SETTINGS)
     if before is None:
-        _put(folder / SETTINGS, to_json(settings))
+        place.write(SETTINGS, to_json(settings))
         return
     found = parse_json(before)
     if isinstance(found, str):
@@ -272,17 +270,3 @@ def _same_pool(folder: pathlib.Path, settings: dict) -> None:
             f"POOL = {str(folder)!r} was begun with other settings ({changed[0]}): name another "
             "folder, or give the same."
         )
-
-
-def _line(record: dict) -> bytes:
-    return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
-
-
-def _put(path: pathlib.Path, content: bytes) -> None:
-    """Whole or not at all."""
-    temporary = path.with_name(f".{path.name}.partial")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
