@@ -61,7 +61,7 @@ def slopes(plan: Mapping, records: Records) -> dict[str, dict]:
                 if measure.startswith("bits_per_byte/") and all(map(math.isfinite, values)):
                     slope = float(np.polyfit([*ends], values, 1)[0])
                     found.setdefault(measure, []).append(slope)
-    intervals = {measure: _interval(claims.paired(values)) for measure, values in found.items()}
+    intervals = {measure: claims.paired(values).plain() for measure, values in found.items()}
     control_discoveries([intervals])
     return intervals
 
@@ -139,7 +139,7 @@ def _variant(
         "measured_at_tokens": tokens,
         "numbers": {m: _spread({s: n[m] for s, n in numbers.items() if m in n}) for m in measures},
         "compared_at_tokens": at,
-        "differences": {m: _interval(d) for m, d in differences.items()},
+        "differences": {m: d.plain() for m, d in differences.items()},
         "cost": cost(about, mine.values()),
     }
 
@@ -147,10 +147,6 @@ def _variant(
 def _is_of_a_unit(measure: str) -> bool:
     """Whether it is of one unit among many, for a bootstrap: a row for each is no table to read."""
     return measure.rpartition("/")[2].startswith(UNIT)
-
-
-def _interval(interval: Interval) -> dict:
-    return dataclasses.asdict(interval) | {"beyond_noise": interval.beyond_noise}
 
 
 def _spread(values: Mapping[int, float]) -> dict:
@@ -172,17 +168,8 @@ def _at_common(records: Iterable[Record]) -> tuple[dict[int, dict[str, float]], 
 
     Those that are done, at their end; while none is, all that have begun, at what they share.
     """
-    begun = [record for record in records if record.state != NOT_BEGUN]
-    done = [record for record in begun if record.state == DONE]
-    if done:
-        return {record.run.seed: record.numbers() for record in done}, done[0].tokens
-    places = [{record.tokens_at(step) for step in record.steps()} for record in begun]
-    common = set.intersection(*places) if places else set()
-    if not common:
-        return {}, None
-    tokens = max(common)
-    at = {r.run.seed: r.numbers(r.step_at(tokens)) for r in begun}
-    return at, tokens
+    found, tokens = _together({record.run.seed: (record,) for record in records})
+    return {seed: numbers for seed, (numbers,) in found.items()}, tokens
 
 
 def paired_numbers(
@@ -192,21 +179,29 @@ def paired_numbers(
 
     Pairs that are done, at their ends; while none is, all pairs at the tokens that they share.
     """
-    both = {s: (mine[s], base[s]) for s in mine if s in base}
-    done = {s: pair for s, pair in both.items() if all(r.state == DONE for r in pair)}
+    pairs = {seed: (mine[seed], base[seed]) for seed in mine if seed in base}
+    return _together(pairs, but={0})  # before training all are alike
+
+
+def _together(
+    groups: Mapping[int, tuple[Record, ...]], but: Collection[int] = ()
+) -> tuple[dict[int, tuple], int | None]:
+    """(seed -> the numbers of its runs, the tokens of the first) where all of them have come as far.
+
+    At their ends of the groups that are done; while none is, at the most tokens that all that have
+    begun share, other than `but`.
+    """
+    done = {s: runs for s, runs in groups.items() if all(r.state == DONE for r in runs)}
     if done:
-        numbers = {s: (a.numbers(), b.numbers()) for s, (a, b) in done.items()}
-        return numbers, next(iter(done.values()))[0].tokens
-    begun = {s: p for s, p in both.items() if all(r.state != NOT_BEGUN for r in p)}
-    places = [{r.tokens_at(n) for n in r.steps()} for pair in begun.values() for r in pair]
-    common = (set.intersection(*places) if places else set()) - {0}  # before training all are alike
+        ends = {s: tuple(r.numbers() for r in runs) for s, runs in done.items()}
+        return ends, next(iter(done.values()))[0].tokens
+    begun = {s: runs for s, runs in groups.items() if all(r.state != NOT_BEGUN for r in runs)}
+    places = [{r.tokens_at(n) for n in r.steps()} for runs in begun.values() for r in runs]
+    common = (set.intersection(*places) if places else set()) - {*but}
     if not common:
         return {}, None
     tokens = max(common)
-    at = {
-        s: (a.numbers(a.step_at(tokens)), b.numbers(b.step_at(tokens)))
-        for s, (a, b) in begun.items()
-    }
+    at = {s: tuple(r.numbers(r.step_at(tokens)) for r in runs) for s, runs in begun.items()}
     return at, tokens
 
 
@@ -238,7 +233,7 @@ def judge(claim: Claim, records: Records) -> dict:
     return {
         **dataclasses.asdict(claim),
         "verdict": claims.verdict(claim, interval if whole else None),
-        "interval": _interval(interval) if interval else None,
+        "interval": interval.plain() if interval else None,
         "by_seed": {str(seed): value for seed, value in values.items()},
         "levels": {
             side: float(np.mean([pair[place][claim.measure] for pair in pairs.values()]))

@@ -27,11 +27,7 @@ MOST_BANDS = 20  # languages of their own colour; more are pooled as 'others'
 
 def new(height: float = SIZE[1]) -> tuple[Figure, Axes]:
     """A figure of one panel, as wide as a phone."""
-    figure = Figure(figsize=(SIZE[0], height), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.grid(color="#e4e4e4", zorder=0)
-    axes.spines[["top", "right"]].set_visible(False)
+    figure, (axes,) = grid(1, 1, height)
     return figure, axes
 
 

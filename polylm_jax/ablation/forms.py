@@ -57,9 +57,13 @@ def write(
     title: str,
     found: Mapping,
     sections: Sequence[Section],
-    drawn: Mapping[str, tuple[Figure, str]],
+    pictures: Mapping[str, tuple[Figure | None, str]],
 ) -> None:
-    """report.json, report.md, report.html and a PNG a picture. drawn: name -> (figure, caption)."""
+    """report.json, report.md, report.html and a PNG a picture.
+
+    pictures: name -> (figure, caption); one of None is left out.
+    """
+    drawn = {name: (figure, said) for name, (figure, said) in pictures.items() if figure}
     place.write("report.json", (json.dumps(found, ensure_ascii=False, indent=1) + "\n").encode())
     place.write("report.md", as_markdown(title, sections, list(drawn)).encode())
     for name, (figure, _) in drawn.items():

@@ -16,6 +16,8 @@ from polylm_jax.ablation.claims import Claim
 from polylm_jax.ablation.records import TokensPerStep
 from polylm_jax.ablation.variants import Run, Variant
 from polylm_jax.errors import InputError, one_of
+from polylm_jax.runtime.parameter_types import check_ranges
+from polylm_jax.runtime.ranges import Natural, Seed
 from polylm_jax.text import registrations
 from polylm_jax.training.experiment import Resolved
 
@@ -57,19 +59,42 @@ class Plan(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Ablation:
-    """What is compared, as `ablate` documents it; without a base, the first variant is it."""
+class Comparison:
+    """What is compared.
 
-    variants: Mapping[str, Variant]
-    seeds: Sequence[int]
+    seeds: each variant is trained with each; differences are taken seed by seed.
+    base: the variant that the others are held against, by default the first.
+    mode: what each run is, 'train' or 'finetune'.
+    other_budgets: variants whose tokens may differ from the base's; the report says by how much.
+    claims: comparisons that are settled before the runs, with their smallest effect of interest.
+    title: the report's heading.
+    trunk, leaves: the variant that others branch from, and the step at which each of them does; it
+    is trained first and keeps a checkpoint there.
+    signal: a folder that `run.py signal` wrote: the tasks that say nothing there are grey in the report,
+    and no difference in them is tested.
+    """
+
+    seeds: Sequence[Seed] = (0, 1, 2)
     base: str = ""
     mode: str = "train"
     other_budgets: Sequence[str] = ()
     claims: Sequence[Claim] = ()
     title: str = ""
     trunk: str = ""
+    leaves: Mapping[str, Natural] | None = None
+    signal: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Ablation(Comparison):
+    """A comparison of variants, read; without a base, the first of them is it.
+
+    silent: evaluation tasks that say nothing at this size.
+    """
+
     leaves: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    silent: Sequence[str] = ()  # evaluation tasks that say nothing at this size
+    variants: Mapping[str, Variant] = dataclasses.field(default_factory=dict)
+    silent: Sequence[str] = ()
 
     def check(self) -> "Ablation":
         """Itself, with a base, or InputError for a name that there isn't."""
@@ -79,7 +104,7 @@ class Ablation:
         for name in self.other_budgets:
             variants.known(name, self.variants, "OTHER_BUDGETS")
         for claim in self.claims:
-            claim.check()
+            check_ranges(claim, f"claim {claim.name!r}: ")
             for side in (claim.better, claim.than):
                 variants.known(side, self.variants, f"claim {claim.name!r}")
         return dataclasses.replace(self, base=self.base or next(iter(self.variants)))

@@ -68,8 +68,10 @@ def labels(found: Mapping) -> list[str]:
     return in_order(names)
 
 
-def pictures(plan: Mapping, found: Mapping, records: Records) -> dict[str, tuple[Figure, str]]:
-    """File name -> (figure, what it shows)."""
+def pictures(
+    plan: Mapping, found: Mapping, records: Records
+) -> dict[str, tuple[Figure | None, str]]:
+    """File name -> (figure, None where there is nothing to draw, what it shows)."""
     drawn = {
         "differences": (
             figures.differences(found),
@@ -109,9 +111,7 @@ def pictures(plan: Mapping, found: Mapping, records: Records) -> dict[str, tuple
         figure = figures.tokens(plan["variants"][name], record) if record.ledger else None
         caption = "areas: trained; lines: planned; dashed: a phase begins. Between saves."
         drawn[f"tokens_{name}"] = (figure, f"Tokens per language, {record.run.title}; {caption}")
-    return {
-        name: (figure, caption) for name, (figure, caption) in drawn.items() if figure is not None
-    }
+    return drawn
 
 
 def _asked(found: Mapping) -> list[str]:

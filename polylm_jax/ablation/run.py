@@ -14,54 +14,16 @@ from collections.abc import Collection, Mapping, Sequence
 
 from polylm_jax.ablation import branches, launch, plans, reuse
 from polylm_jax.ablation import variants as variant_lines
-from polylm_jax.ablation.claims import Claim
-from polylm_jax.ablation.plans import Ablation, Plan, Reconfigured
+from polylm_jax.ablation.plans import Ablation, Comparison, Plan, Reconfigured
 from polylm_jax.ablation.variants import Run
 from polylm_jax.ablation.workers import places, sweep
 from polylm_jax.errors import InputError
 from polylm_jax.evaluation import signal_report
-from polylm_jax.runtime.ranges import Count, Natural, Seed
+from polylm_jax.runtime.ranges import Count, Seed
 from polylm_jax.runtime.spread import spread
 from polylm_jax.runtime.storage import Folder, to_json
 from polylm_jax.training.identity import fingerprint
 from polylm_jax.training.run_directory import check_resume
-
-
-@dataclasses.dataclass(frozen=True)
-class Comparison:
-    """What is compared.
-
-    seeds: each variant is trained with each; differences are taken seed by seed.
-    base: the variant that the others are held against, by default the first.
-    mode: what each run is, 'train' or 'finetune'.
-    other_budgets: variants whose tokens may differ from the base's; the report says by how much.
-    claims: comparisons that are settled before the runs, with their smallest effect of interest.
-    title: the report's heading.
-    trunk, leaves: the variant that others branch from, and the step at which each of them does; it
-    is trained first and keeps a checkpoint there.
-    signal: a folder that `run.py signal` wrote: the tasks that say nothing there are grey in the report,
-    and no difference in them is tested.
-    """
-
-    seeds: Sequence[Seed] = (0, 1, 2)
-    base: str = ""
-    mode: str = "train"
-    other_budgets: Sequence[str] = ()
-    claims: Sequence[Claim] = ()
-    title: str = ""
-    trunk: str = ""
-    leaves: Mapping[str, Natural] | None = None
-    signal: str = ""
-
-    def of(self, variants: Sequence[Sequence[str]]) -> Ablation:
-        """It, of these variants; InputError for what can't be."""
-        read, seeds = variant_lines.read(variants), variant_lines.check_seeds(self.seeds)
-        left = branches.read(self.trunk, self.leaves or {}, read)
-        silent = sorted(signal_report.silent(self.signal)) if self.signal else ()
-        budgets, claims = tuple(self.other_budgets), tuple(self.claims)
-        return Ablation(
-            read, seeds, self.base, self.mode, budgets, claims, self.title, self.trunk, left, silent
-        ).check()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +75,7 @@ def ablate(
         return
     if reconfigured is None:
         raise InputError("ablate needs `reconfigured`: call it through run.py.")
-    asked = comparison.of(variants)
+    asked = _asked(comparison, variants)
     order = asked.chosen(running.variant, running.seed)
     made = planned(place, asked, reconfigured)
     if not running.start:
@@ -125,6 +87,16 @@ def ablate(
     )
     print(_report(place))
     launch.end(failed, elsewhere)
+
+
+def _asked(comparison: Comparison, variants: Sequence[Sequence[str]]) -> Ablation:
+    """The comparison of these variants; InputError for what can't be."""
+    read, seeds = variant_lines.read(variants), variant_lines.check_seeds(comparison.seeds)
+    found: dict = {"variants": read, "seeds": seeds}
+    found["leaves"] = branches.read(comparison.trunk, comparison.leaves or {}, read)
+    if comparison.signal:
+        found["silent"] = sorted(signal_report.silent(comparison.signal))
+    return Ablation(**vars(comparison) | found).check()
 
 
 def planned(place: Folder, asked: Ablation, reconfigured: Reconfigured) -> dict[Run, Plan]:

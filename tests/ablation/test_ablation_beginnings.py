@@ -205,7 +205,8 @@ def test_a_branch_that_differs_from_its_trunk_is_refused(plan, leaves, sentence)
     named = read([one.run.variant for one in made][::-1])
 
     def checked():
-        asked = Ablation(named, (0,), trunk="trunk", leaves=branches.read("trunk", leaves, named))
+        steps = branches.read("trunk", leaves, named)
+        asked = Ablation((0,), variants=named, trunk="trunk", leaves=steps)
         branches.check(plans, asked)
         return asked
 

@@ -26,6 +26,10 @@ class Interval:
         """Whether zero lies outside: of a difference."""
         return self.low > 0 or self.high < 0
 
+    def plain(self) -> dict:
+        """As a report's JSON has it."""
+        return dataclasses.asdict(self) | {"beyond_noise": self.beyond_noise}
+
 
 def value(fitted: Fitted, objective: Objective, shares_QK: np.ndarray) -> list[Interval]:
     """The objective of each mixture."""

@@ -4,6 +4,7 @@ A law that has seen a seed of a mixture has seen the mixture: its error on anoth
 noisy training is, not how well it predicts a mixture that nobody trained.
 """
 
+import collections
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,7 +26,5 @@ def of_mixtures(mixtures: Sequence[str], folds: int = FOLDS) -> np.ndarray:
 
 def weights(mixtures: Sequence[str]) -> np.ndarray:
     """weight_R: what each run counts, so that every mixture counts 1 whatever its seeds."""
-    seeds = {name: 0 for name in mixtures}
-    for name in mixtures:
-        seeds[name] += 1
+    seeds = collections.Counter(mixtures)
     return np.array([1 / seeds[name] for name in mixtures])

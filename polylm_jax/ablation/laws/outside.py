@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from polylm_jax.ablation.laws.runs import Runs
+from polylm_jax.ablation.laws.smooth import roots
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,20 +25,15 @@ class Outside:
     usual: float
     beyond: Mapping[str, tuple[float, float, float]]
 
-    @property
-    def far(self) -> bool:
-        """Whether it lies farther from the runs than twice what they do among themselves."""
-        return self.distance > 2 * self.usual
-
 
 def outside(runs: Runs, shares_QK: np.ndarray) -> list[Outside]:
     """Of each mixture Q."""
-    roots_RK = _roots(runs.shares_RK)
+    roots_RK = roots(runs.shares_RK)
     among_RR = _distances(roots_RK, roots_RK)
     names = np.array(runs.mixtures)
     among_RR[names[:, None] == names] = np.inf
     usual = float(np.median(among_RR.min(axis=1)))
-    distance_QR = _distances(_roots(shares_QK), roots_RK)
+    distance_QR = _distances(roots(shares_QK), roots_RK)
     return [
         Outside(runs.mixtures[int(row.argmin())], float(row.min()), usual, _beyond(runs, shares_K))
         for row, shares_K in zip(distance_QR, shares_QK)
@@ -51,10 +47,6 @@ def _beyond(runs: Runs, shares_K: np.ndarray) -> dict[str, tuple[float, float, f
         for name, share, low, high in zip(runs.components, shares_K, lows, highs)
         if not low - 1e-9 <= share <= high + 1e-9
     }
-
-
-def _roots(shares_QK: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.clip(shares_QK, 0, None))
 
 
 def _distances(roots_QK: np.ndarray, roots_RK: np.ndarray) -> np.ndarray:

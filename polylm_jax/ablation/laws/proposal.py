@@ -28,11 +28,6 @@ class Against:
     objective: Interval
     measures: Mapping[str, Interval]
 
-    @property
-    def told_apart(self) -> bool:
-        """Whether the objective's difference is beyond what the law can get wrong."""
-        return self.objective.beyond_noise
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Proposal:

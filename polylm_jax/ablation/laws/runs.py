@@ -73,11 +73,8 @@ def check_shares(shares_QK: np.ndarray, components: tuple[str, ...], stages: int
     for number, row in enumerate(shares_QK):
         sums = row.reshape(stages, -1).sum(axis=1)
         if not (np.isfinite(row).all() and (row >= -SUM).all() and (abs(sums - 1) <= SUM).all()):
+            listed = ", ".join(f"{name} {share:.4g}" for name, share in zip(components, row))
             raise InputError(
-                f"shares of mixture {number}: {_listed(row, components)} sum to "
+                f"shares of mixture {number}: {listed} sum to "
                 f"{', '.join(f'{one:.4f}' for one in sums)}; give shares of 0 or more that sum to 1."
             )
-
-
-def _listed(row: np.ndarray, components: tuple[str, ...]) -> str:
-    return ", ".join(f"{name} {share:.4g}" for name, share in zip(components, row))

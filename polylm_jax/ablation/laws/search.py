@@ -71,18 +71,15 @@ class _Task:
         above_Q = np.clip(self.excess(mean_QM), 0, None).sum(axis=1)
         return self.objective.value(mean_QM, self.measures) + 100 * above_Q
 
-    def _corner(self, cost_V: np.ndarray) -> np.ndarray:
-        found = linear_program(self.where, cost_V)
-        assert found is not None  # contradictions are refused before a search
-        return found[0]
-
     def starts(self, compared: Mapping[str, np.ndarray]) -> np.ndarray:
         """Places that keep the linear constraints: given ones, corners, and between them."""
         chance = np.random.default_rng(0)
         width = self.where.row_NV.shape[1]
         costs = chance.normal(size=(CORNERS, width))
         costs[:, self.width :] = 0
-        corners = np.stack([self._corner(cost_V) for cost_V in costs])[:, : self.width]
+        corners = np.stack([linear_program(self.where, cost_V)[0] for cost_V in costs])[
+            :, : self.width
+        ]
         weights = chance.dirichlet(np.full(CORNERS, 0.2), BETWEEN)
         given = [self.prior_K, *compared.values(), *self.fitted.runs.shares_RK]
         centre = corners.mean(axis=0)

@@ -12,13 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from polylm_jax.ablation.evidence import held_out
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.languages import labels
 from polylm_jax.languages.registry import CODE, LANGUAGES, PARALLEL
 from polylm_jax.training.experiment import Resolved
 
 ENGLISH = "english"
-VALIDATION, TRAIN = "validation", "train"
+TRAIN = "train"
 LEAST = 2e-6  # of a task: what a schedule resolves, twice
 
 
@@ -70,7 +71,7 @@ def read(resolved: Resolved, pools: Mapping[str, Sequence[str]]) -> list[Compone
                 {task: [row[n] for row in parts] for n, task in enumerate(group)},
                 [label[task] for task in group],
                 {task: stores[task].content_hash for task in group},
-                {task: _held_out(stores[task]) for task in group},
+                {task: held_out(stores[task]) for task in group},
                 sum(stores[task].num_tokens(TRAIN) for task in group),
             )
         )
@@ -79,11 +80,6 @@ def read(resolved: Resolved, pools: Mapping[str, Sequence[str]]) -> list[Compone
 
 def _place(component: Component) -> str:
     return component.languages[0] if len(set(component.languages)) == 1 else component.name
-
-
-def _held_out(store) -> str:
-    split = store.manifest.splits.get(VALIDATION)
-    return split.content_sha256 if split else ""
 
 
 def _whole_run(resolved: Resolved) -> dict[str, float]:

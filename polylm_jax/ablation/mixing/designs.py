@@ -18,6 +18,7 @@ from polylm_jax.ablation.mixing import draws, places
 from polylm_jax.ablation.mixing.components import Component
 from polylm_jax.errors import InputError
 from polylm_jax.runtime.fingerprint import differences
+from polylm_jax.runtime.parameter_types import check_ranges
 from polylm_jax.runtime.ranges import Count, Natural, NonNegative, Positive, Seed, Share
 from polylm_jax.runtime.storage import Folder, to_json
 from polylm_jax.training.experiment import Resolved
@@ -132,7 +133,9 @@ def settle(place: Folder, design: Design) -> None:
     It may have more mixtures, or fewer, than before: they are the same as far as they go.
     """
     now, before = to_json(_plain(design)), place.peek(FILE)
-    changes = _changes(before, now) if before else []
+    changes: list[str] = []
+    if before:
+        changes = differences(json.loads(before)["identity"], json.loads(now)["identity"])
     if changes:
         more = f" and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
         raise InputError(
@@ -141,10 +144,6 @@ def settle(place: Folder, design: Design) -> None:
         )
     if now != before:
         place.write(FILE, now)
-
-
-def _changes(before: bytes, now: bytes) -> list[str]:
-    return differences(json.loads(before)["identity"], json.loads(now)["identity"])
 
 
 def make(resolved: Resolved, sizes: MixSizes) -> Design:
@@ -205,9 +204,7 @@ def _check(components: Sequence[Component], tokens: int, sizes: MixSizes) -> Non
             f"TARGET_TOKENS = {sizes.target_tokens:,} is less than a proxy's {tokens:,} tokens: give "
             "the tokens of the run that the mixture is for, or shorten the proxies (PROXY)."
         )
-    for field, value, least in (("PROXIES", sizes.proxies, 1), ("HELD_OUT", sizes.held_out, 0)):
-        if value is not None and value < least:
-            raise InputError(f"{field} = {value}: give {least} or more.")
+    check_ranges(sizes)
     counts = {one.name: one.tokens for one in components}
     draws.check_target(counts, sizes.target_tokens, sizes.epochs)
 

@@ -173,7 +173,7 @@ def _against(mine: Sequence[Mapping], others: Sequence[Mapping], found: Answer) 
     value_S = objective.value(ours, measures) - objective.value(theirs, measures)
     columns = {OBJECTIVE: value_S} | dict(zip(measures, (ours - theirs).T))
     return {
-        name: dataclasses.asdict(interval) | {"beyond_noise": interval.beyond_noise}
+        name: interval.plain()
         for name, values in columns.items()
         if np.isfinite(values).all() and (interval := claims.paired(values))
     }

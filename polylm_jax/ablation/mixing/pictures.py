@@ -21,12 +21,12 @@ from polylm_jax.ablation.mixing.question import BITS
 POINTS = 41  # of a curve
 DRAWN = 2000  # mixtures behind the frontier
 KINDS = ((ANCHOR, "s"), (PROXY, "o"), (HELD_OUT, "^"), (PROPOSAL, "*"))
-Drawn = Mapping[str, tuple[Figure, str]]
+Drawn = Mapping[str, tuple[Figure | None, str]]
 
 
 def all_of(design: Design, found: Answer, runs: Runs) -> Drawn:
-    """File name -> (figure, what it shows)."""
-    drawn = {
+    """File name -> (figure, None where there is nothing to draw, what it shows)."""
+    return {
         "laws": (
             laws(design, found, runs),
             (
@@ -49,9 +49,6 @@ def all_of(design: Design, found: Answer, runs: Runs) -> Drawn:
                 "predict within the most epochs (line), and the proposal."
             ),
         ),
-    }
-    return {
-        name: (figure, caption) for name, (figure, caption) in drawn.items() if figure is not None
     }
 
 
@@ -80,7 +77,7 @@ def _law(panel: Axes, design: Design, found: Answer, runs: Runs, name: str) -> N
     columns = list(found.fitted.runs.own[name])
     number = found.fitted.runs.measures.index(name)
     of = lambda point_K: float((design.counts * point_K)[columns].sum())
-    here = _trained(design, found)
+    here = {one.name: one.point for one in (*design.mixtures, found.mixture)}
     values = outcome.means(runs, [kind for kind, _ in KINDS], found.fitted.runs.measures)
     seen = [values[n][number] for n in values if np.isfinite(values[n][number])]
     for kind, mark in KINDS:
@@ -101,11 +98,6 @@ def _law(panel: Axes, design: Design, found: Answer, runs: Runs, name: str) -> N
     panel.axvline(of(found.mixture.point), color="black", linestyle="--", linewidth=0.8)
     panel.set_title(_name(name), fontsize="small")
     panel.tick_params(labelsize="x-small")
-
-
-def _trained(design: Design, found: Answer) -> dict[str, np.ndarray]:
-    """Mixture -> a law's point [K], of all that may have runs."""
-    return {one.name: one.point for one in (*design.mixtures, found.mixture)}
 
 
 def _varied(design: Design, columns: Sequence[int], share_Q: np.ndarray) -> np.ndarray:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from polylm_jax.ablation import forms
-from polylm_jax.ablation.laws.proposal import Interval
 from polylm_jax.ablation.mixing import outcome, pictures, question, resized, sections
 from polylm_jax.ablation.mixing.answer import Answer, Beside
 from polylm_jax.ablation.mixing.designs import ANCHOR, Design
@@ -73,15 +72,15 @@ def described(
             for one in (*design.of(ANCHOR), *found.to_train) if one.parts is not None
         },
         "shares": list(_shares(design, found)),
-        "objective": _plain(found.proposal.objective),
+        "objective": found.proposal.objective.plain(),
         "binding": list(found.proposal.binding),
         "against": {
-            name: {"objective": _plain(one.objective),
-                   "measures": {m: _plain(v) for m, v in one.measures.items()}}
+            name: {"objective": one.objective.plain(),
+                   "measures": {m: v.plain() for m, v in one.measures.items()}}
             for name, one in found.proposal.against.items()
         },
         "measures": {
-            name: {"own": found.own[name], "proposal": _plain(found.proposal.measures[name]), **about}
+            name: {"own": found.own[name], "proposal": found.proposal.measures[name].plain(), **about}
             for name, about in found.fitted.table().items()
         },
         "outside": dataclasses.asdict(found.fitted.outside(found.mixture.point[None])[0]),
@@ -97,10 +96,6 @@ def _all(held: Iterator[bool | None]) -> bool | None:
     return False if False in found else None if None in found else True
 
 
-def _plain(one: Interval) -> dict:
-    return dataclasses.asdict(one) | {"beyond_noise": one.beyond_noise}
-
-
 def _beside(design: Design, one: Beside) -> dict:
     """What one law says by itself; shares: of the whole run, component -> what it would propose."""
     found = one.mixture
@@ -108,8 +103,8 @@ def _beside(design: Design, one: Beside) -> dict:
     return {
         "shares": dict(zip((part.name for part in design.components), whole_C)),
         "distance": one.distance,
-        "objective": _plain(one.change.objective),
-        "measures": {name: _plain(value) for name, value in one.change.measures.items()},
+        "objective": one.change.objective.plain(),
+        "measures": {name: value.plain() for name, value in one.change.measures.items()},
     }
 
 
