@@ -37,7 +37,6 @@ publishing       The end of a run
 quality          Quality by comparison with a gold sample
 quantities       The numbers of a sentence as what they may mean, to compare them across languages
 reading          Reading raw text: JSONL, Parquet, WARC and WET files, plain text
-registry         The languages that a user registered, brought to the processes that run the stages
 repairs          Line-level repairs: addresses, over-long words, invisible characters, white space
 repetition       How much of a text says again what it said before
 report           What a cleaning run did, in numbers

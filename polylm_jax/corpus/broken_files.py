@@ -1,9 +1,10 @@
 """How much of a source is broken: what stops a run, which files are named, and when."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from polylm_jax.corpus import pages, warc
-from polylm_jax.corpus.tally import Key, Tally
+from polylm_jax.corpus.tally import Key
 from polylm_jax.errors import InputError
 
 BROKEN_FILE, BROKEN_GROUP = "broken file", "broken row group"
@@ -49,14 +50,15 @@ def check(counts: Mapping[Key, list[int]], source: str, most: float, few: int = 
         )
 
 
-class Rate:
-    """Stops a shard as soon as too much of it is broken, before all others are read."""
-
-    def __init__(self, most: float):
-        self.most = most
-
-    def check_shard(self, tally: Tally, source: str) -> None:
-        check(tally.counts, source, self.most, FEW_IN_SHARD)
+def without_document(
+    source: str, reasons: Counter[str], has: str = "", now: str = ""
+) -> InputError:
+    """What is said of a source in which nothing was text. has, now: its fields, and the one asked for."""
+    why = ", ".join(f"{n} {reason}" for reason, n in reasons.most_common())
+    return InputError(
+        f"SOURCES[{source!r}] gave no document ({why or 'its files are empty'}){has}: give UTF-8, and "
+        f"the field that holds the text as 'text'{now}."
+    )
 
 
 def summary(files: Iterable[tuple[File, int]], most: int = 5) -> str:

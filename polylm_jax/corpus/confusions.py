@@ -66,10 +66,10 @@ def _korean(text: str) -> str | None:
     han = _HAN.findall(text[:2000])
     if len(han) < LEAST_HAN or _KANA.search(text):
         return None
-    turned = _turned("".join(han), "gb18030", "cp949")
-    if turned is None or len(_HANGUL.findall(turned)) < _NEARLY_ALL * len(turned):
+    korean = turned("".join(han), "gb18030", "cp949")
+    if korean is None or len(_HANGUL.findall(korean)) < _NEARLY_ALL * len(korean):
         return None
-    whole = _turned(text, "gb18030", "cp949")
+    whole = turned(text, "gb18030", "cp949")
     return whole if whole and detection.detected(whole).code == "ko" else None
 
 
@@ -79,9 +79,9 @@ def _japanese(text: str) -> str | None:
     if len(kanji) < LEAST_HAN or not _KANA.search(text):
         return None
     before = _common(kanji)
-    turned = _turned(text, "gb18030", "euc_jp") if before < LEAST_COMMON else None
-    after = _common(_HAN.findall(turned[:2000])) if turned else 0.0
-    return turned if after >= max(LEAST_COMMON, TIMES * before) else None
+    whole = turned(text, "gb18030", "euc_jp") if before < LEAST_COMMON else None
+    after = _common(_HAN.findall(whole[:2000])) if whole else 0.0
+    return whole if after >= max(LEAST_COMMON, TIMES * before) else None
 
 
 def _common(kanji: list[str]) -> float:
@@ -95,13 +95,9 @@ def _latin(text: str) -> str | None:
         return None
     for read in _LATIN_READ_AS:
         for written in _LATIN_WRITTEN:
-            turned = _turned(text, read, written)
-            if (
-                turned is not None
-                and not _mixed(turned)
-                and detection.detected(turned).fluency > 0.6
-            ):
-                return turned
+            whole = turned(text, read, written)
+            if whole and not _mixed(whole) and detection.detected(whole).fluency > 0.6:
+                return whole
     return None
 
 
@@ -116,7 +112,8 @@ def _mixed(text: str) -> int:
     return count if count >= max(LEAST_WORDS, MIXED_SHARE * len(text.split())) else 0
 
 
-def _turned(text: str, read: str, written: str) -> str | None:
+def turned(text: str, read: str, written: str) -> str | None:
+    """The text as it was written, or None where some of its bytes are lost."""
     try:
         return text.encode(read).decode(written)
     except UnicodeError:

@@ -50,12 +50,12 @@ class Index:
     def search(self, text: str, language: Language) -> str | None:
         """The benchmark that stands in a text, or None."""
         kind = _kind(language)
-        table = self._tables[kind]
-        if not len(table.windows.hashes) and not len(table.pairs.starts):
+        windows, pairs = self._tables[kind]
+        if not len(windows.hashes) and not len(pairs.starts):
             return None
         units = shingles.units(text, language.spaces)[0]
-        owner = table.windows.search(units)
-        owner = table.pairs.search(units) if owner is None else owner
+        owner = windows.search(units)
+        owner = pairs.search(units) if owner is None else owner
         return None if owner is None else self.names[owner]
 
 
@@ -136,12 +136,6 @@ class _Pairs:
         )
 
 
-@dataclass(frozen=True)
-class _Table:
-    windows: _Windows
-    pairs: _Pairs
-
-
 class _Builder:
     """Collects the texts of all items for one kind of units."""
 
@@ -173,8 +167,8 @@ class _Builder:
         self.pairs[start].append((len(longer), len(shorter), owner, of_longer, of_shorter))
         return True
 
-    def table(self) -> _Table:
-        return _Table(self._windows(), self._pairs())
+    def table(self) -> tuple[_Windows, _Pairs]:
+        return self._windows(), self._pairs()
 
     def _windows(self) -> _Windows:
         size, nothing = LEAST_WORDS * self.word, np.zeros(0, np.int64)

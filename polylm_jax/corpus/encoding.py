@@ -31,7 +31,7 @@ _TWO_BYTES = {  # only asked of text in such letters; of the good text 44, 33, 2
     "big5": (r"\p{Han}", 0.7),
     "cp949": (r"\p{Hangul}.{0,9}\p{Hangul}", 0.42),
 }
-_UTF_8 = re.compile(  # a character of two to four bytes
+UTF_8 = re.compile(  # a character of two to four bytes
     rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
 )
 _ASCII = bytes(range(128))
@@ -88,14 +88,14 @@ def repaired(text: str) -> tuple[str, str]:
         return text, ""
     encoding, _ = utf_8_read_as(text)
     if encoding:
-        whole = _turned(text, encoding, "utf-8")
+        whole = confusions.turned(text, encoding, "utf-8")
         if whole is not None:
             again, _ = repaired(whole)  # what went wrong once may have gone wrong twice
             return again, MOJIBAKE
     old = None if encoding else _from_old(text) or confusions.turned_back(text)
     if old is not None:
         return old, OLD
-    fixed = ftfy.fix_encoding(text) if _latin_marks(text) else text
+    fixed = ftfy.fix_encoding(text) if _LATIN_MARKS.search(text) else text
     if fixed != text and fluency(sample_of(fixed)) >= fluency(sample_of(text)):
         return fixed, MOJIBAKE
     return text, ""
@@ -143,7 +143,7 @@ def _utf_8_read_as(text: str) -> tuple[str, float]:
         high = len(written.translate(None, _ASCII))
         if high < (_LEAST if ours else _LEAST_TWO) or high < _WRITABLE * beyond:
             continue
-        share = sum(map(len, _UTF_8.findall(written))) / high
+        share = sum(map(len, UTF_8.findall(written))) / high
         if share >= threshold and share > best[1] + 0.01:
             best = encoding, share
             if share == 1.0 and len(written) == len(text):
@@ -182,22 +182,10 @@ def _has(letters: str):
     return regex.compile(letters).search
 
 
-def _turned(text: str, read: str, written: str) -> str | None:
-    """The text as it was written, or None where some of its bytes are lost."""
-    try:
-        return text.encode(read).decode(written)
-    except UnicodeError:
-        return None
-
-
 _LATIN_MARKS = re.compile(  # a first byte of UTF-8 and one behind it, as Latin-1 and its kin draw them
     "[\xc2-\xf4\u0102\u0110\u0410-\u044f][\x80-\xbf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192"
     "\u02c6\u02dc\u2018-\u201e\u2020-\u2022\u2026\u2030\u2039\u203a\u20ac\u2122]"
 )
-
-
-def _latin_marks(text: str) -> bool:
-    return _LATIN_MARKS.search(text) is not None
 
 
 def _from_one_script(text: str) -> bool:
@@ -232,7 +220,7 @@ def _best(text: str, piece: str, tables, least: float) -> str | None:
     for reads, writes in tables:
         for read in reads:
             for written in writes:
-                turned = _turned(piece, read, written)
+                turned = confusions.turned(piece, read, written)
                 if turned is None or broken_by(turned):
                     continue
                 if written in _WITHOUT_KANA and len(_KANA.findall(turned)) > _SOME_KANA * len(
@@ -240,7 +228,10 @@ def _best(text: str, piece: str, tables, least: float) -> str | None:
                 ):
                     continue  # they have Japan's letters at the places of its own encodings
                 value = fluency(turned)
-                if value > found[0] and (whole := _turned(text, read, written)) is not None:
+                if (
+                    value > found[0]
+                    and (whole := confusions.turned(text, read, written)) is not None
+                ):
                     found = value, whole
     return found[1]
 

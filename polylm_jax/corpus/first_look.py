@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import orjson
 
 from polylm_jax.corpus import characters, perplexity, quality
-from polylm_jax.corpus.broken_files import NO_TEXT
+from polylm_jax.corpus.broken_files import NO_TEXT, without_document
 from polylm_jax.corpus.decontamination import index_of
 from polylm_jax.corpus.language_id import Identifier
 from polylm_jax.corpus.pages import NotInstalled
@@ -88,12 +88,8 @@ def look(source: Source, units: Iterable[Unit], max_line: int) -> None:
             raise
         except InputError as error:
             reader.reasons[str(error)] += 1
-    why = ", ".join(f"{n} {reason}" for reason, n in reader.reasons.most_common())
     has = f"; its fields are {', '.join(map(repr, reader.fields))}" if reader.fields else ""
-    raise InputError(
-        f"SOURCES[{source.name!r}] gave no document ({why or 'its files are empty'}){has}: give "
-        f"UTF-8, and the field that holds the text as 'text' (now {source.text!r})."
-    )
+    raise without_document(source.name, reader.reasons, has, f" (now {source.text!r})")
 
 
 def _benchmarks(options: Options, say: Say) -> None:

@@ -7,8 +7,6 @@ letters that are blank.
 """
 
 import re
-import sys
-import unicodedata
 
 import regex
 
@@ -99,10 +97,3 @@ def _unclosed(text: str) -> set[int]:
 def untypeset(text: str) -> tuple[str, int]:
     """(the text without soft hyphens and spaces of no width, how many there were)."""
     return _TYPESETTING.subn("", text)
-
-
-def undecided() -> list[str]:
-    """Format characters that no class above names: none, or a newer Unicode has added some."""
-    known = regex.compile(f"[{VISIBLE}{JOINERS}{DIRECTION}{TYPESETTING}{HIDING}{TAGS}]")
-    every = map(chr, range(sys.maxunicode + 1))
-    return [c for c in every if unicodedata.category(c) == "Cf" and not known.match(c)]

@@ -67,9 +67,15 @@ TABLE: dict[str, Range] = {
 # Where a script differs. Prose in another script than Latin quotes Latin names and commands; a
 # character of Chinese says what two to three of Latin do; Arabic and Hebrew leave vowels out.
 _QUOTES_LATIN: dict[str, Range] = {"script": (0.1, None)}
-_BY_PIECES: dict[str, Range] = {
-    "stuffing": (None, 0.42)
-}  # of search terms, those that share two characters
+# Of search terms, those that share two characters.
+_BY_PIECES: dict[str, Range] = {"stuffing": (None, 0.42)}
+_CHINESE: dict[str, Range] = {
+    **_QUOTES_LATIN,
+    **_BY_PIECES,
+    "digits": (None, 0.42),
+    "letters": (0.3, None),
+    "characters": (25, 400_000),
+}
 LIMITS: dict[str, dict[str, Range]] = {
     "Latn": {"script": (0.75, None)},
     "Cyrl": {**_QUOTES_LATIN},
@@ -84,20 +90,8 @@ LIMITS: dict[str, dict[str, Range]] = {
         "characters": (30, 500_000),
         "word_length": (1.2, 9),
     },
-    "Hans": {
-        **_QUOTES_LATIN,
-        **_BY_PIECES,
-        "digits": (None, 0.42),
-        "letters": (0.3, None),
-        "characters": (25, 400_000),
-    },
-    "Hant": {
-        **_QUOTES_LATIN,
-        **_BY_PIECES,
-        "digits": (None, 0.42),
-        "letters": (0.3, None),
-        "characters": (25, 400_000),
-    },
+    "Hans": _CHINESE,
+    "Hant": _CHINESE,
     "Jpan": {
         **_QUOTES_LATIN,
         **_BY_PIECES,

@@ -6,12 +6,31 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from polylm_jax.corpus.registry import Registry
 from polylm_jax.corpus.tally import written
 from polylm_jax.errors import InputError
+from polylm_jax.languages import registry
 from polylm_jax.runtime.fingerprint import differences
 
 _PLAN, _SECONDS = "plan.json", "seconds.json"
+
+
+class Registry:
+    """The first step of every stage: to unpickle it registers what the planning process knew.
+
+    A pipeline's steps are unpickled in their order, so that the steps after it find each language,
+    on this machine's workers as on those of Slurm and Ray.
+    """
+
+    def __init__(self):
+        self.known = tuple(registry.LANGUAGES.values())
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        for language in self.known:
+            registry.register(language)
+
+    def __call__(self, data=None, rank: int = 0, world_size: int = 1):
+        return data
 
 
 @dataclass(frozen=True)

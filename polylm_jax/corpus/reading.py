@@ -14,7 +14,15 @@ from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
 from polylm_jax.corpus import members, pages, warc
-from polylm_jax.corpus.broken_files import BROKEN_FILE, BROKEN_GROUP, NO_TEXT, REFUSED, Rate, over
+from polylm_jax.corpus.broken_files import (
+    BROKEN_FILE,
+    BROKEN_GROUP,
+    FEW_IN_SHARD,
+    NO_TEXT,
+    REFUSED,
+    check,
+    over,
+)
 from polylm_jax.corpus.sources import UNKNOWN, Unit
 from polylm_jax.corpus.tally import Tally
 from polylm_jax.errors import InputError
@@ -41,7 +49,6 @@ class ReadShards(PipelineStep):
         self.max_line, self.max_broken = max_line, max_broken
 
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        rate = Rate(self.max_broken)
         for unit in self.shards[rank]:
             try:
                 for document in self.documents(unit):
@@ -52,7 +59,8 @@ class ReadShards(PipelineStep):
                 raise
             except InputError as error:
                 self.refuse(unit, BROKEN_FILE, str(error).encode())
-            rate.check_shard(self.tally, unit.source.name)
+            # Where too much of a shard is broken it ends here, before all others are read.
+            check(self.tally.counts, unit.source.name, self.max_broken, FEW_IN_SHARD)
 
     def documents(self, unit: Unit) -> Iterator[Document]:
         """What one unit holds; what is no document is refused. InputError where its file breaks off."""
@@ -71,7 +79,7 @@ class ReadShards(PipelineStep):
         if not text.strip():
             self.refuse(unit, NO_TEXT, orjson.dumps(dict(record), default=str)[:2000])
             return None
-        if not _encodable(text):
+        if not (text.isascii() or text_lines.encodable(text)):
             self.refuse(unit, text_lines.HALF_PAIR, text[:2000].encode("utf-8", "replace"))
             return None
         identity = _identity(record.get(source.id)) or f"{_name(unit)}@{number}"
@@ -216,13 +224,6 @@ def _text_of(record: Mapping, field: str) -> str:
         except UnicodeDecodeError:
             return ""
     return found if isinstance(found, str) else ""
-
-
-def _encodable(text: str) -> bool:
-    try:
-        return text.isascii() or bool(text.encode("utf-8"))
-    except UnicodeEncodeError:
-        return False
 
 
 def _identity(found: object) -> str:

@@ -22,6 +22,7 @@ from polylm_jax.corpus import (
     stop_words,
     stuffing,
 )
+from polylm_jax.corpus.encoding import UTF_8
 from polylm_jax.corpus.limits import SHORT, TABLE, USUAL, Range
 from polylm_jax.languages.registry import Language
 
@@ -39,9 +40,6 @@ SHORT_UNITS = 400  # words; a shorter text repeats a share of itself sooner
 _LATIN_1 = re.compile(
     "[\x80-\xff\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc"
     "\u2013\u2014\u2018-\u201e\u2020-\u2022\u2026\u2030\u2039\u203a\u20ac\u2122]{2,}"
-)
-_UTF_8 = re.compile(  # a character of two to four bytes
-    rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
 )
 FEW = 0.1  # at most what any rule of duplicate n-grams allows
 
@@ -127,7 +125,7 @@ def _script(p: Profile) -> float | None:
 def mojibake(text: str) -> int:
     """Characters that are UTF-8 read as Latin-1 or Windows-1252 ('Ã©' for 'é')."""
     runs = b" ".join(b"".join(map(_byte, run)) for run in _LATIN_1.findall(text))
-    return sum(map(len, _UTF_8.findall(runs)))
+    return sum(map(len, UTF_8.findall(runs)))
 
 
 def _byte(character: str) -> bytes:
@@ -173,10 +171,6 @@ def _stuffing(p: Profile) -> float:
     if spaced and stop_words.commonest(p.units[0], p.language) < SEVERAL_COMMON:
         return 0.0
     return stuffing.stuffed(p.prose, p.language, stop_words.of(p.language.code))
-
-
-def _unpunctuated(p: Profile) -> float:
-    return stuffing.longest_run(p.text, p.classes, p.language)
 
 
 def _labels(p: Profile) -> float:
@@ -225,7 +219,7 @@ MEASURES: dict[str, Callable[[Profile], float | None]] = {
     "code": _code,
     "keywords": _keywords,
     "stuffing": _stuffing,
-    "unpunctuated": _unpunctuated,
+    "unpunctuated": lambda p: stuffing.longest_run(p.text, p.classes, p.language),
     "duplicate_lines": lambda p: p.repeated_lines[0],
     "duplicate_line_characters": lambda p: p.repeated_lines[1],
     "duplicate_paragraphs": lambda p: p.repeated_paragraphs[0],

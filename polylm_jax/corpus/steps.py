@@ -25,7 +25,6 @@ from polylm_jax.corpus.benchmarks import Benchmark
 from polylm_jax.corpus.decontamination import index_of
 from polylm_jax.corpus.language_id import Identifier
 from polylm_jax.corpus.tally import Tally, merged
-from polylm_jax.errors import InputError
 from polylm_jax.languages.registry import LANGUAGES
 
 LEAST_OF_SCRIPT = 0.5  # of the letters of a text whose language nothing but its source tells
@@ -59,12 +58,26 @@ class Refusing(BaseFilter):
 
     def note(self, document: Document, what: str, n: int = 1) -> None:
         """Counts something that happened to a document that stays."""
-        about = document.metadata
-        stage, source, language = f"note {self.stage}", about["source"], about["language"]
-        self.tally.add(stage, source, language, what, document.text, n)
+        self.tally.note(self.stage, document, what, n)
 
 
-class MendCharacters(PipelineStep):
+class Passing(PipelineStep):
+    """A step that lets every document pass: `look` counts it, or changes its text."""
+
+    def __init__(self, tally: Tally):
+        super().__init__()
+        self.tally = tally
+
+    def look(self, document: Document) -> None:
+        """One document on its way."""
+
+    def run(self, data, rank: int = 0, world_size: int = 1):
+        for document in data or ():
+            self.look(document)
+            yield document
+
+
+class MendCharacters(Passing):
     """Turns back escapes and wrong encodings and composes letters, before anyone asks what language it is.
 
     It refuses nothing; a text that stays mojibake is marked, and goes with the repairs.
@@ -72,20 +85,12 @@ class MendCharacters(PipelineStep):
 
     type, name = "FORMAT", "characters"
 
-    def __init__(self, tally: Tally):
-        super().__init__()
-        self.tally = tally
-
-    def run(self, data, rank: int = 0, world_size: int = 1):
-        for document in data:
-            document.text, done, broken = mending.mended(document.text)
-            about = document.metadata
-            for what in done:
-                key = ("note characters", about["source"], about["language"], what)
-                self.tally.add(*key, document.text)
-            if broken:
-                about["mojibake"] = True
-            yield document
+    def look(self, document: Document) -> None:
+        document.text, done, broken = mending.mended(document.text)
+        for what in done:
+            self.tally.note("characters", document, what)
+        if broken:
+            document.metadata["mojibake"] = True
 
 
 class Identify(Refusing):
@@ -199,43 +204,32 @@ class Pairs(Refusing):
         return True if reason is None else (False, reason)
 
 
-class MaskPersonalData(PipelineStep):
+class MaskPersonalData(Passing):
     """Markers for addresses and numbers, in pairs on both sides."""
 
     type, name = "FORMAT", "personal data"
 
     def __init__(self, tally: Tally, kinds: Sequence[str] = personal_data.ADDRESSES):
-        super().__init__()
-        self.tally, self.kinds = tally, tuple(kinds)
+        super().__init__(tally)
+        self.kinds = tuple(kinds)
 
-    def run(self, data, rank: int = 0, world_size: int = 1):
-        for document in data:
-            about = document.metadata
-            codes = about["language"].split("-") if "pair" in about else [about["language"]]
-            texts = document.text.split("\n") if "pair" in about else [document.text]
-            masked = [personal_data.masked(*part, self.kinds) for part in zip(texts, codes)]
-            document.text = "\n".join(text for text, _ in masked)
-            for kind, count in sum((found for _, found in masked), Counter()).items():
-                key = ("note personal data", about["source"], about["language"], kind)
-                self.tally.add(*key, document.text, count)
-            yield document
+    def look(self, document: Document) -> None:
+        about = document.metadata
+        codes = about["language"].split("-") if "pair" in about else [about["language"]]
+        texts = document.text.split("\n") if "pair" in about else [document.text]
+        masked = [personal_data.masked(*part, self.kinds) for part in zip(texts, codes)]
+        document.text = "\n".join(text for text, _ in masked)
+        for kind, count in sum((found for _, found in masked), Counter()).items():
+            self.tally.note("personal data", document, kind, count)
 
 
-class CountKept(PipelineStep):
+class CountKept(Passing):
     """Counts what has come through everything."""
 
     type, name = "STATS", "kept"
 
-    def __init__(self, tally: Tally):
-        super().__init__()
-        self.tally = tally
-
-    def run(self, data, rank: int = 0, world_size: int = 1):
-        for document in data:
-            about = document.metadata
-            key = ("note kept", about["source"], about["language"], "kept")
-            self.tally.add(*key, document.text)
-            yield document
+    def look(self, document: Document) -> None:
+        self.tally.note("kept", document, "kept")
 
 
 class CheckSources:
@@ -255,28 +249,20 @@ class CheckSources:
                 refused[source][outcome] += documents
         for source in self.sources:
             if not read[source]:
-                why = ", ".join(f"{n} {reason}" for reason, n in refused[source].most_common())
-                raise InputError(
-                    f"SOURCES[{source!r}] gave no document ({why or 'its files are empty'}): give "
-                    "UTF-8, and the field that holds the text as 'text'."
-                )
+                raise broken_files.without_document(source, refused[source])
             broken_files.check(counts, source, self.max_broken)
         said = broken_files.summary(tally.broken_files(pathlib.Path(self.counts)))
         if said:
             print(said, flush=True)
 
 
-class SaveTally(PipelineStep):
+class SaveTally(Passing):
     """The end of a shard: everything has come through, so its counts are written."""
 
     type, name = "STATS", "counts"
 
-    def __init__(self, tally: Tally):
-        super().__init__()
-        self.tally = tally
-
     def run(self, data, rank: int = 0, world_size: int = 1):
-        yield from data or ()
+        yield from super().run(data, rank, world_size)
         self.tally.save(rank)
 
 

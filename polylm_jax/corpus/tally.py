@@ -66,6 +66,11 @@ class Tally:
         entry[0] += n
         entry[1] += len(text.encode("utf-8", "surrogatepass"))
 
+    def note(self, stage: str, document, what: str, n: int = 1) -> None:
+        """Counts something that happened to a document that stays."""
+        source, language = document.metadata["source"], document.metadata["language"]
+        self.add(f"note {stage}", source, language, what, document.text, n)
+
     def sample(self, stage: str, language: str, reason: str, record: dict) -> None:
         """Keeps a refused text for reading, the first few of each kind."""
         kept = self.samples[stage, language, reason]

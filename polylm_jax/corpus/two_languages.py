@@ -58,7 +58,8 @@ def parted(text: str, wanted: Sequence[str], claimed: str, guess: Callable) -> P
     others = [part for part in found.parts if part[0] != found.code and part[1] >= FOREIGN]
     if _glossary(text, guess):
         return Parted("", text)
-    if not (others or _beginning_differs(text, found.code) or _ends_with_consent(text)):
+    asks = layout.asks_consent(text[-FOOTER:].split("\n"))
+    if not (others or asks or _beginning_differs(text, found.code)):
         return None
     lines = text.split("\n")
     plain = language_id.lines_without_code(text)
@@ -152,10 +153,6 @@ def _beginning_differs(text: str, code: str) -> bool:
     first = text.partition("\n")[0]
     words = language_id.without_code(first)
     return len(first) < len(text) and _code(first, words) not in (None, code)
-
-
-def _ends_with_consent(text: str) -> bool:
-    return layout.asks_consent(text[-FOOTER:].split("\n"))
 
 
 @functools.lru_cache(maxsize=1 << 16)

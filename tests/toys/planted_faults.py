@@ -67,20 +67,9 @@ def word_length(t: Text, others) -> str | None:
     return " ".join("".join(words[n : n + size]) for n in range(0, len(words), size))
 
 
-def letters(t: Text, others) -> str:
-    return t.sprinkled("\n".join(t.some()), "0123456789=+|$<>,.;:!?/()", t.rng.uniform(0.62, 0.8))
-
-
-def digits(t: Text, others) -> str:
-    return t.sprinkled("\n".join(t.some()), "0123456789 ", t.rng.uniform(0.4, 0.6))
-
-
-def symbols(t: Text, others) -> str:
-    return t.sprinkled("\n".join(t.some()), "★►|=+$€™►▓█→", t.rng.uniform(0.35, 0.6))
-
-
-def punctuation(t: Text, others) -> str:
-    return t.sprinkled("\n".join(t.some()), ",.;:!?/()-", t.rng.uniform(0.45, 0.7))
+def sprinkled(signs: str, least: float, most: float):
+    """A fault: a text with so many of these signs in it."""
+    return lambda t, others: t.sprinkled("\n".join(t.some()), signs, t.rng.uniform(least, most))
 
 
 def date_lines(t: Text, others) -> str:
@@ -118,10 +107,6 @@ def bullet_lines(t: Text, others) -> str:
     """Items of a list; with a dash, a sentence to its end would be what somebody says."""
     mark = t.rng.choice("•*·●" if t.code == "th" else "•-*·●")
     return "\n".join(f"{mark} {line[:40].rstrip('.,;:。、，；')}" for line in t.some(11, 15))
-
-
-def garbled(t: Text, others) -> str:
-    return t.sprinkled("\n".join(t.some()), "\ufffd\ufffd\ue012\x93", t.rng.uniform(0.015, 0.1))
 
 
 def mojibake(t: Text, others) -> str:
@@ -212,9 +197,14 @@ def duplicate_gram(n: int):
 
 # Rule -> how to break it. What another rule catches as well counts for this one only if it does.
 RULES = {
-    "characters": characters, "word_length": word_length, "letters": letters, "digits": digits,
-    "symbols": symbols, "punctuation": punctuation, "dates": date_lines, "script": script,
-    "ellipsis_lines": ellipsis_lines, "bullet_lines": bullet_lines, "garbled": garbled,
+    "characters": characters, "word_length": word_length,
+    "letters": sprinkled("0123456789=+|$<>,.;:!?/()", 0.62, 0.8),
+    "digits": sprinkled("0123456789 ", 0.4, 0.6),
+    "symbols": sprinkled("★►|=+$€™►▓█→", 0.35, 0.6),
+    "punctuation": sprinkled(",.;:!?/()-", 0.45, 0.7),
+    "dates": date_lines, "script": script,
+    "ellipsis_lines": ellipsis_lines, "bullet_lines": bullet_lines,
+    "garbled": sprinkled("\ufffd\ufffd\ue012\x93", 0.015, 0.1),
     "mojibake": mojibake, "stop_words": keywords, "duplicate_lines": duplicate_lines,
     "duplicate_line_characters": duplicate_line_characters,
     "duplicate_paragraphs": duplicate_paragraphs,

@@ -114,12 +114,9 @@ def _task(parts: list[Part]) -> Parsed:
     if tuple(names) != FIELDS:
         return None, MISSING
     fields = dict(parts)
-    if not fields["instruction"]:
-        return None, "the instruction is empty"
-    if not fields["input"]:
-        return None, "the input is empty"
-    if not fields["output"]:
-        return None, "the output is empty"
+    for name in FIELDS:
+        if not fields[name]:
+            return None, f"the {name} is empty"
     if bare(fields["output"]) == bare(NO_INPUT):
         return None, "the output is empty"
     if is_no_input(fields["input"]):
