@@ -51,7 +51,8 @@ def protocol_of(task: seqio.Task, split: str = "") -> Protocol:
             )
         return rules
     kind = kind_of(task)
-    own = "" if kind == TEXT else first_metric(task)
+    functions = task.score_metric_fns or task.predict_metric_fns
+    own = "" if kind == TEXT else functions[0].__name__
     return Protocol(
         task.name, task_text.UNKNOWN, split or usual_split(task), kind, own or "bits_per_byte",
         stop=(),
@@ -68,11 +69,6 @@ def usual_split(task: seqio.Task) -> str:
     if found != USUAL[0]:
         print(f"task {task.name!r} has no split 'validation': scored on its {found!r} split")
     return found
-
-
-def first_metric(task: seqio.Task) -> str:
-    """The name of the metric function that stands first."""
-    return (task.score_metric_fns or task.predict_metric_fns)[0].__name__
 
 
 def read(task: seqio.Task, split: str, limit: int | None = None) -> list[Example]:

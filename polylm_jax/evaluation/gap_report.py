@@ -18,7 +18,7 @@ from polylm_jax.checkpoints.identity import Selection
 from polylm_jax.errors import InputError
 from polylm_jax.evaluation import language_model, runner, text_costs
 from polylm_jax.evaluation.language_model import LanguageModel, Loading
-from polylm_jax.evaluation.requests import rolling
+from polylm_jax.evaluation.requests import windows
 from polylm_jax.evaluation.result import TEXT
 from polylm_jax.evaluation.text_costs import Token, Totals, bits_per_byte
 from polylm_jax.evaluation.transformers_model import TransformersModel
@@ -102,15 +102,13 @@ def gap(
 
 def _ours(lm: LanguageModel, documents: Sequence[tuple[str, str]]) -> list[list[Token]]:
     """What each token of each document costs us."""
-    spans, windows, owner = [], [], []
-    for number, (text, _) in enumerate(documents):
+    spans, ids = [], []
+    for text, _ in documents:
         pieces = lm.tokenizer.processor.encode(text, return_type="proto").pieces
         spans.append([(piece.begin, piece.end) for piece in pieces])
-        ids = np.array([piece.id for piece in pieces], np.int32)
-        some = rolling(ids, lm.tokenizer.eos_id, lm.max_length)
-        windows += some
-        owner += [number] * len(some)
-    log_p = dict(lm.score_tokens(windows))
+        ids.append(np.array([piece.id for piece in pieces], np.int32))
+    asked, owner = windows(ids, lm.tokenizer.eos_id, lm.max_length)
+    log_p = dict(lm.score_tokens(asked))
     nats: list[list[float]] = [[] for _ in documents]
     for window, number in enumerate(owner):
         nats[number] += (-log_p[window]).tolist()

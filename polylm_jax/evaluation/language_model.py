@@ -18,7 +18,6 @@ from polylm_jax.checkpoints import checkpoint
 from polylm_jax.checkpoints.hf import param_table
 from polylm_jax.checkpoints.identity import Checkpoint, matching_tokenizer
 from polylm_jax.checkpoints.param_store import open_params
-from polylm_jax.errors import InputError
 from polylm_jax.evaluation.requests import Request
 from polylm_jax.evaluation.scoring import LogLikelihood, Scorer
 from polylm_jax.inference.generation import weights
@@ -29,6 +28,7 @@ from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.network import PolyLM
 from polylm_jax.model.parameters import abstract_params
 from polylm_jax.model.partitioning import MeshConfig
+from polylm_jax.runtime.parameter_types import check_ranges
 from polylm_jax.runtime.ranges import Count
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 
@@ -44,14 +44,6 @@ class Batching:
     tokens_per_part: Count = 2048
     label_chunk: Count = 256
     rows: Count = 8
-
-    def check(self) -> "Batching":
-        """Itself, or InputError."""
-        for field in dataclasses.fields(self):
-            if getattr(self, field.name) < 1:
-                value = getattr(self, field.name)
-                raise InputError(f"{field.name} = {value}: give a positive number.")
-        return self
 
 
 class Answer(NamedTuple):
@@ -79,7 +71,7 @@ class LanguageModel:
     ):
         self.config = dataclasses.replace(config, remat="none")
         self.tokenizer, self.mesh = tokenizer, mesh
-        self.batching = (batching or Batching()).check()
+        self.batching = check_ranges(batching or Batching())
         self._params, self._decoding = params, decoding
         self.scorer = Scorer(
             PolyLM(self.config),
@@ -182,7 +174,9 @@ def load(
         if "stacked" not in held:
             held.clear()
             abstract = _abstract(config, grid)
-            held["stacked"] = _restored(found, abstract)
+            held["stacked"] = checkpoint.restore_params(
+                found.path, abstract, found.step, found.weights
+            )
         return held["stacked"]
 
     def decoding() -> tuple[PolyLMConfig, dict]:
@@ -192,10 +186,6 @@ def load(
         return held["apart"]
 
     return LanguageModel(config, tokenizer, grid, params, decoding, loading.batching)
-
-
-def _restored(found: Checkpoint, abstract):
-    return checkpoint.restore_params(found.path, abstract, found.step, found.weights)
 
 
 def _config(found: Checkpoint, progress: checkpoint.Progress) -> PolyLMConfig:

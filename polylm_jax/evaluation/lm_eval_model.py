@@ -21,7 +21,7 @@ from polylm_jax.checkpoints.identity import Selection
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.evaluation import language_model
 from polylm_jax.evaluation.language_model import Batching, Loading
-from polylm_jax.evaluation.requests import Ids, Request, encode_pairs, encode_texts, rolling
+from polylm_jax.evaluation.requests import Ids, Request, encode_pairs, encode_texts, windows
 from polylm_jax.inference.generation.beam_search import Beams
 from polylm_jax.inference.generation.sampling import Sampling
 from polylm_jax.model.partitioning import MeshConfig
@@ -117,22 +117,14 @@ class PolyLMEval(LM):
     def loglikelihood_rolling(self, requests: list[Instance]) -> list[float]:
         """log p of whole texts, in windows of the model's length, each after EOS."""
         texts = [instance.args[0] for instance in requests]
-        windows, owner = self._windows(texts)
+        ids, eos = self._ids(texts), self.model.tokenizer.eos_id
+        asked, owner = windows(ids, eos, self.model.max_length)
         sums = [0.0] * len(texts)
-        for number, (log_p, _, _) in self.model.score(windows):
+        for number, (log_p, _, _) in self.model.score(asked):
             sums[owner[number]] += log_p
         for text, total in zip(texts, sums, strict=True):
             self.cache_hook.add_partial("loglikelihood_rolling", (text,), total)
         return sums
-
-    def _windows(self, texts: Sequence[str]) -> tuple[list[Request], list[int]]:
-        tokenizer = self.model.tokenizer
-        windows, owner = [], []
-        for number, ids in enumerate(encode_texts(tokenizer, texts)):
-            some = rolling(ids, tokenizer.eos_id, self.model.max_length)
-            windows += some
-            owner += [number] * len(some)
-        return windows, owner
 
     def generate_until(self, requests: list[Instance]) -> list[str]:
         """Answers, each cut before the first of its `until` strings; greedy unless do_sample."""

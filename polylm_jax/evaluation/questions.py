@@ -158,9 +158,7 @@ def _documents(task: seqio.Task, split: str, limit: int | None) -> list[Example]
 def _windows(tokenizer: Tokenizer, found: list[Example], max_length: int, closed: bool):
     """Requests for whole texts, and whose each is; `closed`: EOS is scored at a text's end."""
     eos = np.array([tokenizer.eos_id] * closed, np.int32)
-    asked, owner = [], []
-    for number, ids in enumerate(requests.encode_texts(tokenizer, [e["targets"] for e in found])):
-        windows = requests.rolling(np.concatenate([ids, eos]), tokenizer.eos_id, max_length)
-        asked += windows
-        owner += [number] * len(windows)
+    texts = requests.encode_texts(tokenizer, [e["targets"] for e in found])
+    ended = (np.concatenate([ids, eos]) for ids in texts)
+    asked, owner = requests.windows(ended, tokenizer.eos_id, max_length)
     return asked, np.array(owner, np.int64)

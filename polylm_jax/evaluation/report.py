@@ -128,10 +128,7 @@ def _uncovered(made: Sequence[Table]) -> str:
     have = {c for c in published.UNCOVERED for table in texts if c in table.headline.cells}
     missing = [LANGUAGES[code].name for code in published.UNCOVERED if code not in have]
     said = (
-        f"No benchmark of the paper covers {_or(names)}: bits per byte of held-out text stands in"
+        f"No benchmark of the paper covers {', '.join(names[:-1])} or {names[-1]}: bits per byte of "
+        "held-out text stands in"
     )
     return f"{said}." if not missing else f"{said}; not measured here: {', '.join(missing)}."
-
-
-def _or(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} or {names[-1]}"

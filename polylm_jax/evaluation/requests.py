@@ -69,6 +69,17 @@ def encode_texts(tokenizer: Tokenizer, texts: Sequence[str], num_threads: int = 
     return tokenizer.encode_batch(list(texts), num_threads)
 
 
+def windows(texts: Iterable[Ids], prefix: int, max_length: int) -> tuple[list[Request], list[int]]:
+    """`rolling` of many texts: (their requests, for each the number of its text)."""
+    found: list[Request] = []
+    owner: list[int] = []
+    for number, ids in enumerate(texts):
+        some = rolling(ids, prefix, max_length)
+        found += some
+        owner += [number] * len(some)
+    return found, owner
+
+
 def rolling(ids: Ids, prefix: int, max_length: int) -> list[Request]:
     """A text of any length as requests that score each of its tokens once, after `prefix`.
 

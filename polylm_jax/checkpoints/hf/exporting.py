@@ -150,7 +150,7 @@ def _as_pytorch(folder: pathlib.Path) -> None:
             "file_format = 'pytorch' needs PyTorch: install torch, or export safetensors."
         ) from error
     for path in sorted(folder.glob("*.safetensors")):
-        with open(folder / _bin_name(path.name), "wb") as file:  # so that a full disk is an OSError
+        with open(folder / f"pytorch_{path.stem}.bin", "wb") as file:  # a full disk is an OSError
             torch.save(safetensors.torch.load_file(path), file)
             os.fsync(file.fileno())
         path.unlink()
@@ -160,7 +160,3 @@ def _as_pytorch(folder: pathlib.Path) -> None:
         text = text.replace(".safetensors", ".bin")
         (folder / "pytorch_model.bin.index.json").write_text(text, encoding="utf-8")
         index.unlink()
-
-
-def _bin_name(name: str) -> str:
-    return f"pytorch_{name.removesuffix('.safetensors')}.bin"

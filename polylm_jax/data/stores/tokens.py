@@ -121,7 +121,8 @@ def whole_batches(
 def _from_ragged(
     arrays: dict, task: seqio.Task, unit: Unit, tokenizer: Tokenizer
 ) -> tuple[Batch, list[np.ndarray]]:
-    ids = [_without_eos(one, tokenizer.eos_id) for one in _rows(arrays.pop(TEXT))]
+    eos = tokenizer.eos_id
+    ids = [one[:-1] if len(one) and one[-1] == eos else one for one in _rows(arrays.pop(TEXT))]
     texts = arrays.pop(f"{TEXT}_pretokenized", None)
     batch = task_text.strings(arrays)
     if isinstance(texts, np.ndarray) and texts.ndim == 1 and texts.dtype == object:
@@ -135,10 +136,6 @@ def _rows(ragged: Any) -> list[np.ndarray]:
     if isinstance(ragged, np.ndarray):
         return list(ragged)
     return np.split(ragged.values, ragged.row_splits[1:-1])
-
-
-def _without_eos(ids: np.ndarray, eos_id: int) -> np.ndarray:
-    return ids[:-1] if len(ids) and ids[-1] == eos_id else ids
 
 
 def _by_split(batch: Batch, ids: Sequence[np.ndarray], tokenizer: Tokenizer) -> Iterator[Tokens]:
