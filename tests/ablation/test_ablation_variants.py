@@ -5,6 +5,7 @@ import pytest
 from polylm_jax.ablation import variants
 from polylm_jax.ablation.claims import Claim
 from polylm_jax.errors import InputError
+from polylm_jax.runtime.parameter_types import check_ranges
 
 
 def test_lines_are_read_as_bindings():
@@ -52,4 +53,4 @@ def test_budgets_agree_to_less_than_a_step():
 
 def test_a_smallest_effect_is_a_size():
     with pytest.raises(InputError, match="smallest_effect = -1"):
-        Claim("it helps", "a", "b", smallest_effect=-1).check()
+        check_ranges(Claim("it helps", "a", "b", smallest_effect=-1))
