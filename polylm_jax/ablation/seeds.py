@@ -4,13 +4,12 @@ From the spread of seeds in earlier runs: of the folder itself, and of EVIDENCE.
 """
 
 import dataclasses
-import hashlib
 from collections.abc import Iterable, Sequence
 
 from polylm_jax.ablation import evidence, power, wording
 from polylm_jax.languages import labels
 from polylm_jax.runtime.ranges import Seed
-from polylm_jax.runtime.storage import Folder, to_json
+from polylm_jax.runtime.storage import Folder, json_hash
 
 BITS = "bits_per_byte/"
 OWN = 3  # seeds of one variant that say the spread
@@ -42,7 +41,7 @@ def measured(records: Iterable[dict]) -> dict[str, dict[str, dict[int, float]]]:
     found: dict[str, dict[str, dict[int, float]]] = {}
     for record in records:
         about = {"mixture": record["mixture"], "settings": record["settings"]}
-        name = hashlib.sha256(to_json(about)).hexdigest()
+        name = json_hash(about)
         for measure, value in record["numbers"].items():
             if measure.startswith(BITS):
                 found.setdefault(measure, {}).setdefault(name, {})[record["seed"]] = value

@@ -213,13 +213,3 @@ class PolyLM(nn.Module):
             preferred_element_type=jnp.float32,
         )
         return constrain(logits_BTV, "batch", "length", "vocab")
-
-
-def unstack(params):
-    """Parameters of scanned layers -> those of `scan_layers=False`: 'h' becomes h_0, h_1, ...
-
-    Layers apart are faster where a step is short: nothing is sliced out of a stack.
-    """
-    layers = jax.tree.leaves(params["h"])[0].shape[0]
-    apart = {f"h_{i}": jax.tree.map(lambda x, i=i: x[i], params["h"]) for i in range(layers)}
-    return {name: value for name, value in params.items() if name != "h"} | apart

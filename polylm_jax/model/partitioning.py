@@ -176,6 +176,15 @@ def param_shardings(boxed_params, mesh: Mesh):
     return jax.tree.map(sharding, boxed_params, is_leaf=lambda x: isinstance(x, nn.Partitioned))
 
 
+def placed_shapes(boxed_params, mesh: Mesh):
+    """Shape, dtype and sharding of every parameter."""
+    return jax.tree.map(
+        lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+        nn.unbox(boxed_params),
+        param_shardings(boxed_params, mesh),
+    )
+
+
 def batch_sharding(mesh: Mesh) -> NamedSharding:
     """Rows over `data` and `fsdp`; for arrays [B, ...] of any rank."""
     return NamedSharding(mesh, mesh_axes(("batch",)))

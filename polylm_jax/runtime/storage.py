@@ -5,6 +5,7 @@ whole or not at all (a rename on local disk, one object on gs://).
 """
 
 import concurrent.futures
+import hashlib
 import json
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
@@ -167,3 +168,8 @@ def _without_quotes(detail: str) -> str:
 def to_json(value: object) -> bytes:
     """The one JSON text of `value`: equal values give equal bytes."""
     return (json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def json_hash(value: object) -> str:
+    """SHA-256 of its JSON text, in hex."""
+    return hashlib.sha256(to_json(value)).hexdigest()

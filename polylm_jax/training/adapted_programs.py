@@ -3,7 +3,6 @@
 import functools
 from typing import Protocol, runtime_checkable
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -54,7 +53,7 @@ class AdaptedPrograms(Programs):
 
     @functools.cached_property
     def abstract_state(self) -> TrainState:
-        base, adapters = (self._abstract(boxed) for boxed in self._boxed)
+        base, adapters = (partitioning.placed_shapes(boxed, self.mesh) for boxed in self._boxed)
         dtype = jnp.dtype(self.resolved.experiment.model.dtype)
 
         def held(path, x):
@@ -66,14 +65,6 @@ class AdaptedPrograms(Programs):
             params=adapters,
             opt_state=self._abstract_moments(adapters),
             frozen=jax.tree_util.tree_map_with_path(held, base),
-        )
-
-    def _abstract(self, boxed):
-        shardings = partitioning.param_shardings(boxed, self.mesh)
-        return jax.tree.map(
-            lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-            nn.unbox(boxed),
-            shardings,
         )
 
     def _abstract_moments(self, adapters):

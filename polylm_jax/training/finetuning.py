@@ -1,7 +1,6 @@
 """`run.py finetune`: a checkpoint tuned on instructions by the trainer of `train`, on packed conversations."""
 
 import dataclasses
-import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Self
 
@@ -14,7 +13,7 @@ from polylm_jax.errors import InputError, one_of
 from polylm_jax.model.lora import Lora
 from polylm_jax.runtime.ranges import Count, Natural
 from polylm_jax.runtime.spread import spread
-from polylm_jax.runtime.storage import to_json
+from polylm_jax.runtime.storage import json_hash
 from polylm_jax.tokenizer.tokenizer import Tokenizer
 from polylm_jax.training import run
 from polylm_jax.training.adapted_programs import AdaptedPrograms
@@ -110,8 +109,7 @@ class FinetuningExperiment(Experiment):
 def base_identity(base: str, step: int | None) -> dict:
     """Which parameters a base has: its step, and the hash of all that decided its run."""
     found = read_progress(base, step)
-    digest = hashlib.sha256(to_json(found.fingerprint)).hexdigest()
-    return {"step": found.step, "sha256": digest}
+    return {"step": found.step, "sha256": json_hash(found.fingerprint)}
 
 
 def _chosen(stores: dict[str, TokenStore], names: Sequence[str]) -> dict[str, TokenStore]:

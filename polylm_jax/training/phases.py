@@ -213,7 +213,7 @@ def paced(
 def _shares(mixture: str | Mapping[str, float]) -> dict[str, float]:
     if isinstance(mixture, Mapping):
         return dict(mixture)
-    return seqio().flatten(mixture)
+    return seqio().mixtures.flatten(mixture)
 
 
 def seqio():

@@ -8,7 +8,6 @@ A run with the same store, base, length and precision reads them; the base itsel
 
 import dataclasses
 import functools
-import hashlib
 import io
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -28,7 +27,7 @@ from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.network import PolyLM
 from polylm_jax.model.parameters import abstract_params
 from polylm_jax.model.preference import sums
-from polylm_jax.runtime.storage import Folder, to_json
+from polylm_jax.runtime.storage import Folder, json_hash, to_json
 from polylm_jax.training.step import row_loss
 
 FOLDER = "reference"
@@ -46,8 +45,7 @@ class Reference:
         return {"store": store.content_hash, **dataclasses.asdict(self)}
 
     def key(self, store: TokenStore, split: str) -> str:
-        digest = hashlib.sha256(to_json(self.identity(store))).hexdigest()
-        return f"{split}-{digest[:16]}"
+        return f"{split}-{json_hash(self.identity(store))[:16]}"
 
     def read(self, store: TokenStore, split: str) -> dict[str, np.ndarray] | None:
         """{'chosen', 'rejected'} float32 [E], None where they aren't there yet."""
@@ -110,12 +108,7 @@ class Scorer:
     def load(cls, config: PolyLMConfig, mesh, path: str, step, batch_size: int, num_chunks: int):
         """Raises InputError for another model."""
         model = PolyLM(config)
-        boxed = abstract_params(model)
-        abstract = jax.tree.map(
-            lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-            nn.unbox(boxed),
-            partitioning.param_shardings(boxed, mesh),
-        )
+        abstract = partitioning.placed_shapes(abstract_params(model), mesh)
         params = checkpoint.restore_params(path, abstract, step)
         computed = layers_apart.computed(config)
         return cls(computed, params, mesh, batch_size, num_chunks)

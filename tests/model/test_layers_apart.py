@@ -1,6 +1,7 @@
 """Layers computed one by one give what the scan gives, from the same parameters."""
 
 import dataclasses
+import operator
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ import toy_run
 
 from polylm_jax.model import layers_apart
 from polylm_jax.model.config import PolyLMConfig
-from polylm_jax.model.network import PolyLM, unstack
+from polylm_jax.model.network import PolyLM
 from polylm_jax.model.parameters import init_params
 
 CONFIG = dataclasses.replace(toy_run.MODEL, num_layers=3)
@@ -24,7 +25,11 @@ def params():
 
 
 def test_a_stack_is_split_as_layers_apart_have_their_names(params):
-    jax.tree.map(np.testing.assert_array_equal, layers_apart.split(params), unstack(params))
+    split = layers_apart.split(params)
+    assert split.keys() == params.keys() - {"h"} | {"h_0", "h_1", "h_2"}
+    for number in range(3):
+        layer = jax.tree.map(operator.itemgetter(number), params["h"])
+        jax.tree.map(np.testing.assert_array_equal, split[f"h_{number}"], layer)
     assert layers_apart.split({"ln_f": 1}) == {"ln_f": 1}
 
 

@@ -19,8 +19,9 @@ from polylm_jax.checkpoints.identity import identify
 from polylm_jax.checkpoints.param_store import Reader, folder_of, open_params
 from polylm_jax.errors import InputError
 from polylm_jax.model import parameters
+from polylm_jax.model.layers_apart import split
 from polylm_jax.model.lora import ADAPTERS, AdaptedModel, Lora
-from polylm_jax.model.network import PolyLM, unstack
+from polylm_jax.model.network import PolyLM
 from polylm_jax.training import metrics
 from polylm_jax.training.adapted_programs import AdaptedPrograms
 from polylm_jax.training.phases import PhaseConfig
@@ -69,7 +70,7 @@ def random_adapters(config, lora=LORA):
 def test_merged_adapters_compute_the_same(scan_layers, folder):
     config = dataclasses.replace(toy_finetune.MODEL, scan_layers=scan_layers)
     base = restored(folder / "base")
-    base = base if scan_layers else unstack(base)
+    base = base if scan_layers else split(base)
     adapters = random_adapters(config)
     plain = PolyLM(config)
     beside = logits({**base, ADAPTERS: adapters}, AdaptedModel(plain, LORA))

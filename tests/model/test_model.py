@@ -12,7 +12,8 @@ import pytest
 
 from polylm_jax.errors import InputError
 from polylm_jax.model.config import POLICIES, PolyLMConfig
-from polylm_jax.model.network import PolyLM, unstack
+from polylm_jax.model.layers_apart import split
+from polylm_jax.model.network import PolyLM
 
 TOY = PolyLMConfig(
     num_layers=3,
@@ -158,7 +159,7 @@ def test_packed_rows_equal_their_parts(params):
 def test_the_cache_changes_nothing(params, scan_layers):
     """Prompts of several lengths in one prefill, then token by token, equal whole rows."""
     config = dataclasses.replace(TOY, scan_layers=scan_layers)
-    params = params if scan_layers else unstack(params)
+    params = params if scan_layers else split(params)
     tokens, lengths, steps = rows(4, 24), jnp.array([3, 9, 1, 12]), 6
     whole = logits(params, tokens, config)
     prefill = applied(config, prefill=True, cache_length=20, mutable=["cache"])
@@ -216,7 +217,7 @@ def test_rematerialisation_changes_nothing(params, policy):
 def test_layers_apart_equal_scanned_ones(params):
     apart = dataclasses.replace(TOY, scan_layers=False, remat="full")
     np.testing.assert_allclose(
-        logits(unstack(params), rows(2, 16), apart), logits(params, rows(2, 16)), atol=1e-5
+        logits(split(params), rows(2, 16), apart), logits(params, rows(2, 16)), atol=1e-5
     )
 
 

@@ -10,6 +10,8 @@ from polylm_jax.inference.generation import weights
 from polylm_jax.inference.generation.decode import Decoder
 from polylm_jax.model import partitioning
 from polylm_jax.model.config import PolyLMConfig
+from polylm_jax.model.network import PolyLM
+from polylm_jax.model.parameters import abstract_params
 
 MODEL = PolyLMConfig(
     num_layers=2, embed_dim=32, num_heads=4, mlp_dim=64, vocab_size=97, max_length=160,
@@ -38,8 +40,8 @@ def params(config: PolyLMConfig = MODEL, scale: float = 0.3) -> dict:
 def decoder(config: PolyLMConfig = MODEL, mesh=None, *, eos=(EOS,), **options) -> Decoder:
     """Of `params`, on one device unless a mesh is given."""
     mesh = mesh or partitioning.make_mesh(partitioning.MeshConfig(), jax.devices()[:1])
-    boxed = weights.shardings(config, mesh)
-    placed = jax.device_put(params(config), boxed)
+    shardings = partitioning.param_shardings(abstract_params(PolyLM(config)), mesh)
+    placed = jax.device_put(params(config), shardings)
     return Decoder(*weights.laid_out(config, placed), mesh, eos=eos, **options)
 
 

@@ -1,7 +1,6 @@
 """`run.py self_instruct`: instruction data in many languages, written by a model behind OpenAI's protocol."""
 
 import asyncio
-import hashlib
 import pathlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -22,7 +21,7 @@ from polylm_jax.runtime import json_lines, paths
 from polylm_jax.runtime.fingerprint import differences
 from polylm_jax.runtime.lock import hold
 from polylm_jax.runtime.parameter_types import check_ranges
-from polylm_jax.runtime.storage import Folder, to_json
+from polylm_jax.runtime.storage import Folder, json_hash, to_json
 from polylm_jax.runtime.text_lines import parse_json
 
 # The languages of MultiAlpaca. English and Chinese have Alpaca and Chinese-Alpaca.
@@ -232,7 +231,7 @@ def _settings(endpoint: Endpoint, seeds: Sequence[Seed], plan: Plan, limits) -> 
         "seed": plan.seed,
         "limits": asdict(limits),
         "seed_tasks": [seed.id for seed in seeds],
-        SEED_TEXTS: hashlib.sha256(to_json([asdict(seed) for seed in seeds])).hexdigest(),
+        SEED_TEXTS: json_hash([asdict(seed) for seed in seeds]),
     }
 
 

@@ -3,13 +3,12 @@
 import copy
 import dataclasses
 import functools
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from polylm_jax.errors import InputError
-from polylm_jax.runtime.storage import to_json
+from polylm_jax.runtime.storage import json_hash
 
 FORMAT_VERSION = 2
 
@@ -36,7 +35,7 @@ class Identity:
     def fingerprint(self) -> str:
         """SHA-256 of all that decides about the tokens."""
         deciding = [self.format_version, self.task_version, self.vocabulary_sha256, self.dtype]
-        return hashlib.sha256(to_json([*deciding, len(self.units)])).hexdigest()
+        return json_hash([*deciding, len(self.units)])
 
 
 def dtype_for(vocab_size: int) -> str:
@@ -58,7 +57,7 @@ def portable(source: object) -> Any:
 
 def version_of(source: Mapping) -> str:
     """The version of a task: SHA-256 of its source, without folders."""
-    return hashlib.sha256(to_json(portable(source))).hexdigest()
+    return json_hash(portable(source))
 
 
 def readable(made: bytes) -> bool:

@@ -7,10 +7,9 @@ import concurrent.futures
 import hashlib
 import os
 
-from polylm_jax.data.stores.store import CACHE_AGAIN, PARTS, TokenStore
+from polylm_jax.data.stores.store import CACHE_AGAIN, TokenStore, committed_units
 from polylm_jax.errors import InputError
-from polylm_jax.runtime import seals
-from polylm_jax.runtime.storage import to_json
+from polylm_jax.runtime.storage import json_hash
 
 BLOCK = 1 << 24
 REMOTE_PARTS = 4  # of 128 MB, in memory at a time
@@ -33,8 +32,7 @@ def verify(store: TokenStore, shard: tuple[int, int] = (0, 1)) -> int:
         if written.get(name, found[name][0]) != found[name][0]:
             raise _damaged(store, name)
     for split, recorded in splits if count == 1 else ():  # where a record of a part is lost
-        digests = to_json([found[name][0] for name in recorded.parts])
-        if hashlib.sha256(digests).hexdigest() != recorded.content_sha256:
+        if json_hash([found[name][0] for name in recorded.parts]) != recorded.content_sha256:
             raise _damaged(store, f"a part of {split!r}")
     return sum(size for _, size in found.values())
 
@@ -60,12 +58,6 @@ def _digest(store: TokenStore, name: str) -> tuple[str, int]:
 
 def _written(store: TokenStore) -> dict[str, str]:
     """Name of a part -> its SHA-256, as the records of the units say that can be read."""
-    keys = [key for key in store.folder.list(PARTS) if key.endswith(".json")]
-    found: dict[str, str] = {}
-    for text in store.folder.read_all(keys):
-        try:
-            splits = seals.opened(text or b"")["splits"].values()
-            found |= {part["name"]: part["sha256"] for split in splits for part in split["parts"]}
-        except (ValueError, TypeError, KeyError, AttributeError):
-            continue
-    return found
+    units = committed_units(store.folder).values()
+    splits = [split for unit in units for split in unit["splits"].values()]
+    return {part["name"]: part["sha256"] for split in splits for part in split["parts"]}

@@ -17,7 +17,7 @@ from polylm_jax.data.stores.manifest import MANIFEST, Manifest, Split
 from polylm_jax.data.stores.store import DTYPES, PARTS, PLAN, QUARANTINE, committed_units
 from polylm_jax.errors import InputError, Refusal, Unread
 from polylm_jax.runtime.seals import sealed
-from polylm_jax.runtime.storage import Folder, to_json
+from polylm_jax.runtime.storage import Folder, json_hash, to_json
 
 PART_TOKENS = 2**26  # a part holds no more: 128 MB (256 MB in uint32) are in memory at once
 REFUSED_EARLY = 10_000  # bad lines from which a build may fail before its end
@@ -96,7 +96,7 @@ class StoreWriter:
             refused=dict(sum((Counter(record["refused"]) for record in records), Counter())),
             unread=dict(sum((Counter(r.get("unread")) for r in records), Counter())),
             space_marks=sum(record["space_marks"] for record in records),
-            content_sha256=_sha256({n: split.content_sha256 for n, split in splits.items()}),
+            content_sha256=json_hash({n: split.content_sha256 for n, split in splits.items()}),
         )
 
 
@@ -254,7 +254,7 @@ def _merge(split: str, records: Sequence[dict]) -> Split:
         bytes=sum(one["bytes"] for one in found),
         tokens_by_language=dict(tokens),
         bytes_by_language=dict(sizes),
-        content_sha256=_sha256([part["sha256"] for part in parts]),
+        content_sha256=json_hash([part["sha256"] for part in parts]),
         parts=tuple(part["name"] for part in parts),
         offsets=tuple(offsets),
     )
@@ -262,7 +262,3 @@ def _merge(split: str, records: Sequence[dict]) -> Split:
 
 def _unit_key(number: int) -> str:
     return f"{PARTS}{number:05d}.json"
-
-
-def _sha256(value: object) -> str:
-    return hashlib.sha256(to_json(value)).hexdigest()

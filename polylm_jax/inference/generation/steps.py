@@ -105,7 +105,7 @@ def prefill(
     logits_BV, cache, seen_BV = _read(static, params, tokens_BT, lengths_B, columns)
     state = State(cache=cache, token_B=lengths_B, left_B=left_B, seen_BV=seen_BV)
     state = _chosen(static, state, logits_BV, knobs)
-    return state, _everywhere((state.token_B, state.left_B))
+    return state, everywhere((state.token_B, state.left_B))
 
 
 def _read(static, params, tokens_BT, lengths_B, columns):
@@ -120,16 +120,14 @@ def _read(static, params, tokens_BT, lengths_B, columns):
     return logits_BV, cache, seen_BV
 
 
-def _everywhere(arrays):
+def everywhere(arrays):
     """Small results, whole on every device, so that every host can read them."""
     return jax.tree.map(
         lambda x: jax.lax.with_sharding_constraint(x, jax.sharding.PartitionSpec()), arrays
     )
 
 
-@functools.partial(
-    jax.jit, static_argnames=("static",), donate_argnames=("state",)
-)  # fmt: skip
+@functools.partial(jax.jit, static_argnames=("static",), donate_argnames=("state",))
 def advance(
     params, state: State, knobs, count, *, static: Static
 ) -> tuple[State, tuple[jax.Array, jax.Array]]:
@@ -155,7 +153,7 @@ def advance(
 
     made_BC = jnp.full((len(state.token_B), CHUNK), NONE, jnp.int32)
     _, state, made_BC = jax.lax.while_loop(wanted, one, (jnp.int32(0), state, made_BC))
-    return state, _everywhere((made_BC, state.left_B))
+    return state, everywhere((made_BC, state.left_B))
 
 
 def _chosen(static, state, logits_BV, knobs):
@@ -184,12 +182,10 @@ def search(
     found = begin(cache, seen_BV, open_B, beams, limit)
     logits_BKV = jnp.repeat(logits_BV[:, None], beams.beams, axis=1)
     found = extend(found, logits_BKV, penalty_B, beams, static.eos)
-    return found, _everywhere(found.going_B)
+    return found, everywhere(found.going_B)
 
 
-@functools.partial(
-    jax.jit, static_argnames=("static", "beams"), donate_argnames=("found",)
-)  # fmt: skip
+@functools.partial(jax.jit, static_argnames=("static", "beams"), donate_argnames=("found",))
 def search_on(
     params, found: Search, penalty_B, count, *, static: Static, beams: Beams
 ) -> tuple[Search, jax.Array]:
@@ -211,13 +207,13 @@ def search_on(
         )
 
     _, found = jax.lax.while_loop(wanted, one, (jnp.int32(0), found))
-    return found, _everywhere(found.going_B)
+    return found, everywhere(found.going_B)
 
 
 @jax.jit
 def ended(found: Search) -> tuple[jax.Array, jax.Array, jax.Array]:
     """A search's ended texts on every host, best first: ids, lengths, scores."""
-    return _everywhere((found.ended_text_BKM, found.ended_length_BK, found.ended_score_BK))
+    return everywhere((found.ended_text_BKM, found.ended_length_BK, found.ended_score_BK))
 
 
 @functools.partial(jax.jit, static_argnames=("columns",))

@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -21,23 +20,10 @@ def load(found: Checkpoint, config: PolyLMConfig, mesh: Mesh):
     config: of the model as it was trained; what only training needs is left out of the result.
     InputError where there is no such checkpoint, or one of another model.
     """
-    abstract = jax.tree.map(
-        lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-        nn.unbox(_boxed(config)),
-        shardings(config, mesh),
-    )
+    abstract = partitioning.placed_shapes(abstract_params(PolyLM(config)), mesh)
     return laid_out(
         config, checkpoint.restore_params(found.path, abstract, found.step, found.weights)
     )
-
-
-def shardings(config: PolyLMConfig, mesh: Mesh):
-    """Where training keeps each parameter: the tree of `PolyLM.init`."""
-    return partitioning.param_shardings(_boxed(config), mesh)
-
-
-def _boxed(config):
-    return abstract_params(PolyLM(config))
 
 
 def generating(config: PolyLMConfig) -> PolyLMConfig:

@@ -59,7 +59,7 @@ def prefill(
     )
     chosen = sampler.choose(logits_PV, static.pieces, controls, memory, cache["cache_index"])
     rows = Rows(cache, chosen.token_B, sampler.remember(memory, chosen.token_B))
-    return _placed(rows), *_everywhere(
+    return _placed(rows), *steps.everywhere(
         (chosen, _prompt_log_p(static, params, x_PTD, tokens_PT, with_prompt))
     )
 
@@ -88,9 +88,7 @@ def _prompt_log_p(static, params, x_PTD, tokens_PT, wanted):
     return PromptLogP(*jax.lax.cond(wanted, found, nothing))
 
 
-@functools.partial(
-    jax.jit, static_argnames=("static", "chunk"), donate_argnames=("rows",)
-)  # fmt: skip
+@functools.partial(jax.jit, static_argnames=("static", "chunk"), donate_argnames=("rows",))
 def advance(
     params, rows: Rows, places_W, left_W, controls: Controls, count, *, static: Static, chunk: int
 ) -> tuple[Rows, Chosen]:
@@ -135,7 +133,7 @@ def _advance(params, rows, left_B, controls, count, static, chunk):
     made = _unmade(len(left_B), chunk, min(static.pieces, static.config.vocab_size))
     start = (jnp.int32(0), _placed(rows), left_B, made)
     _, rows, _, made = jax.lax.while_loop(wanted, one, start)
-    return _placed(rows), _everywhere(made)
+    return _placed(rows), steps.everywhere(made)
 
 
 def _unmade(B, C, V):
@@ -192,9 +190,3 @@ def _placed(rows: Rows) -> Rows:
         4: ("batch", "heads", "head_dim", "cache_length"),
     }
     return jax.tree.map(lambda x: nn.with_logical_constraint(x, names[x.ndim]), rows)
-
-
-def _everywhere(arrays):
-    """Small results, whole on every device."""
-    whole = jax.sharding.PartitionSpec()
-    return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(x, whole), arrays)

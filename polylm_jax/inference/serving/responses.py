@@ -21,6 +21,7 @@ class Answer:
         self._tokenizer, self._pieces = tokenizer, pieces
         self._is_chat = isinstance(body, Chat)
         kind = "chat.completion" if self._is_chat else "text_completion"
+        self._chunk_kind = {"object": "chat.completion.chunk"} if self._is_chat else {}
         name = "chatcmpl" if self._is_chat else "cmpl"
         self._head = {
             "id": f"{name}-{secrets.token_hex(12)}", "object": kind, "created": int(time.time()),
@@ -102,9 +103,8 @@ class Answer:
         return self._chunk(writer, shown, log_p, delta.finish)
 
     def _chunk(self, writer, shown: dict, log_p=None, finish: str | None = None) -> dict:
-        kind = "chat.completion.chunk" if self._is_chat else "text_completion"
         choice = {"index": writer.index, **shown, "logprobs": log_p, "finish_reason": finish}
-        chunk = self._head | {"object": kind, "choices": [choice]}
+        chunk = self._head | self._chunk_kind | {"choices": [choice]}
         if self._every:
             chunk["usage"] = self.usage()
         elif self._usage_last:
@@ -115,5 +115,4 @@ class Answer:
         """The chunk with the usage, where it was asked for."""
         if not self._usage_last:
             return []
-        kind = "chat.completion.chunk" if self._is_chat else "text_completion"
-        return [self._head | {"object": kind, "choices": [], "usage": self.usage()}]
+        return [self._head | self._chunk_kind | {"choices": [], "usage": self.usage()}]

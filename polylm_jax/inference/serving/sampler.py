@@ -109,9 +109,8 @@ def controls(rules: Sequence[Rule | None], log_p: bool) -> Controls:
         presence_B=np.array([rule.presence for rule in rows], np.float32),
         bias_token_BE=token_BE,
         bias_BE=bias_BE,
-        sampler=np.array(
-            max(rule.sampler for rule in rows), np.int32
-        ),  # the cheapest that serves all
+        # The cheapest that serves all.
+        sampler=np.array(max(rule.sampler for rule in rows), np.int32),
         changes=np.array(any(rule.changes for rule in rows)),
         log_p=np.array(log_p),
     )

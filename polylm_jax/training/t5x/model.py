@@ -25,8 +25,9 @@ from t5x import decoding, losses, metrics, models, optimizers
 
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.model import averaging, partitioning
+from polylm_jax.model.layers_apart import split
 from polylm_jax.model.loss import cross_entropy
-from polylm_jax.model.network import PolyLM, unstack
+from polylm_jax.model.network import PolyLM
 from polylm_jax.model.optimizer import make_optimizer
 from polylm_jax.training.experiment import Experiment
 from polylm_jax.training.t5x.rows import one_batch_size
@@ -189,7 +190,7 @@ class Model(models.DecoderOnlyModel):
         apart = copy.copy(self)
         config = dataclasses.replace(self.module.config, scan_layers=False)
         apart.module = self.module.clone(config=config)
-        return apart.predict_batch_with_aux(unstack(params), batch, rng, **kwargs)
+        return apart.predict_batch_with_aux(split(params), batch, rng, **kwargs)
 
     def _cross_entropy(self, params, batch, weights_BT):
         """(weighted sum of loss and z-loss, -log p per token [B, T]); logits are never whole."""
