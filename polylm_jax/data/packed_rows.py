@@ -155,13 +155,23 @@ class PackedRows(Rows):
 
     def held_out(self, component: str, max_rows: int) -> dict[str, np.ndarray]:
         """The first `max_rows` packed rows of a component's held-out conversations."""
-        store = self.validated[component]
-        packed = Packed.read(
-            store, VALIDATION, self.length, self.together, most=self.held_out_examples
-        )
-        rows = packed.rows(np.arange(min(packed.num_rows, max_rows)), self.length, self.padding)
-        inputs = dict(model_inputs(rows, self.on_all))
-        return {"tokens": rows["tokens"], "counted": inputs.pop("weights") > 0, **inputs}
+        found = self._held_out(component, max_rows)
+        return {"counted": found.pop("weights") > 0, **found}
+
+    def _held_out(self, component: str, max_rows: int) -> dict[str, np.ndarray]:
+        packed = self.kept.read(
+            self.validated[component], VALIDATION, self.length, self.together,
+            most=self.held_out_examples,
+        )  # fmt: skip
+        rows = np.arange(min(packed.num_rows, max_rows))
+        return self._step_inputs(component, VALIDATION, packed, rows)
+
+    def _step_inputs(
+        self, component: str, split: str, packed: Any, rows: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """What the train step takes of packed rows [n] of a component: tokens [n, L+1] and `packing`."""
+        found = packed.rows(rows, self.length, self.padding)
+        return {"tokens": found["tokens"], **model_inputs(found, self.on_all)}
 
     def notes(self) -> Iterator[str]:
         for name, packed in sorted(self.packed.items()):
@@ -207,15 +217,12 @@ class PackedRows(Rows):
         arrays: dict[str, np.ndarray] = {}
         for number in np.unique(component).tolist():
             here = np.flatnonzero(component == number)
-            packed = self.packed[self.schedule.components[number]]
-            for name, values in packed.rows(store_row[here], self.length, self.padding).items():
-                arrays.setdefault(name, np.zeros((len(component), self.length + 1), values.dtype))
-                arrays[name][here] = values
-        return {
-            "tokens": arrays["tokens"],
-            "component": component,
-            **model_inputs(arrays, self.on_all),
-        }
+            name = self.schedule.components[number]
+            found = self._step_inputs(name, TRAIN, self.packed[name], store_row[here])
+            for key, values in found.items():
+                shape = (len(component), *values.shape[1:])
+                arrays.setdefault(key, np.zeros(shape, values.dtype))[here] = values
+        return {"tokens": arrays.pop("tokens"), "component": component, **arrays}
 
 
 def whole(store: TokenStore, split: str) -> np.ndarray:

@@ -13,9 +13,8 @@ import numpy as np
 
 ROUNDS = 6
 MIN_BITS = 6  # at 2 the 120 orders of 5 rows are uneven (chi-square 13 x its degrees of freedom)
-BLOCK = (
-    1 << 16
-)  # numbers at a time: the arrays of a block stay in the core's cache; 2**13 halves speed
+# Numbers at a time: the arrays of a block stay in the core's cache; 2**13 halves speed.
+BLOCK = 1 << 16
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # splitmix64's step; the next two are its multipliers
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _ODD = (np.uint32(0x7FEB352D), np.uint32(0x846CA68B))  # a 32-bit hash with little bias

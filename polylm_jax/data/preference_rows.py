@@ -13,7 +13,6 @@ from types import MappingProxyType
 import numpy as np
 
 from polylm_jax.data.packed_rows import Arrays, Packed, PackedRows
-from polylm_jax.data.rows import TRAIN, VALIDATION
 from polylm_jax.data.stores.store import BEGINS, REJECTED
 from polylm_jax.errors import InputError
 
@@ -109,30 +108,12 @@ class PreferenceRows(PackedRows):
 
     def held_out(self, component: str, max_rows: int) -> dict[str, np.ndarray]:
         """The first `max_rows` packed rows of a component's held-out pairs; chosen answers count."""
-        pairs = Pairs.read(
-            self.validated[component], VALIDATION, self.length, self.together,
-            most=self.held_out_examples,
-        )  # fmt: skip
-        rows = np.arange(min(pairs.num_rows, max_rows))
-        found = dict(pairs.rows(rows, self.length, self.padding, self._of(component, VALIDATION)))
-        return {"tokens": found.pop("tokens"), "counted": found["weights"] > 0, **found}
+        found = self._held_out(component, max_rows)
+        return {"counted": found["weights"] > 0, **found}
 
-    def _of(self, component: str, split: str) -> np.ndarray:
-        """The reference's margins [E] of a component's pairs."""
+    def _step_inputs(
+        self, component: str, split: str, packed: Pairs, rows: np.ndarray
+    ) -> dict[str, np.ndarray]:
         assert self.references is not None  # given with what reads rows
-        return self.references(component, split)
-
-    def inputs(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Tokens and component, and the `packing` of each label or token, [n, L]."""
-        component, _, store_row = self.located(rows)
-        arrays: dict[str, np.ndarray] = {}
-        for number in np.unique(component).tolist():
-            here = np.flatnonzero(component == number)
-            name = self.schedule.components[number]
-            found = self.packed[name].rows(
-                store_row[here], self.length, self.padding, self._of(name, TRAIN)
-            )
-            for key, values in found.items():
-                shape = (len(component), *values.shape[1:])
-                arrays.setdefault(key, np.zeros(shape, values.dtype))[here] = values
-        return {"tokens": arrays.pop("tokens"), "component": component, **arrays}
+        margins = self.references(component, split)
+        return dict(packed.rows(rows, self.length, self.padding, margins))

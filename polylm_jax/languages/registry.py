@@ -17,9 +17,6 @@ from polylm_jax.runtime.ranges import NonNegative, Positive
 CODE = "code"
 PARALLEL = "parallel"
 
-RTL_SCRIPTS = scripts.RIGHT_TO_LEFT
-UNSPACED_SCRIPTS = scripts.UNSPACED  # written without spaces between words
-
 
 @dataclass(frozen=True)
 class Language:
@@ -46,12 +43,12 @@ class Language:
     @property
     def rtl(self) -> bool:
         """Whether it's written from right to left."""
-        return self.script in RTL_SCRIPTS
+        return self.script in scripts.RIGHT_TO_LEFT
 
     @property
     def spaces(self) -> bool:
         """Whether spaces stand between its words (Vietnamese: between its syllables)."""
-        return self.script not in UNSPACED_SCRIPTS
+        return self.script not in scripts.UNSPACED
 
 
 LANGUAGES: dict[str, Language] = {}

@@ -9,7 +9,7 @@ one for the whole project. Text without an `id` is its own group, as `normalise`
 import hashlib
 import math
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from polylm_jax.errors import InputError
 
@@ -71,12 +71,6 @@ def is_held_out(group: str, fraction: float = HELD_OUT_FRACTION) -> bool:
     What a fraction holds out, every larger one holds out too.
     """
     return hash64(group) < fraction * 2**64
-
-
-def are_held_out(groups: Iterable[str], fraction: float = HELD_OUT_FRACTION) -> list[bool]:
-    """`is_held_out` of each group."""
-    threshold = fraction * 2**64
-    return [hash64(group) < threshold for group in groups]
 
 
 def check_fraction(fraction: float) -> float:

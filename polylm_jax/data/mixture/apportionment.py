@@ -145,8 +145,7 @@ def staircase(
     steps = min(RAMP_STEPS, -(-rows // (2 * math.isqrt(rows))))
     ends = np.array([rows * k // steps for k in range(steps + 1)], object)[:, None]
     from_C, to_C = np.array(old, object), np.array(new, object)
-    plan = (
-        2 * rows * from_C * ends + (to_C - from_C) * ends**2
-    )  # rows planned, times 2 rows RESOLUTION
+    # Rows planned, times 2 rows RESOLUTION.
+    plan = 2 * rows * from_C * ends + (to_C - from_C) * ends**2
     for quotas_k in np.diff(round_plan(plan, 2 * rows * RESOLUTION), axis=0):
         yield repeat * int(quotas_k.sum()), quotas_k

@@ -25,11 +25,6 @@ MAX_BAD = 0.01  # of a task's lines
 SMALL_BYTES = 256 << 20  # `train` itself caches a task of no more text: some 20 s on 2 cores
 
 
-def flatten(mixture: str) -> dict[str, float]:
-    """Task -> share of tokens of a SeqIO mixture or task: see `text.mixtures.flatten`."""
-    return mixtures.flatten(mixture)
-
-
 def cache(
     tasks: str | Sequence[str],
     cache_dir: str,

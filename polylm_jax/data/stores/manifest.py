@@ -65,14 +65,7 @@ def read_manifest(folder: Folder, text: bytes) -> Manifest:
             f"token store {folder.path!r} has a damaged {MANIFEST} ({error}): `python run.py cache` "
             "writes it again from the parts, and keeps them."
         ) from error
-    check_format(version, folder)
-    raise AssertionError
-
-
-def check_format(version: int, folder: Folder) -> None:
-    """Refuses a store of another version of this format."""
-    if version != FORMAT_VERSION:
-        raise InputError(
-            f"token store {folder.path!r} has format version {version}, and this software reads "
-            f"{FORMAT_VERSION}: delete it and run `python run.py cache` again."
-        )
+    raise InputError(
+        f"token store {folder.path!r} has format version {version}, and this software reads "
+        f"{FORMAT_VERSION}: delete it and run `python run.py cache` again."
+    )
