@@ -9,6 +9,7 @@ parameters: the identity of their base goes into theirs.
 import dataclasses
 import hashlib
 import pathlib
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from polylm_jax.checkpoints import checkpoint
@@ -100,6 +101,26 @@ def _base(path: str, progress: Progress) -> str:
             "that base back."
         )
     return base.identity
+
+
+def fitting_tokenizer(path: str, rows: int) -> Tokenizer:
+    """The vocabulary at `path`; InputError where an embedding of so many rows lacks some for its pieces."""
+    tokenizer = Tokenizer.load(path)
+    if tokenizer.vocab_size > rows:
+        raise InputError(
+            f"vocabulary = {path!r} has {tokenizer.vocab_size} pieces and the checkpoint {rows} "
+            "rows: give the one that it was trained with."
+        )
+    return tokenizer
+
+
+def imported(step: int, phase: str, source: str, vocabulary: str, model: Mapping) -> Progress:
+    """The progress of parameters from elsewhere, of no run: one that starts there keeps its own.
+
+    source: where they are from. vocabulary: its fingerprint. model: its description.
+    """
+    fingerprint = {"vocabulary": vocabulary, "imported": source, "model": model}
+    return Progress(step=step, rows=0, batch_size=0, phase=phase, fingerprint=fingerprint)
 
 
 def matching_tokenizer(path: str, progress: Progress, rows: int) -> Tokenizer:

@@ -38,7 +38,7 @@ def restored(folder: epath.Path, item: str, saved: Mapping[str, str], wanted):
     cast = {name for name, x in _named(wanted).items() if saved and dtypes[name] != x.dtype}
     if not cast:
         with damage.reading(folder):
-            arrays = _checkpointer(ocp.StandardCheckpointHandler()).restore(
+            arrays = ocp.Checkpointer(ocp.StandardCheckpointHandler()).restore(
                 folder / item, args=ocp.args.StandardRestore(wanted)
             )
         return _compared(folder, item, saved, arrays)
@@ -71,10 +71,6 @@ def _named(tree) -> dict:
     return {digests.name_of(path): x for path, x in leaves}
 
 
-def _checkpointer(handler) -> ocp.Checkpointer:
-    return ocp.Checkpointer(handler)
-
-
 def _one(folder: epath.Path, item: str, saved: Mapping[str, str], name: str, wanted, dtype):
     """One array, compared as it was saved and then typed as wanted."""
     tree: jax.ShapeDtypeStruct | dict = jax.ShapeDtypeStruct(
@@ -84,7 +80,7 @@ def _one(folder: epath.Path, item: str, saved: Mapping[str, str], name: str, wan
         tree = {key: tree}
     args = ocp.checkpoint_utils.construct_restore_args(tree)
     with damage.reading(folder):
-        found = _checkpointer(ocp.PyTreeCheckpointHandler()).restore(
+        found = ocp.Checkpointer(ocp.PyTreeCheckpointHandler()).restore(
             folder / item,
             args=ocp.args.PyTreeRestore(item=tree, restore_args=args, partial_restore=True),
         )

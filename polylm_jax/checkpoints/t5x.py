@@ -21,7 +21,7 @@ import orbax.checkpoint as ocp
 
 from polylm_jax.checkpoints.checkpoint import OPTIMIZER, Progress
 from polylm_jax.checkpoints.hf import param_table
-from polylm_jax.checkpoints.identity import Selection
+from polylm_jax.checkpoints.identity import Selection, fitting_tokenizer, imported
 from polylm_jax.checkpoints.layout import located
 from polylm_jax.checkpoints.param_store import (
     AnyReader,
@@ -37,7 +37,6 @@ from polylm_jax.model.averaging import PLAIN
 from polylm_jax.runtime import output_folder
 from polylm_jax.runtime.ranges import Natural
 from polylm_jax.runtime.spread import spread
-from polylm_jax.tokenizer.tokenizer import Tokenizer
 
 PREFIX, ITEM = "checkpoint", "state"
 DATA, PLACE = "dataset", "rows.json"
@@ -68,23 +67,8 @@ def import_t5x(
     names = {n: n.removeprefix(TARGET) for n in reader.shapes if n.startswith(TARGET)}
     shapes = {ours: reader.shapes[theirs] for theirs, ours in names.items()}
     config = param_table.config_of(shapes)
-    tokenizer = Tokenizer.load(vocabulary)
-    if tokenizer.vocab_size > config.vocab_size:
-        raise InputError(
-            f"vocabulary = {vocabulary!r} has {tokenizer.vocab_size} pieces and the checkpoint "
-            f"{config.vocab_size} rows: give the one that it was trained with."
-        )
-    progress = Progress(
-        step=step,
-        rows=0,
-        batch_size=0,
-        phase="t5x",
-        fingerprint={
-            "vocabulary": tokenizer.fingerprint,
-            "imported": f"t5x {folder}",
-            "model": config.described(),
-        },
-    )
+    tokenizer = fitting_tokenizer(vocabulary, config.vocab_size)
+    progress = imported(step, "t5x", f"t5x {folder}", tokenizer.fingerprint, config.described())
     began = time.monotonic()
     with output_folder.building(output, 4 * config.num_params, overwrite) as made:
         writer = Writer(made, shapes, progress)

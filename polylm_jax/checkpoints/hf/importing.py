@@ -14,6 +14,7 @@ import numpy as np
 from polylm_jax.checkpoints.checkpoint import Progress
 from polylm_jax.checkpoints.hf import config_files, param_table
 from polylm_jax.checkpoints.hf.weights import Places, named_places
+from polylm_jax.checkpoints.identity import fitting_tokenizer, imported
 from polylm_jax.checkpoints.params_writer import Writer
 from polylm_jax.errors import InputError
 from polylm_jax.model.config import PolyLMConfig
@@ -56,7 +57,8 @@ def import_hf(
     tokenizer = _tokenizer(source, vocabulary, config)
     _check_tied(places, params)
     config = dataclasses.replace(config, dtype=model.dtype if model else _precision(params))
-    progress = _progress(source, config, tokenizer)
+    name = source.absolute().name
+    progress = imported(0, "imported", name, tokenizer.fingerprint, config.described())
     size, began = 4 * config.num_params, time.monotonic()
     with output_folder.building(output, size, overwrite) as folder:
         write_checkpoint(config, params, folder, progress)
@@ -80,13 +82,7 @@ def _check_model(source: pathlib.Path, config: PolyLMConfig, model: PolyLMConfig
 
 def _tokenizer(source: pathlib.Path, vocabulary: str, config: PolyLMConfig) -> Tokenizer:
     """The vocabulary that comes with the weights; InputError where it has more pieces than they."""
-    path = vocabulary or str(source / VOCABULARY)
-    tokenizer = Tokenizer.load(path)
-    if tokenizer.vocab_size > config.vocab_size:
-        raise InputError(
-            f"vocabulary = {path!r} has {tokenizer.vocab_size} pieces and the weights have "
-            f"{config.vocab_size}: give the one that the model was trained with."
-        )
+    tokenizer = fitting_tokenizer(vocabulary or str(source / VOCABULARY), config.vocab_size)
     said = json.loads((source / "config.json").read_text(encoding="utf-8")).get("eos_token_id")
     if said != tokenizer.eos_id:
         print(f"config.json says that {said} ends a text; here it is {tokenizer.eos_id}, </s>")
@@ -114,16 +110,6 @@ def _check_tied(places: Places, params: Places) -> None:
                 f"{head.path} has an {param_table.TIED} of its own, other than wte.weight: only a "
                 "GPT-2 with tied embeddings can be imported."
             )
-
-
-def _progress(source: pathlib.Path, config: PolyLMConfig, tokenizer: Tokenizer) -> Progress:
-    """At step 0 of no run: a run that starts here keeps its own."""
-    fingerprint = {
-        "vocabulary": tokenizer.fingerprint,
-        "imported": source.absolute().name,
-        "model": config.described(),
-    }
-    return Progress(step=0, rows=0, batch_size=0, phase="imported", fingerprint=fingerprint)
 
 
 def write_checkpoint(

@@ -157,9 +157,8 @@ def check_theirs(config: PolyLMConfig, shapes: Mapping[str, Shape], where: str) 
     own name, as the tied lm_head, or both.
     """
     named = {PREFIX + name.removeprefix(PREFIX): name for name in shapes if name != TIED}
-    if (
-        TIED in shapes and WTE not in named
-    ):  # safetensors' save_model keeps one name of a shared tensor
+    # safetensors' save_model keeps one name of a shared tensor.
+    if TIED in shapes and WTE not in named:
         named[WTE] = TIED
     named = {key: name for key, name in named.items() if not BUFFERS.fullmatch(key[len(PREFIX) :])}
     wanted = {tensor.theirs: tensor.shape for tensor in tensors(config)}
