@@ -195,7 +195,8 @@ def tokens(about: Mapping, record) -> Figure | None:
     Between saves of the ledger; phase changes are dashed.
     """
     planned = _shares([(p["tokens"], p["languages"]) for p in about["planned"]])
-    realised = _shares([(0, {}), *((_at(line, record), _of(line)) for line in record.ledger)])
+    lines = ((record.tokens_at(line["step"]), _of(line)) for line in record.ledger)
+    realised = _shares([(0, {}), *lines])
     labels = _labels(about["planned"][-1]["languages"])
     figure, axes = new(3.9)
     for number, (label, band) in enumerate(_stacked(realised, labels)):
@@ -212,10 +213,6 @@ def tokens(about: Mapping, record) -> Figure | None:
     axes.xaxis.set_major_formatter(matplotlib.ticker.EngFormatter())
     legend(figure, columns=6)
     return figure
-
-
-def _at(line: Mapping, record) -> int:
-    return record.tokens_at(line["step"])
 
 
 def _of(line: Mapping) -> dict[str, float]:

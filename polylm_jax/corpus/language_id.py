@@ -36,9 +36,8 @@ _WEIGHT = (
     (regex.compile(r"[\p{Han}]"), 2.6),
     (regex.compile(r"[\p{Hiragana}\p{Katakana}\p{Hangul}]"), 1.9),
 )
-_POINTS = re.compile(
-    "[\u0591-\u05bd\u05bf-\u05c7\u064b-\u0652]"
-)  # of Hebrew and Arabic: few texts have them
+# Of Hebrew and Arabic: few texts have them.
+_POINTS = re.compile("[\u0591-\u05bd\u05bf-\u05c7\u064b-\u0652]")
 _LETTER = regex.compile(r"\p{L}")
 _LATIN = regex.compile(r"\p{Latin}")
 # What isn't language: code, placeholders, addresses. A page of commands is in the language around.
@@ -255,9 +254,8 @@ class Identifier:
         if code == "zh" and stop_words.is_cantonese(text):
             code = CANTONESE
         if code == "en" and sure < SURE and not stop_words.enough(text, "en"):
-            sure = min(
-                sure, 0.4
-            )  # of no language that CLD2 knows: romanised Hindi is English to it
+            # Of no language that CLD2 knows: romanised Hindi is English to it.
+            sure = min(sure, 0.4)
         doubtful = is_short(text, SHORT) or (code == UNKNOWN and not _LATIN.search(text))
         # Pages of English names and terms are taken for English: that answer is looked at twice.
         if not doubtful and code != "en" and min(sure, found.share) >= CLEAR:

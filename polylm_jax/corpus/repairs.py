@@ -17,9 +17,8 @@ _URL_ANYWHERE = regex.compile(_URL)
 _LONG = regex.compile(
     rf"[^\s\p{{Han}}\p{{Hiragana}}\p{{Katakana}}\p{{Thai}}\p{{Lao}}\p{{Khmer}}\p{{Myanmar}}]{{{MAX_WORD + 1},}}"
 )
-_CUE = re.compile(
-    r"(?m)^(?:\d+\n)?(?:\d+:)?\d\d:\d\d[.,]\d{3} --> .*(?:\n|$)"
-)  # of subtitles, with its number
+# Of subtitles, with its number.
+_CUE = re.compile(r"(?m)^(?:\d+\n)?(?:\d+:)?\d\d:\d\d[.,]\d{3} --> .*(?:\n|$)")
 _BLANKS = re.compile(r"\n{3,}")  # of lines without space around them
 _LINE_ENDS = re.compile(r"\r\n?|[\u2028\u2029\x0b\x0c\x85]")
 

@@ -79,15 +79,12 @@ def longest_run(text: str, classes: np.ndarray, language: Language) -> float:
     if weight is None:
         return 0.0
     marks = classes & (characters.PUNCTUATION | characters.SYMBOL | characters.DIGIT) > 0
-    edges = np.flatnonzero(np.concatenate([[True], marks | _ends(text), [True]]))
+    ends = characters.code_points(text) == ord("\n")
+    edges = np.flatnonzero(np.concatenate([[True], marks | ends, [True]]))
     gaps = np.diff(edges)
     least = RUN * (1 if language.spaces else repetition.word_size(language))
     runs = (text[edges[n] : edges[n + 1] - 1] for n in np.flatnonzero(gaps > least).tolist())
     return max((_words(run, language) for run in runs), default=0.0) / weight
-
-
-def _ends(text: str) -> np.ndarray:
-    return characters.code_points(text) == ord("\n")
 
 
 def _words(run: str, language: Language) -> float:

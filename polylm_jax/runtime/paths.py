@@ -37,7 +37,8 @@ def resolve(path: str | os.PathLike, field: str) -> str:
         raise InputError(f"{field} = {text!r} is no path: name a file or folder.")
     scheme = _SCHEME.match(text)
     if scheme is None or scheme[1].lower() == "file":
-        return _local(text[scheme.end() - 1 :] if scheme else text, field)
+        path = text[scheme.end() - 1 :] if scheme else text
+        return os.path.abspath(without_home(path, field))
     if scheme[1].lower() != "gs":
         raise InputError(
             f"{field} = {text!r} is on {scheme[1]}://: give a local path or gs://BUCKET."
@@ -65,10 +66,6 @@ def without_home(path: str, field: str) -> str:
             "that begins with '~' write './~'."
         )
     return expanded
-
-
-def _local(text: str, field: str) -> str:
-    return os.path.abspath(without_home(text, field))
 
 
 def under(folder: str, path: str) -> str:

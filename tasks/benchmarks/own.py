@@ -25,9 +25,7 @@ from tasks.metrics.answers import answers
 from tasks.metrics.numbers import number
 from tasks.metrics.translation import chrf, sacrebleu
 
-FORMATS = {
-    ".jsonl": "jsonl", ".json": "squad", ".tsv": "tsv", "aligned": "aligned", "tfds": "tfds",
-}  # fmt: skip
+FORMATS = {".jsonl": "jsonl", ".json": "squad", ".tsv": "tsv", "aligned": "aligned", "tfds": "tfds"}
 METRICS: Mapping[str, Callable] = {  # name -> of a language, SeqIO's metric functions
     "f1": lambda language: (partial(answers, language=language),),
     "exact_match": lambda language: (partial(answers, language=language),),
@@ -35,9 +33,8 @@ METRICS: Mapping[str, Callable] = {  # name -> of a language, SeqIO's metric fun
     "chrf": lambda pair: (chrf, partial(sacrebleu, language=pair.rpartition("-")[2])),
 }
 Template = str | Mapping[str, str]
-Files = tuple[
-    str, str, Sequence[str], Mapping[str, object]
-]  # data_dir, vocabulary, languages, files
+# data_dir, vocabulary, languages, files
+Files = tuple[str, str, Sequence[str], Mapping[str, object]]
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,8 @@ TABLES: dict[str, dict[str, Any]] = {
 FORMATS = (JSON, PARQUET, *TABLES)
 MAX_CELL = 64 << 20  # characters
 
-Row = tuple[
-    int, bytes, dict | str
-]  # line or row from 1, its bytes, the object or what is wrong with it
+# Line or row from 1, its bytes, the object or what is wrong with it.
+Row = tuple[int, bytes, dict | str]
 
 
 class Table(NamedTuple):

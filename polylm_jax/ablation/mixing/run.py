@@ -173,9 +173,8 @@ class _Mix:
                 done = proxies.train(self.place, kind, asked, self.reconfigured, self.workers)
                 failed, elsewhere = {**failed, **done.failed}, {**elsewhere, **done.elsewhere}
             if there := [one.numbers for one in self.points()]:
-                pool.measures_of(
-                    there, self.question.scores
-                )  # a wrong name, before more is trained
+                # A wrong name, before more is trained.
+                pool.measures_of(there, self.question.scores)
         launch.end(failed, elsewhere)
         if elsewhere:
             print("The same command goes on when they are done.")

@@ -31,7 +31,7 @@ def all_of(about: Mapping) -> list[Section]:
     made = [Section("", rows=lead, kind="cards"), Section("", more)]
     made += [_tests(about), _shares(about), _languages(about), _against(about), _measured(about)]
     made += [_held_out(about), _laws(about), _proposals(about), _predictions(about)]
-    made += [*_sizes(about), _rest(about)]
+    made += [*_sizes(about), Section("What this rests on", list(sentences.outside(about)))]
     return [one for one in made if one.rows or one.sentences]
 
 
@@ -180,10 +180,6 @@ def _sizes(about: Mapping) -> Iterator[Section]:
         ]
         heads = ("", f"law, {size}", "law, proxies", f"proxies, {size}", "in another order")
         yield Section(f"At another size: {size}", list(sentences.resized(size, about)), heads, rows)
-
-
-def _rest(about: Mapping) -> Section:
-    return Section("What this rests on", list(sentences.outside(about)))
 
 
 def _faced(measure: str, one: Mapping) -> Mapping:

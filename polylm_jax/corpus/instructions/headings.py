@@ -81,9 +81,8 @@ def groups(text: str) -> list[Group]:
             found.append((mark.number, []))
         stop = after.start if after else len(text)
         found[-1][1].append((field, _content(text[mark.end : stop], after)))
-    if (
-        found and len(_FENCE.findall(text[: marks[0].start])) % 2
-    ):  # the whole stands in a block of code
+    # The whole stands in a block of code.
+    if found and len(_FENCE.findall(text[: marks[0].start])) % 2:
         field, content = found[-1][1][-1]
         found[-1][1][-1] = field, content.removesuffix("```").strip()
     return [(number, _completed(parts)) for number, parts in found]

@@ -21,9 +21,8 @@ _QUOTED = regex.compile(
     r"\"[^\"\n]*\"|“[^”\n]*”|„[^“”\n]*[“”]|«[^»\n]*»|「[^」\n]*」|『[^』\n]*』|`[^`\n]*`"
 )
 _CODE = regex.compile(r"(?s:```.*?(?:```|\Z))|^.*(?:[=;{}<>]|\w\(|\breturn\b).*$", regex.MULTILINE)
-_NAME = regex.compile(
-    r"\b\p{Lu}[\p{L}\p{M}'’.-]*"
-)  # "Sweet Home Alabama" in a Spanish list of songs
+# "Sweet Home Alabama" in a Spanish list of songs.
+_NAME = regex.compile(r"\b\p{Lu}[\p{L}\p{M}'’.-]*")
 _WORD = regex.compile(r"\w")
 _LETTER = regex.compile(r"\p{L}")
 
