@@ -52,9 +52,8 @@ def test_the_proposal_is_near_the_best_of_the_law(mixed):
     proposed = {task[name]: one["shares"][found["proposal"]] for name, one in rows.items()}
     mean = lambda shares: sum(toy_mix.bits(shares)[x] for x in ("en", "th")) / 2
     assert max(one["epochs"] for one in rows.values()) <= 2.0 + 1e-3
-    best = min(
-        mean({"toy.en": 1 - th, "toy.th": th}) for th in [n / 1000 for n in range(220)]
-    )  # th: 2 epochs are 22 %
+    # Of th 2 epochs are 22 %.
+    best = min(mean({"toy.en": 1 - th, "toy.th": th}) for th in [n / 1000 for n in range(220)])
     assert mean(proposed) <= best + 0.01 < mean(toy_mix.OWN)
     assert any(name.startswith("th: 2 epochs") for name in found["binding"])
 

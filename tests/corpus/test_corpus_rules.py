@@ -24,9 +24,8 @@ def texts(data_dir):
 def test_planted_faults_are_caught_by_the_very_rule(rule, texts):
     counts = [planted_faults.caught(rule, texts, code, CASES) for code in texts]
     found, planted = (sum(count[n] for count in counts) for n in (0, 1))
-    languages = (
-        15 if rule == "word_length" else 18
-    )  # Chinese, Japanese, Thai have no words to measure
+    # Chinese, Japanese, Thai have no words to measure.
+    languages = 15 if rule == "word_length" else 18
     assert planted == languages * CASES
     assert found >= 0.95 * planted
 

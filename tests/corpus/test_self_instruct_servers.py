@@ -160,9 +160,8 @@ def test_rounds_without_yield_end_the_run(tmp_path, seeds):  # noqa: F811
     with serving(reply=reply) as server:
         with pytest.raises(InputError) as error:
             make(server, tmp_path / "p", seeds, Plan(rounds=9, prompts=9, first=3), languages=("es",))  # fmt: skip
-        assert (
-            server.number == 5 + 2 * 3
-        )  # five seeds, and two rounds of three prompts in place of nine
+        # Five seeds, and two rounds of three prompts in place of nine.
+        assert server.number == 5 + 2 * 3
         said = str(error.value)
         assert "no task for the pool (es: 6 answers, 6 times 'no task in the template')" in said
         assert len(said.splitlines()) == 1

@@ -143,9 +143,8 @@ def test_pages_of_a_named_site_may_call_and_others_may_not(address):
     status, headers = send(address, "/v1/chat/completions", "OPTIONS", origin=SITE, **asks)
     assert status == 200 and headers["access-control-allow-origin"] == SITE
     assert "authorization" in headers["access-control-allow-headers"].lower()
-    status, headers = send(
-        address, "/v1/models", origin=SITE
-    )  # without the key: readable there too
+    # Without the key: readable there too.
+    status, headers = send(address, "/v1/models", origin=SITE)
     assert status == 401 and headers["access-control-allow-origin"] == SITE
     status, headers = send(
         address, "/v1/chat/completions", "OPTIONS", origin="https://b.org", **asks

@@ -4,14 +4,12 @@ import json
 import re
 import shutil
 
-import gin
 import jax
 import pytest
-import seqio
 from gcs_server import GcsServer
+from toy_tasks import begin_again
 
 import run
-from tasks import registry
 from tasks.sample_data import generate
 
 LOGGED = re.compile(r"E\d{4} .*google_auth_provider\.cc")
@@ -26,14 +24,6 @@ def corpus(tmp_path_factory):
     begin_again()
     assert run.main(["train_tokenizer", RECIPE, *settings(folder)]) == 0
     return folder
-
-
-def begin_again() -> None:
-    """Forgets what the calls before configured and registered, as a new process has."""
-    gin.clear_config()
-    seqio.TaskRegistry.reset()
-    seqio.MixtureRegistry.reset()
-    registry._DEFINITIONS.clear()
 
 
 def settings(folder, **macros) -> list[str]:

@@ -4,13 +4,12 @@ import json
 
 import gin
 import pytest
-import seqio
 from reading import vocabulary
+from toy_tasks import begin_again
 
 import run
 from polylm_jax.training.experiment import Experiment
 from polylm_jax.training.identity import fingerprint
-from tasks import registry
 from tasks.sample_data import generate
 
 RECIPE = "gin_configs/recipes/demo.gin"
@@ -34,10 +33,7 @@ def overrides(tmp_path):
 
 def resolved(path, overrides=()):
     """The fingerprint of what a gin file says, and its resolved config, as a new process has them."""
-    gin.clear_config()
-    seqio.TaskRegistry.reset()
-    seqio.MixtureRegistry.reset()
-    registry._DEFINITIONS.clear()
+    begin_again()
     run.configure([str(path)], overrides, [])
     found = fingerprint(gin.get_configurable(Experiment)().resolve())
     return found, gin.config_str()

@@ -11,6 +11,7 @@ import io
 import json
 import os
 import pathlib
+import shutil
 import sys
 import time
 
@@ -25,6 +26,7 @@ import numpy as np
 import sentencepiece
 
 from polylm_jax.checkpoints.checkpoint import Checkpoints, read_progress
+from polylm_jax.checkpoints.layout import FOLDER
 from polylm_jax.data.stores.identity import FORMAT_VERSION, Identity, dtype_for
 from polylm_jax.data.stores.writer import StoreWriter
 from polylm_jax.errors import InputError
@@ -178,6 +180,13 @@ def losses(model_dir):
 def ledger(model_dir):
     """The last line of the ledger."""
     return json.loads((pathlib.Path(model_dir) / "ledger.jsonl").read_text().splitlines()[-1])
+
+
+def lose_after(model_dir, step):
+    """Takes the checkpoints after a step away."""
+    for path in (pathlib.Path(model_dir) / FOLDER).iterdir():
+        if int(path.name) > step:
+            shutil.rmtree(path)
 
 
 def final_state(folder, model_dir, **changes):

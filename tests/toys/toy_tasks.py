@@ -2,11 +2,12 @@
 
 import functools
 
+import gin
 import seqio
 import tensorflow as tf
 from reading import jsonl, vocabulary, write
 
-from tasks import corpus
+from tasks import corpus, registry
 
 TEXTS = [f"Ärger {i}: สวัสดี ครับ, 空 {'の' * (i % 5)}\n\nline  {i * i}" for i in range(300)]
 DOCUMENTS = [{"id": f"page {i}", "text": text} for i, text in enumerate(TEXTS)]
@@ -58,6 +59,14 @@ def register_files(folder, vocabulary, unit_bytes=UNIT_BYTES, **options):
     return corpus.register(
         str(folder), vocabulary, {"th": th}, pairs, mixtures, name="toy", **options
     )
+
+
+def begin_again() -> None:
+    """Forgets what the calls before configured and registered, as a new process has."""
+    gin.clear_config()
+    seqio.TaskRegistry.reset()
+    seqio.MixtureRegistry.reset()
+    registry._DEFINITIONS.clear()
 
 
 def forget():

@@ -12,7 +12,6 @@ from polylm_jax.ablation import plans, records
 from polylm_jax.ablation.plans import Plan
 from polylm_jax.ablation.variants import Run
 from polylm_jax.checkpoints.checkpoint import read_progress
-from polylm_jax.checkpoints.layout import FOLDER
 from polylm_jax.data.rows import Rows
 from polylm_jax.errors import InputError
 from polylm_jax.training import inspection, programs
@@ -39,13 +38,6 @@ SMALL, LARGE = 8, 8  # steps of 4 rows, to row 32, and of 8, to row 96
 def lines(model_dir):
     text = (model_dir / "metrics.jsonl").read_text()
     return {line["step"]: line for line in map(json.loads, text.splitlines())}
-
-
-def keep(place, step):
-    """Loses the checkpoints after a step."""
-    for path in (place / FOLDER).iterdir():
-        if int(path.name) > step:
-            shutil.rmtree(path)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +85,7 @@ def test_rates_count_the_steps_of_their_phase(toy_folder, whole):
 def test_a_resume_across_the_change_is_exact(toy_folder, whole):
     place, state, *_ = whole
     before = {step: line["loss"] for step, line in lines(place).items()}
-    keep(place, 6)
+    toy_run.lose_after(place, 6)
     toy_run.run(toy_folder, place, RAMP, save_every_steps=3, keep_last=9)
     toy_run.assert_bitwise_equal(toy_run.final_state(toy_folder, place, **RAMP), state)
     assert toy_run.losses(place) == before
@@ -102,7 +94,7 @@ def test_a_resume_across_the_change_is_exact(toy_folder, whole):
 
 def test_a_run_goes_on_with_other_batches_where_it_stands(toy_folder, whole, tmp_path):
     shutil.copytree(whole[0], tmp_path / "run")
-    keep(tmp_path / "run", 9)  # row 40, past the change
+    toy_run.lose_after(tmp_path / "run", 9)  # row 40, past the change
     plain = {"phases": [dataclasses.replace(p, batch_size=None) for p in RAMP["phases"]]}
     toy_run.run(toy_folder, tmp_path / "run", plain, save_every_steps=9)
     progress = read_progress(str(tmp_path / "run"))

@@ -2,14 +2,12 @@
 
 import dataclasses
 import json
-import shutil
 
 import numpy as np
 import pytest
 import toy_run
 
 from polylm_jax.checkpoints.checkpoint import read_progress
-from polylm_jax.checkpoints.layout import FOLDER
 from polylm_jax.data.rows import Rows
 from polylm_jax.errors import InputError
 from polylm_jax.model.partitioning import MeshConfig
@@ -39,13 +37,6 @@ def read(monkeypatch):
 
 def lines(model_dir, name):
     return [json.loads(line) for line in (model_dir / name).read_text().splitlines()]
-
-
-def after(place, step):
-    """Loses the checkpoints after a step."""
-    for path in (place / FOLDER).iterdir():
-        if int(path.name) > step:
-            shutil.rmtree(path)
 
 
 def run(folder, model_dir, changes, **settings):
@@ -93,7 +84,7 @@ def test_a_rate_belongs_to_a_place_in_the_data(toy_folder, whole):
 def test_a_resume_ends_with_the_same_bits(toy_folder, whole, read):
     """Past the range; the next test goes on from before it."""
     place, state = whole
-    after(place, 8)
+    toy_run.lose_after(place, 8)
     run(toy_folder, place, SKIPPING)
     toy_run.assert_bitwise_equal(toy_run.final_state(toy_folder, place, **SKIPPING), state)
     assert read == set(range(8 * 8 + 33, LEFT * 8 + 33))
@@ -102,7 +93,7 @@ def test_a_resume_ends_with_the_same_bits(toy_folder, whole, read):
 
 def test_a_range_named_later_changes_only_what_comes(toy_folder, whole, tmp_path, read, capfd):
     run(toy_folder, tmp_path, PLAIN)
-    after(tmp_path, 8)
+    toy_run.lose_after(tmp_path, 8)
     # At step 8, row 64: rows 50 to 63 of the range are past.
     read.clear()
     run(toy_folder, tmp_path, SKIPPING)
@@ -115,7 +106,7 @@ def test_a_range_named_later_changes_only_what_comes(toy_folder, whole, tmp_path
     skipped = toy_run.ledger(tmp_path)["components"].values()
     assert sum(one["skipped_tokens"] for one in skipped) == 19 * toy_run.LENGTH
     # Gone back to before it, as the sentence says, it is the run that never read them.
-    after(tmp_path, 4)
+    toy_run.lose_after(tmp_path, 4)
     run(toy_folder, tmp_path, SKIPPING)
     _, state = whole
     toy_run.assert_bitwise_equal(toy_run.final_state(toy_folder, tmp_path, **SKIPPING), state)

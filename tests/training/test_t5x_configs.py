@@ -45,9 +45,8 @@ def test_the_papers_runs_are_those_of_our_recipes(monkeypatch, size):
     import t5x.train
 
     toy_t5x_gin.configured(
-        monkeypatch, t5x.train, "train", [f"{size}_pretrain.gin"], MODEL_DIR="given",
-        TASKS=None,
-    )  # fmt: skip
+        monkeypatch, t5x.train, "train", [f"{size}_pretrain.gin"], MODEL_DIR="given", TASKS=None
+    )
     theirs = gin.get_configurable(Experiment)()
     for field in ("model", "phases", "vocabulary", "cache_dir", "sequence_length", "batch_size",
                   "optimizer", "seed", "z_loss"):  # fmt: skip

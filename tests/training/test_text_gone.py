@@ -3,15 +3,14 @@
 import json
 import shutil
 
-import gin
 import pytest
-import seqio
+from toy_tasks import begin_again
 
 import run
 from polylm_jax.checkpoints.checkpoint import read_progress
 from polylm_jax.errors import InputError
 from polylm_jax.text import mixtures
-from tasks import corpus, registry
+from tasks import corpus
 from tasks.sample_data import generate
 from tasks.sources import sizes
 
@@ -47,18 +46,10 @@ model.PolyLMConfig.num_heads = 8
 """
 
 
-def begin_again():
-    """Forgets what the calls before configured, registered and said, as a new process has."""
-    gin.clear_config()
-    seqio.TaskRegistry.reset()
-    seqio.MixtureRegistry.reset()
-    registry._DEFINITIONS.clear()
-    sizes._TOLD.clear()
-
-
 def call(mode, recipe, *more):
-    """The exit code of a mode."""
+    """The exit code of a mode, as a new process has it."""
     begin_again()
+    sizes._TOLD.clear()
     return run.main([mode, f"--gin_file={recipe}", *more])
 
 

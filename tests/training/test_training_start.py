@@ -39,9 +39,7 @@ def train(toy_folder, model_dir, init_from, **settings):
 
 def as_before(model_dir, step):
     """Leaves of a run what an earlier version left of it, up to a step."""
-    for path in (model_dir / "checkpoints").iterdir():
-        if int(path.name) > step:
-            shutil.rmtree(path)
+    toy_run.lose_after(model_dir, step)
     path = model_dir / f"checkpoints/{step}/progress/metadata"
     for file in (path, model_dir / "fingerprint.json"):
         found = json.loads(file.read_text())
