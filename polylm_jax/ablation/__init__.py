@@ -27,14 +27,12 @@ from polylm_jax.runtime import names
 
 names.hand_on(
     __name__,
-    {
-        "ablate": "run",
-        "Claim": "claims",
-        "Seeds": "seeds",
-        "work": "workers.worker",
-        "mix": "mixing.run",
-        "MixSizes": "mixing.designs",
-        "MixProxy": "mixing.proxies",
-        "MixQuestion": "mixing.question",
-    },
+    ablate="run",
+    Claim="claims",
+    Seeds="seeds",
+    work="workers.worker",
+    mix="mixing.run",
+    MixSizes="mixing.designs",
+    MixProxy="mixing.proxies",
+    MixQuestion="mixing.question",
 )

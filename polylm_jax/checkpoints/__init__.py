@@ -19,12 +19,10 @@ from polylm_jax.runtime import names
 
 names.hand_on(
     __name__,
-    {
-        "average": "averaging",
-        "export": "hf.exporting",
-        "import_hf": "hf.importing",
-        "verify": "hf.verifying",
-        "import_t5x": "t5x",
-        "export_t5x": "t5x",
-    },
+    average="averaging",
+    export="hf.exporting",
+    import_hf="hf.importing",
+    verify="hf.verifying",
+    import_t5x="t5x",
+    export_t5x="t5x",
 )

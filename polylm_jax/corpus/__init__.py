@@ -58,9 +58,4 @@ warc             Records of WARC files, WET among them
 
 from polylm_jax.runtime import names
 
-names.hand_on(
-    __name__,
-    {
-        "clean": "cleaning",
-    },
-)
+names.hand_on(__name__, clean="cleaning")

@@ -12,9 +12,4 @@ stores/      A task's tokens on disk
 
 from polylm_jax.runtime import names
 
-names.hand_on(
-    __name__,
-    {
-        "cache": "stores.cache",
-    },
-)
+names.hand_on(__name__, cache="stores.cache")

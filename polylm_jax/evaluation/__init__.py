@@ -31,11 +31,9 @@ from polylm_jax.runtime import names
 
 names.hand_on(
     __name__,
-    {
-        "evaluate": "run",
-        "gap": "gap_report",
-        "signal": "signal_report",
-        "TrainingTasks": "in_training",
-        "Batching": "language_model",
-    },
+    evaluate="run",
+    gap="gap_report",
+    signal="signal_report",
+    TrainingTasks="in_training",
+    Batching="language_model",
 )

@@ -8,9 +8,7 @@ from polylm_jax.runtime import names
 
 names.hand_on(
     __name__,
-    {
-        "generate": "generation.generate",
-        "Options": "generation.prompts",
-        "serve": "serving.serve",
-    },
+    generate="generation.generate",
+    Options="generation.prompts",
+    serve="serving.serve",
 )

@@ -12,14 +12,12 @@ from polylm_jax.runtime import names
 
 names.hand_on(
     __name__,
-    {
-        "LANGUAGES": "registry",
-        "Language": "registry",
-        "register": "registry",
-        "find": "registry",
-        "temperature": "registry",
-        "unimax": "registry",
-        "by_hand": "registry",
-        "average": "registry",
-    },
+    LANGUAGES="registry",
+    Language="registry",
+    register="registry",
+    find="registry",
+    temperature="registry",
+    unimax="registry",
+    by_hand="registry",
+    average="registry",
 )

@@ -23,13 +23,11 @@ from polylm_jax.runtime import names
 
 names.hand_on(
     __name__,
-    {
-        "PolyLM": "network",
-        "PolyLMConfig": "config",
-        "SplashBlocks": "splash",
-        "MeshConfig": "partitioning",
-        "OptimizerConfig": "optimizer",
-        "Lora": "lora",
-        "Average": "averaging",
-    },
+    PolyLM="network",
+    PolyLMConfig="config",
+    SplashBlocks="splash",
+    MeshConfig="partitioning",
+    OptimizerConfig="optimizer",
+    Lora="lora",
+    Average="averaging",
 )

@@ -58,10 +58,10 @@ def _lacking(room: str, name: str, module: str) -> Callable[..., object]:
     return lacking
 
 
-def hand_on(room: str, names: Mapping[str, str]) -> None:
+def hand_on(room: str, /, **names: str) -> None:
     """Lets the package `room` answer to `names`: name -> module inside the room that defines it."""
     package = sys.modules[room]
-    vars(package)["NAMES"] = dict(names)
+    vars(package)["NAMES"] = names
     package.__class__ = Room
 
 

@@ -10,8 +10,6 @@ from polylm_jax.runtime import names
 
 names.hand_on(
     __name__,
-    {
-        "Tokenizer": "tokenizer",
-        "train_tokenizer": "train",
-    },
+    Tokenizer="tokenizer",
+    train_tokenizer="train",
 )

@@ -45,17 +45,15 @@ from polylm_jax.runtime import names
 
 names.hand_on(
     __name__,
-    {
-        "Experiment": "experiment",
-        "PhaseConfig": "phases",
-        "with_shares": "phases",
-        "train": "run",
-        "finetune": "finetuning",
-        "FinetuningExperiment": "finetuning",
-        "dpo": "preference_tuning",
-        "PreferenceExperiment": "preference_tuning",
-        "inspect": "inspection",
-        "goodput": "time_account",
-        "plan": "planning.plan",
-    },
+    Experiment="experiment",
+    PhaseConfig="phases",
+    with_shares="phases",
+    train="run",
+    finetune="finetuning",
+    FinetuningExperiment="finetuning",
+    dpo="preference_tuning",
+    PreferenceExperiment="preference_tuning",
+    inspect="inspection",
+    goodput="time_account",
+    plan="planning.plan",
 )

@@ -25,11 +25,9 @@ from polylm_jax.runtime import names
 
 names.hand_on(
     __name__,
-    {
-        "self_instruct": "run",
-        "Endpoint": "endpoint",
-        "Plan": "rounds",
-        "Cap": "spending",
-        "Limits": "checks",
-    },
+    self_instruct="run",
+    Endpoint="endpoint",
+    Plan="rounds",
+    Cap="spending",
+    Limits="checks",
 )

@@ -9,16 +9,14 @@ from polylm_jax.runtime import names
 
 names.hand_on(
     __name__,
-    {
-        "Model": "model",
-        "Network": "model",
-        "axis_rules": "model",
-        "learning_rate": "model",
-        "optimizer": "model",
-        "registered": "model",
-        "total_steps": "model",
-        "register": "curriculum",
-        "curriculum_dataset": "curriculum",
-        "rows_dataset": "rows",
-    },
+    Model="model",
+    Network="model",
+    axis_rules="model",
+    learning_rate="model",
+    optimizer="model",
+    registered="model",
+    total_steps="model",
+    register="curriculum",
+    curriculum_dataset="curriculum",
+    rows_dataset="rows",
 )
