@@ -167,7 +167,8 @@ def load(
     tokenizer = matching_tokenizer(vocabulary, progress, config.vocab_size)
     mesh = loading.mesh or MeshConfig()
     grid = partitioning.make_mesh(mesh)
-    _check_mesh(mesh, grid, config)
+    rows = grid.shape["data"] * grid.shape["fsdp"]
+    partitioning.check_mesh(mesh, grid.size, config, length=config.max_length, batch_size=rows)
     held: dict[str, Any] = {}
 
     def params() -> dict:
@@ -194,14 +195,6 @@ def _config(found: Checkpoint, progress: checkpoint.Progress) -> PolyLMConfig:
     trained = progress.fingerprint.get("model", {})
     known = {name: trained[name] for name in ("dtype", "residual_dtype") if name in trained}
     return dataclasses.replace(config, **known)
-
-
-def _check_mesh(mesh: MeshConfig, grid: Mesh, config: PolyLMConfig) -> None:
-    partitioning.check_mesh(
-        mesh, grid.size, embed_dim=config.embed_dim, num_heads=config.num_heads,
-        mlp_dim=config.mlp_dim, vocab_size=config.vocab_size, length=config.max_length,
-        batch_size=grid.shape["data"] * grid.shape["fsdp"],
-    )  # fmt: skip
 
 
 def _abstract(config: PolyLMConfig, mesh: Mesh):

@@ -51,6 +51,12 @@ class PolyLMConfig:
         return self.embed_dim // self.num_heads
 
     @property
+    def sizes(self) -> dict[str, int]:
+        """What its parameters' shapes follow from, by name."""
+        names = ("num_layers", "embed_dim", "num_heads", "mlp_dim", "vocab_size", "max_length")
+        return {name: getattr(self, name) for name in names}
+
+    @property
     def num_params(self) -> int:
         """Parameters, exactly: the tied embedding counts once."""
         D, F = self.embed_dim, self.mlp_dim

@@ -18,6 +18,7 @@ from jax.experimental import mesh_utils
 from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 from polylm_jax.errors import InputError
+from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.runtime.processes import ALONE
 from polylm_jax.runtime.ranges import Axis, Count
 
@@ -90,11 +91,8 @@ class MeshConfig:
 def check_mesh(
     config: MeshConfig,
     num_devices: int,
+    model: PolyLMConfig,
     *,
-    embed_dim: int,
-    num_heads: int,
-    mlp_dim: int,
-    vocab_size: int,
     length: int,
     batch_size: int,
     microbatches: int = 1,
@@ -102,11 +100,11 @@ def check_mesh(
     """(data, fsdp, tensor), or InputError naming what does not divide over which axis."""
     data, fsdp, tensor = config.shape(num_devices)
     divisions = (
-        ("tensor", tensor, "num_heads", num_heads),
-        ("tensor", tensor, "vocab_size", vocab_size),
-        ("tensor", tensor, "mlp_dim", mlp_dim),
+        ("tensor", tensor, "num_heads", model.num_heads),
+        ("tensor", tensor, "vocab_size", model.vocab_size),
+        ("tensor", tensor, "mlp_dim", model.mlp_dim),
         ("tensor", tensor, "sequence_length", length),
-        ("fsdp", fsdp, "embed_dim", embed_dim),
+        ("fsdp", fsdp, "embed_dim", model.embed_dim),
         ("microbatches x data x fsdp", microbatches * data * fsdp, "batch_size", batch_size),
     )
     for axis, parts, field, size in divisions:

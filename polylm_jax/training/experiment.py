@@ -157,18 +157,10 @@ class Experiment:
         run_phases.check_batches(self.phases, lambda size: self._check_mesh(devices, size))
 
     def _check_mesh(self, devices: int, batch_size: int) -> None:
-        model = self.model
         partitioning.check_mesh(
-            self.mesh,
-            devices,
-            embed_dim=model.embed_dim,
-            num_heads=model.num_heads,
-            mlp_dim=model.mlp_dim,
-            vocab_size=model.vocab_size,
-            length=self.sequence_length,
-            batch_size=batch_size,
+            self.mesh, devices, self.model, length=self.sequence_length, batch_size=batch_size,
             microbatches=self.microbatches,
-        )
+        )  # fmt: skip
 
     def _tokenizer(self) -> Tokenizer:
         tokenizer = Tokenizer.load(self.vocabulary)

@@ -104,16 +104,7 @@ def stale_stores(experiment: Experiment, stores: Mapping[str, TokenStore]) -> di
 def model_report(experiment: Experiment) -> dict:
     """The shape and its parameters, per part."""
     model = experiment.model
-    return {
-        "num_layers": model.num_layers,
-        "embed_dim": model.embed_dim,
-        "num_heads": model.num_heads,
-        "mlp_dim": model.mlp_dim,
-        "vocab_size": model.vocab_size,
-        "max_length": model.max_length,
-        "parameters": model.num_params,
-        "parts": cost.parts(model),
-    }
+    return {**model.sizes, "parameters": model.num_params, "parts": cost.parts(model)}
 
 
 def run_report(resolved: Resolved, devices: int) -> dict:

@@ -20,14 +20,14 @@ from polylm_jax.model.network import PolyLM
 from polylm_jax.model.partitioning import MeshConfig
 
 TOY = PolyLMConfig(num_layers=2, embed_dim=16, num_heads=2, mlp_dim=32, vocab_size=16, max_length=8)
-FITS = {
-    "embed_dim": 5120,
-    "num_heads": 40,
-    "mlp_dim": 20480,
-    "vocab_size": 256_000,
-    "length": 2048,
-    "batch_size": 512,
-}
+WIDE = PolyLMConfig(num_layers=40, embed_dim=5120, num_heads=40, mlp_dim=20480)
+
+
+def check(config, devices, **change):
+    """Whether a mesh fits PolyLM-13B, changed, and its rows."""
+    rows = {"length": 2048, "batch_size": 512, "microbatches": 1}
+    rows |= {name: change.pop(name) for name in rows.keys() & change}
+    return partitioning.check_mesh(config, devices, dataclasses.replace(WIDE, **change), **rows)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ FITS = {
 )
 def test_one_axis_takes_what_the_others_leave(config, devices, shape):
     assert config.shape(devices) == shape
-    assert config.shape(devices) == partitioning.check_mesh(config, devices, **FITS)
+    assert config.shape(devices) == check(config, devices)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_one_axis_takes_what_the_others_leave(config, devices, shape):
 )
 def test_a_mesh_that_does_not_fit_is_refused(config, change, words):
     with pytest.raises(InputError, match=words):
-        partitioning.check_mesh(config, 8, **(FITS | change))
+        check(config, 8, **change)
 
 
 def test_the_mesh_holds_every_device_once():

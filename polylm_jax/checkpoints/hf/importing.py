@@ -72,11 +72,11 @@ def import_hf(
 
 
 def _check_model(source: pathlib.Path, config: PolyLMConfig, model: PolyLMConfig | None) -> None:
-    for field in ("num_layers", "embed_dim", "num_heads", "mlp_dim", "vocab_size", "max_length"):
-        if model and getattr(model, field) != getattr(config, field):
+    for field, size in config.sizes.items():
+        if model and getattr(model, field) != size:
             raise InputError(
-                f"{source}/config.json has {field} = {getattr(config, field)} and the recipe's "
-                f"model {getattr(model, field)}: include the model that it is."
+                f"{source}/config.json has {field} = {size} and the recipe's model "
+                f"{getattr(model, field)}: include the model that it is."
             )
 
 

@@ -93,11 +93,7 @@ def write_card(
         eos_id=eos[1],
         dtype=dtype,
         step=progress.step,
-        num_layers=config.num_layers,
-        embed_dim=config.embed_dim,
-        num_heads=config.num_heads,
-        mlp_dim=config.mlp_dim,
-        max_length=config.max_length,
+        **config.sizes,
     )
     text += f"\nToken ids: {ids}.\n"
     if found.weights != PLAIN:
