@@ -193,7 +193,7 @@ def test_peft_computes_what_the_merged_model_does(exported, tuned):
     [
         (Lora({}), "lora.ranks is empty"),
         (Lora({"attn.c_atn": 4}), "Did you mean 'attn.c_attn'"),
-        (Lora({"mlp.c_fc": 0}), r"lora.ranks\['mlp.c_fc'\] = 0"),
+        (Lora({"mlp.c_fc": 0}), r"lora.ranks\['mlp.c_fc'\] is 0"),
         (Lora(alpha=-1.0), "lora.alpha = -1"),
     ],
 )
