@@ -1,6 +1,7 @@
 """Greedy text from transformers is ours, token for token, and logits agree at 125M's width."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -44,8 +45,8 @@ def greedy(path, prompts):
         x_BTD, state = model.apply(variables, tokens_BT, mutable=["cache"], **options)
         return model.apply(variables, x_BTD, method="logits"), state["cache"]
 
-    first = {"prefill": True, "lengths_B": lengths_B, "cache_length": config.max_length}
-    logits_BTV, cache = logits({"params": params}, jnp.asarray(tokens_BT), **first)
+    prefill = jax.jit(functools.partial(logits, prefill=True, cache_length=config.max_length))
+    logits_BTV, cache = prefill({"params": params}, jnp.asarray(tokens_BT), lengths_B=lengths_B)
     logits_BV = logits_BTV[jnp.arange(len(prompts)), lengths_B - 1]
     step = jax.jit(lambda cache, t: logits({"params": params, "cache": cache}, t, decode=True))
     found = []
@@ -78,7 +79,7 @@ def test_logits_at_125m_width_out_and_in(tmp_path, capsys):
     pytest.importorskip("transformers", reason="transformers is not installed")
     vocabulary = toy_hf.vocabulary(tmp_path)
     config = dataclasses.replace(
-        toy_hf.MODEL, num_layers=12, embed_dim=768, num_heads=12, mlp_dim=3072, max_length=128
+        toy_hf.MODEL, num_layers=2, embed_dim=768, num_heads=12, mlp_dim=3072, max_length=128
     )
     toy_hf.checkpoint(tmp_path / "run", vocabulary, config, scale=0.02)
     export(str(tmp_path / "run"), str(tmp_path / "out"), vocabulary)

@@ -1,6 +1,7 @@
 """Decoding: the cache, batches, chance, ends of texts, compiles, meshes, and what is refused."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +30,7 @@ def params():
     return toy.params()
 
 
+@jax.jit
 def whole_logits(params, rows):
     """Float32 logits [B, T, V] without a cache."""
     model = PolyLM(dataclasses.replace(toy.MODEL, remat="none"))
@@ -42,9 +44,9 @@ def test_cached_logits_are_the_uncached_ones(decoder, params):
     whole = whole_logits(params, rows)
     prompts = np.where(np.arange(16) < lengths[:, None], rows[:, :16], 0)
     static = steps.Static(decoder.config, Kind(), (toy.EOS,), toy.MODEL.vocab_size)
-    options = {"prefill": True, "lengths_B": jnp.asarray(lengths), "cache_length": 32}
-    logits, cache = steps.apply(
-        static, decoder.params, jnp.asarray(prompts), last_B=lengths - 1, **options
+    prefill = jax.jit(functools.partial(steps.apply, static, prefill=True, cache_length=32))
+    logits, cache = prefill(
+        decoder.params, jnp.asarray(prompts), last_B=lengths - 1, lengths_B=jnp.asarray(lengths)
     )
     step = jax.jit(
         lambda cache, token: steps.apply(
@@ -65,7 +67,7 @@ def test_greedy_tokens_are_the_likeliest(decoder, params):
     found = [[*r.tokens, *done.tokens] for r, done in zip(requests, decoder.complete(requests))]
     longest = max(map(len, found))  # what stands behind a text changes nothing in it
     padded = [row + [0] * (longest - len(row)) for row in found]
-    likeliest_BT = np.argmax(whole_logits(params, padded), axis=-1)
+    likeliest_BT = np.argmax(whole_logits(params, np.array(padded)), axis=-1)
     for request, row, likeliest_T in zip(requests, found, likeliest_BT, strict=True):
         start = len(request.tokens)
         assert likeliest_T[start - 1 : len(row) - 1].tolist() == row[start:]

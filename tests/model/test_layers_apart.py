@@ -44,7 +44,7 @@ def test_layers_apart_compute_what_the_scan_does(params, remat):
             x_BTD = model.apply({"params": params}, tokens_BT, segment_ids_BT=segments_BT)
             return jnp.sum(x_BTD**3), x_BTD
 
-        gradients, x_BTD = jax.grad(loss, has_aux=True)(params)
+        gradients, x_BTD = jax.jit(jax.grad(loss, has_aux=True))(params)
         return gradients, x_BTD
 
     apart = layers_apart.computed(config)

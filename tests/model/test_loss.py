@@ -41,7 +41,8 @@ def with_gradients(function, x, wte, labels, weights, scale=1.0):
         loss, nll = function(x, wte, labels, weights)
         return scale * loss, (loss, nll)
 
-    (_, (loss, nll)), gradients = jax.value_and_grad(scaled, (0, 1), has_aux=True)(x, wte)
+    both = jax.jit(jax.value_and_grad(scaled, (0, 1), has_aux=True))
+    (_, (loss, nll)), gradients = both(x, wte)
     return loss, nll, *gradients
 
 
