@@ -17,6 +17,7 @@ import jax
 from polylm_jax.training import preemption, shared_keys
 
 AGAIN = "start all of them again, and the run goes on from its newest checkpoint."
+_LOOK_SECONDS = 0.5  # process 0 waits some seconds for the others before it leaves
 _BEAT_SECONDS = 2.0
 _FOLDER = "polylm_alive"
 _DONE = "done"
@@ -78,9 +79,13 @@ class Peers:
         shared_keys.client().key_value_set(f"{_FOLDER}/{self._me}", text, allow_overwrite=True)
 
     def _count(self) -> None:
-        beat = 0
-        while not self._closed.wait(_BEAT_SECONDS):
-            beat += 1
+        looks = 0
+        while not self._closed.wait(_LOOK_SECONDS):
+            looks += 1
+            self._follow()
+            beat, between = divmod(looks, round(_BEAT_SECONDS / _LOOK_SECONDS))
+            if between:
+                continue
             try:
                 with self._saying:
                     if self._closed.is_set():
@@ -90,6 +95,11 @@ class Peers:
             except jax.errors.JaxRuntimeError:
                 continue  # process 0 doesn't answer: its time runs
             self._hear({int(key.rpartition("/")[2]): text for key, text in said})
+
+    def _follow(self) -> None:
+        """Leaves where process 0 does, which may have noticed first: without it JAX would abort."""
+        if self._me and (why := preemption.first_leaves()):
+            preemption.leave_alone(RuntimeError(f"process 0 leaves: {why}"), self._flush)
 
     def _hear(self, said: dict[int, str]) -> None:
         for number, text in said.items():

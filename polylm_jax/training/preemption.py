@@ -40,6 +40,9 @@ _NOTICE = "RECEIVED_PREEMPTION_NOTICE"  # JAX's key, set by the process that cau
 _LEFT = "polylm_left"  # ours, the code: then no step of the others can end either
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 INTERRUPTED = 128 + signal.SIGINT
+_FIRST = (
+    "polylm_first_leaves"  # ours, why process 0 does: the store goes with it, and the others' JAX
+)
 _POLL_SECONDS = 0.5
 _TELL_SECONDS = 120
 _ANSWER_SECONDS = 2.0
@@ -80,7 +83,14 @@ def leave_alone(error: Exception, flush: Callable[[], None]) -> None:
         traceback.print_exception(error, file=sys.stdout)
     sentence = " ".join(str(error).split()) or type(error).__name__
     print(f"process {jax.process_index()} leaves: {sentence}", file=sys.stderr, flush=True)
+    if jax.process_count() > 1 and jax.process_index() == 0:
+        _soon(lambda: shared_keys.client().key_value_set(_FIRST, sentence, allow_overwrite=True))
     leave(code, flush)
+
+
+def first_leaves() -> str | None:
+    """Why process 0 is about to leave; None while it isn't. It may hang where the store does."""
+    return _posted(_FIRST)
 
 
 def tell_all(key: str, text: str, seconds: float = _TELL_SECONDS) -> str:

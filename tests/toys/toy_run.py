@@ -32,7 +32,7 @@ from polylm_jax.data.stores.writer import StoreWriter
 from polylm_jax.errors import InputError
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.partitioning import MeshConfig
-from polylm_jax.training import metrics
+from polylm_jax.training import metrics, watchdog
 from polylm_jax.training.experiment import Experiment
 from polylm_jax.training.phases import PhaseConfig
 from polylm_jax.training.programs import Programs
@@ -232,7 +232,8 @@ def stopping(fetch, number):
 def main(folder, model_dir, text):
     """The run of a process; `text` is JSON: changes of `experiment` and of `run`, `pause`.
 
-    stuck: [process, fetch]: the main thread of that process stops there for good, its others live.
+    stuck: [process, fetch]: the main thread of that process stops there for good, its others live; it
+    is the last to notice.
     """
     given = {"experiment": {}, "train": {}, "pause": 0.0, "stuck": None} | json.loads(text)
     if "steps" in given["experiment"]:
@@ -240,6 +241,7 @@ def main(folder, model_dir, text):
     metrics.fetch = slowed(metrics.fetch, given["pause"])
     if given["stuck"] and os.environ["JAX_PROCESS_ID"] == str(given["stuck"][0]):
         metrics.fetch = stopping(metrics.fetch, given["stuck"][1])
+        watchdog.TIMES = 1_000_000
     try:
         run(folder, model_dir, given["experiment"], **given["train"])
     except InputError as error:  # as run.py does

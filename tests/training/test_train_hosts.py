@@ -155,7 +155,10 @@ def test_differing_recipes_end_all_processes_with_2(toy_folder, tmp_path):
 
 
 def test_a_main_thread_that_hangs_ends_all(toy_folder, tmp_path):
-    """All its other threads live on, so nobody is silent; the steps have stopped."""
+    """All its other threads live on, so nobody is silent; the steps have stopped.
+
+    Process 0 notices first, and takes what JAX needs with it: the other one leaves as it does.
+    """
     model_dir = tmp_path / "two"
     started = start(
         toy_folder, model_dir, steps=4000, stuck=[1, 40], save_every_minutes=0.03, hung_seconds=5,
@@ -164,6 +167,7 @@ def test_a_main_thread_that_hangs_ends_all(toy_folder, tmp_path):
     codes, errors = end(started)
     assert codes == [1, 1], errors
     assert "a step has not ended for" in errors and "hangs" in errors
+    assert "process 1 leaves: process 0 leaves: a step has" in errors
     # And until then the clock saved, at the same steps on both: a save needs them all.
     steps = [save["step"] for save in toy_run.events(model_dir, "commit")]
     assert steps and all(step < 40 for step in steps)
