@@ -182,7 +182,7 @@ def test_decoding_finds_the_tokens_of_the_whole_row(vocabulary, params, scan_lay
     config = dataclasses.replace(CONFIG, scan_layers=scan_layers)
     batch = prompts()
     adapted = model(vocabulary, config)
-    given = params if scan_layers else t5x_model.unstack(params)
+    given = params if scan_layers else t5x_model.split(params)
     found, _ = jax.jit(
         lambda p: adapted.predict_batch_with_aux(
             p, batch, decoder_params={"temperature": 0.0, "topk": 0}
