@@ -233,7 +233,7 @@ def main(folder, model_dir, text):
     """The run of a process; `text` is JSON: changes of `experiment` and of `run`, `pause`.
 
     stuck: [process, fetch]: the main thread of that process stops there for good, its others live; it
-    is the last to notice.
+    notices later than the others.
     """
     given = {"experiment": {}, "train": {}, "pause": 0.0, "stuck": None} | json.loads(text)
     if "steps" in given["experiment"]:
@@ -241,7 +241,7 @@ def main(folder, model_dir, text):
     metrics.fetch = slowed(metrics.fetch, given["pause"])
     if given["stuck"] and os.environ["JAX_PROCESS_ID"] == str(given["stuck"][0]):
         metrics.fetch = stopping(metrics.fetch, given["stuck"][1])
-        watchdog.TIMES = 1_000_000
+        watchdog.TIMES *= 3
     try:
         run(folder, model_dir, given["experiment"], **given["train"])
     except InputError as error:  # as run.py does

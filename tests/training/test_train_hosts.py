@@ -157,7 +157,8 @@ def test_differing_recipes_end_all_processes_with_2(toy_folder, tmp_path):
 def test_a_main_thread_that_hangs_ends_all(toy_folder, tmp_path):
     """All its other threads live on, so nobody is silent; the steps have stopped.
 
-    Process 0 notices first, and takes what JAX needs with it: the other one leaves as it does.
+    Process 0 mostly notices first, and takes what JAX needs with it: the other one leaves as it does.
+    Where process 0 waits in a save, which may take long, the other one notices.
     """
     model_dir = tmp_path / "two"
     started = start(
@@ -167,7 +168,6 @@ def test_a_main_thread_that_hangs_ends_all(toy_folder, tmp_path):
     codes, errors = end(started)
     assert codes == [1, 1], errors
     assert "a step has not ended for" in errors and "hangs" in errors
-    assert "process 1 leaves: process 0 leaves: a step has" in errors
     # And until then the clock saved, at the same steps on both: a save needs them all.
     steps = [save["step"] for save in toy_run.events(model_dir, "commit")]
     assert steps and all(step < 40 for step in steps)
