@@ -4,8 +4,10 @@ import asyncio
 import base64
 import contextlib
 import json
+import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator
@@ -80,14 +82,15 @@ class Tab:
 @contextlib.asynccontextmanager
 async def opened(address: str, width: int = 900, height: int = 760) -> AsyncIterator[Tab]:
     """The page at an address, in a browser of its own."""
-    with tempfile.TemporaryDirectory() as folder:
+    # Its own processes write there for a moment after it is gone.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         command = [
             BINARY, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}",
             "--remote-debugging-port=0", "--no-first-run", f"--window-size={width},{height}",
             "about:blank",
         ]  # fmt: skip
         quiet = {"stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
-        process = await asyncio.create_subprocess_exec(*command, **quiet)
+        process = await asyncio.create_subprocess_exec(*command, **quiet, start_new_session=True)
         try:
             port = await _port(pathlib.Path(folder) / "DevToolsActivePort")
             async with aiohttp.ClientSession() as session:
@@ -106,7 +109,7 @@ async def opened(address: str, width: int = 900, height: int = 760) -> AsyncIter
                     await tab.until(there)
                     yield tab
         finally:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
 
 
