@@ -40,9 +40,8 @@ _NOTICE = "RECEIVED_PREEMPTION_NOTICE"  # JAX's key, set by the process that cau
 _LEFT = "polylm_left"  # ours, the code: then no step of the others can end either
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 INTERRUPTED = 128 + signal.SIGINT
-_FIRST = (
-    "polylm_first_leaves"  # ours, why process 0 does: the store goes with it, and the others' JAX
-)
+# Ours, why process 0 leaves: the store goes with it, and the others' JAX.
+_FIRST = "polylm_first_leaves"
 _POLL_SECONDS = 0.5
 _TELL_SECONDS = 120
 _ANSWER_SECONDS = 2.0

@@ -77,9 +77,8 @@ class _Task:
         width = self.where.row_NV.shape[1]
         costs = chance.normal(size=(CORNERS, width))
         costs[:, self.width :] = 0
-        corners = np.stack([linear_program(self.where, cost_V)[0] for cost_V in costs])[
-            :, : self.width
-        ]
+        corners = np.stack([linear_program(self.where, cost_V)[0] for cost_V in costs])
+        corners = corners[:, : self.width]
         weights = chance.dirichlet(np.full(CORNERS, 0.2), BETWEEN)
         given = [self.prior_K, *compared.values(), *self.fitted.runs.shares_RK]
         centre = corners.mean(axis=0)

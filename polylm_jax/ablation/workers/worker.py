@@ -57,9 +57,8 @@ def work(call: Callable[[list[str]], int], replies: str, cores: str = "") -> NoR
     Several.runs = True
     code = 0
     try:
-        while (
-            not code and (job := jobs.get()) is not None
-        ):  # a failure leaves nothing to go on with
+        # A failure leaves nothing to go on with.
+        while not code and (job := jobs.get()) is not None:
             busy.set()
             began = time.process_time()
             code = _code(call, job)
