@@ -223,6 +223,7 @@ class Programs:
 
         wanted = (abstract.opt_state, abstract.average)
         shardings = jax.tree.map(lambda x: x.sharding, wanted)
-        opt_state, kept = jax.jit(beside, out_shardings=shardings)(params)
+        made = jax.jit(beside, out_shardings=shardings)
+        opt_state, kept = executables.called(made, self.mesh, params)
         zero = jax.device_put(jnp.int32(0), abstract.step.sharding)
         return TrainState(zero, params, opt_state, average=kept)

@@ -78,3 +78,15 @@ def test_first_states_of_all_seeds_have_one_program(programs, monkeypatch):
     assert len(executables._made) == 1 and found[0] != found[1]
     monkeypatch.setattr(Several, "runs", False)
     assert [digests.of(programs(seed=seed).fresh_state().params) for seed in seeds] == found
+
+
+def test_states_from_a_checkpoint_have_one_program(programs, toy_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(Several, "runs", False)
+    toy_run.run(toy_folder, tmp_path, {"phases": toy_run.halves(2)}, save_every_steps=2)
+    alone = digests.of(programs().state_from(str(tmp_path), None))
+    monkeypatch.setattr(Several, "runs", True)
+    monkeypatch.setattr(executables, "_made", type(executables._made)())
+    assert [digests.of(programs(seed=n).state_from(str(tmp_path), None)) for n in (0, 7)] == [
+        alone
+    ] * 2
+    assert len(executables._made) == 1
