@@ -1,8 +1,8 @@
 """Cross entropy over a large vocabulary that never holds the logits of a batch.
 
 Shapes: B batch, T tokens of a row, D embedding, V vocabulary; P parts of the batch, one for each
-place that rows lie in, R rows of a part, C tokens of a chunk, K blocks of the vocabulary, U
-tokens of a block.
+place that rows lie in, M tokens of a chunk in a part, K blocks of the vocabulary, U tokens of a
+block.
 
 One 2,048-token row over 256,000 tokens is 2 GB of float32 logits. Two ways around them, both with
 the gradient made in the forward pass, so that the backward pass only scales it:
@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from polylm_jax.model import precision
-from polylm_jax.model.axes import constrain
+from polylm_jax.model.axes import constrain, platform
 
 
 def cross_entropy(
@@ -94,37 +94,50 @@ def _by_chunks(x_BTD, wte_VD, labels_BT, weights_BT, chunks, z_loss, differentia
     matrix_VD = constrain(wte_VD.astype(x_BTD.dtype), "vocab", None)
 
     def body(dwte_PDV, chunk):
-        x_PRCD, labels_PRC, weights_PRC = chunk
-        logits_PRCV = _logits("PRCD,VD->PRCV", x_PRCD, matrix_VD)
-        log_z_PRC = jax.nn.logsumexp(logits_PRCV, axis=-1)
-        label_PRC = jnp.take_along_axis(logits_PRCV, labels_PRC[..., None], axis=-1)[..., 0]
-        nll_PRC = log_z_PRC - label_PRC
+        x_PMD, labels_PM, weights_PM = chunk
+        logits_PMV = _logits("PMD,VD->PMV", x_PMD, matrix_VD)
+        powers_PMV, total_PM, log_z_PM = _normalised(logits_PMV, differentiate)
+        label_PM = jnp.take_along_axis(logits_PMV, labels_PM[..., None], axis=-1)[..., 0]
+        nll_PM = log_z_PM - label_PM
         if not differentiate:
-            return dwte_PDV, (log_z_PRC, nll_PRC, None)
-        hit_PRCV = labels_PRC[..., None] == jnp.arange(logits_PRCV.shape[-1])
-        slope_PRCV = _slope(logits_PRCV, log_z_PRC, hit_PRCV, weights_PRC, z_loss)
-        slope_PRCV = jax.lax.optimization_barrier(slope_PRCV.astype(x_PRCD.dtype))
-        dx_PRCD = jnp.einsum(
-            "PRCV,VD->PRCD", slope_PRCV, matrix_VD, precision=precision.of(matrix_VD)
-        )
+            return dwte_PDV, (log_z_PM, nll_PM, None)
+        hit_PMV = labels_PM[..., None] == jnp.arange(logits_PMV.shape[-1])
+        p_PMV = powers_PMV / total_PM[..., None]
+        slope_PMV = _slope(p_PMV, log_z_PM, hit_PMV, weights_PM, z_loss)
+        slope_PMV = jax.lax.optimization_barrier(slope_PMV.astype(x_PMD.dtype))
+        dx_PMD = jnp.einsum("PMV,VD->PMD", slope_PMV, matrix_VD, precision=precision.of(matrix_VD))
         dwte_PDV += jnp.einsum(
-            "PRCD,PRCV->PDV",
-            x_PRCD,
-            slope_PRCV,
-            precision=precision.of(x_PRCD),
+            "PMD,PMV->PDV",
+            x_PMD,
+            slope_PMV,
+            precision=precision.of(x_PMD),
             preferred_element_type=jnp.float32,
         )
-        return constrain(dwte_PDV, "batch", None, "vocab"), (log_z_PRC, nll_PRC, dx_PRCD)
+        return constrain(dwte_PDV, "batch", None, "vocab"), (log_z_PM, nll_PM, dx_PMD)
 
     split = functools.partial(_split, parts=parts, chunks=chunks)
+    join = functools.partial(_join, rows=x_BTD.shape[0])
     start = jnp.zeros((parts, *wte_VD.shape[::-1]), jnp.float32) if differentiate else None
     dwte_PDV, (log_z, nll, dx) = jax.lax.scan(
         body, start, (split(x_BTD), split(labels_BT), split(weights_BT))
     )
     if not differentiate:
-        return _join(log_z), _join(nll), None
+        return join(log_z), join(nll), None
     dwte_VD = constrain(jnp.sum(dwte_PDV, axis=0).T, "vocab", "embed")
-    return _join(log_z), _join(nll), (_join(dx), dwte_VD)
+    return join(log_z), join(nll), (join(dx), dwte_VD)
+
+
+def _normalised(logits_PMV, kept):
+    """exp(logits - the largest of a position), its sum and log Z.
+
+    kept: it is needed again. A CPU would make it once more then, which costs more than writing it.
+    """
+    largest_PM = jnp.max(logits_PMV, axis=-1)
+    powers_PMV = jnp.exp(logits_PMV - largest_PM[..., None])
+    if kept and platform() == "cpu":
+        powers_PMV = jax.lax.optimization_barrier(powers_PMV)
+    total_PM = jnp.sum(powers_PMV, axis=-1)
+    return powers_PMV, total_PM, largest_PM + jnp.log(total_PM)
 
 
 def _by_blocks(x_BTD, wte_VD, labels_BT, weights_BT, blocks, z_loss, differentiate):
@@ -161,7 +174,8 @@ def _by_blocks(x_BTD, wte_VD, labels_BT, weights_BT, blocks, z_loss, differentia
 
     def differential(dx_BTD, x):
         logits_BTU, hit_BTU, matrix_UD = block_logits(*x)
-        slope_BTU = _slope(logits_BTU, log_z_BT, hit_BTU, weights_BT, z_loss).astype(x_BTD.dtype)
+        p_BTU = jnp.exp(logits_BTU - log_z_BT[..., None])
+        slope_BTU = _slope(p_BTU, log_z_BT, hit_BTU, weights_BT, z_loss).astype(x_BTD.dtype)
         dx_BTD += jnp.einsum(
             "BTU,UD->BTD",
             slope_BTU,
@@ -184,10 +198,12 @@ def _by_blocks(x_BTD, wte_VD, labels_BT, weights_BT, blocks, z_loss, differentia
     return log_z_BT, log_z_BT - label_BT, (dx_BTD.astype(x_BTD.dtype), dwte_VD)
 
 
-def _slope(logits, log_z, hit, weights, z_loss):
-    """The gradient of weight x (log Z - logit of the label + z_loss x log(Z)^2) in the logits."""
+def _slope(p, log_z, hit, weights, z_loss):
+    """The gradient of weight x (log Z - logit of the label + z_loss x log(Z)^2) in the logits.
+
+    p: softmax of the logits.
+    """
     pull = weights * (1 + 2 * z_loss * log_z)
-    p = jnp.exp(logits - log_z[..., None])
     return pull[..., None] * p - jnp.where(hit, weights[..., None], 0.0)
 
 
@@ -209,14 +225,16 @@ def _batch_parts(batch: int) -> int:
 
 
 def _split(x, parts, chunks):
-    """[B, T, ...] as [chunks, P, R, C, ...]: rows stay where they are."""
+    """[B, T, ...] as [chunks, P, M, ...]: rows stay where they are."""
     rows, length = x.shape[:2]
-    x = x.reshape(parts, rows // parts, chunks, length // chunks, *x.shape[2:])
-    return jnp.moveaxis(x, 2, 0)
+    each, rest = (rows // parts, length // chunks), x.shape[2:]
+    x = jnp.moveaxis(x.reshape(parts, each[0], chunks, each[1], *rest), 2, 0)
+    return x.reshape(chunks, parts, each[0] * each[1], *rest)
 
 
-def _join(x):
-    """The inverse of `_split`."""
-    x = jnp.moveaxis(x, 0, 2)
-    parts, rows, chunks, length = x.shape[:4]
-    return x.reshape(parts * rows, chunks * length, *x.shape[4:])
+def _join(x, rows):
+    """The inverse of `_split`, to so many rows."""
+    chunks, parts, tokens = x.shape[:3]
+    each, rest = (rows // parts, tokens * parts // rows), x.shape[3:]
+    x = jnp.moveaxis(x.reshape(chunks, parts, *each, *rest), 0, 2)
+    return x.reshape(rows, chunks * each[1], *rest)
