@@ -29,6 +29,7 @@ from polylm_jax.ablation.workers.pool import Pool
 from polylm_jax.errors import LEFT, InputError
 from polylm_jax.model import partitioning
 from polylm_jax.model.config import PolyLMConfig
+from polylm_jax.runtime import huge_pages
 from polylm_jax.runtime.processes import ALONE
 
 TINY, LARGE, SHARDED = Need(1_000_000), Need(125_000_000), Need(1_000_000, 4)
@@ -59,8 +60,13 @@ def test_a_tpu_worker_finds_its_chip_and_asks_no_cluster():
 def test_a_gpu_worker_sees_its_gpu_alone():
     base = {"CUDA_VISIBLE_DEVICES": "2,5"}
     assert environment(base, Place((), GPU, "5")) == {"CUDA_VISIBLE_DEVICES": "5", ALONE: "1"}
-    assert environment(base, Place((1,))) == base
     assert environment(base, Place()) == base
+
+
+def test_a_worker_on_a_core_keeps_its_memory():
+    base = {"PATH": "/bin"}
+    found = environment(base, Place((1,)))
+    assert found == huge_pages.keeping(base) != base
 
 
 def test_a_process_that_has_a_part_of_its_host_joins_nobody(monkeypatch):

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from jax._src import hardware_utils  # counts TPU chips by their PCI ids, and takes none of them
 
 from polylm_jax.errors import InputError
+from polylm_jax.runtime import huge_pages
 from polylm_jax.runtime.processes import ALONE
 from polylm_jax.runtime.terminal import count
 
@@ -185,9 +186,10 @@ def environment(base: Mapping[str, str], place: Place) -> dict[str, str]:
     """The environment of a worker: `base`, in which it finds its chip and no other.
 
     A TPU chip is then a slice of its own, of one process, and the worker asks no cluster for others.
+    One with cores of its own keeps the memory that its steps have freed.
     """
     if not place.chip:
-        return dict(base)
+        return huge_pages.keeping(base) if place.cores else dict(base)
     if place.kind == GPU:
         return dict(base) | {"CUDA_VISIBLE_DEVICES": place.chip, ALONE: "1"}
     kept = {name: value for name, value in base.items() if not _OF_A_SLICE.fullmatch(name)}
