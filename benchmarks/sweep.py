@@ -3,7 +3,8 @@
     git worktree add ../before 1a720d4                    # the version before there were workers
     python benchmarks/sweep.py FOLDER --before=../before [--model=my_text]
 
-`demo` has 2,048 tokens a step, `my_text` and `curriculum` (the model, rows and vocabulary size of
+`demo` has 2,048 tokens a step, `one_beginning` too, and keeps the checkpoint at which its variants
+part, so that all but one of a seed go on from there, as those of curriculum_ablation.gin do; `my_text` and `curriculum` (the model, rows and vocabulary size of
 curriculum_ablation.gin) 4,096. A FOLDER of its own for each.
 Text, vocabulary and stores are made in FOLDER first and shared. Then, in turn, the version before
 (without --before: this one, by a `run.py train` of each recipe) and this one, with as many workers as it
@@ -77,9 +78,13 @@ stage2/training.PhaseConfig.steps = {stage2}
 stage1/training.PhaseConfig.warmup_steps = {warmup}
 EVAL_EVERY_STEPS = {steps}
 """
+OF_ONE_BEGINNING = """
+training.train.keep_every = {stage1}
+"""
 # Name -> the recipe that is included, and what is said after it.
 MODELS = {
     "demo": ("demo", OF_DEMO),
+    "one_beginning": ("demo", OF_DEMO + OF_ONE_BEGINNING),
     "my_text": ("my_text", OF_MY_TEXT),
     "curriculum": ("my_text", OF_MY_TEXT + OF_CURRICULUM),
 }

@@ -26,7 +26,8 @@ from polylm_jax.errors import LEFT, LEFT_UNSAVED, InputError
 from polylm_jax.runtime.storage import Folder
 
 POLL_SECONDS = 0.5
-REPORT_SECONDS = 60.0  # between reports: drawing one takes seconds of a core
+REPORT_SECONDS = 60.0  # between reports, at least
+REPORT_SHARE = 0.01  # of the time, for drawing them: that takes seconds of a core that has a run
 CTRL_C_SECONDS = 1.0  # after which a worker that Ctrl-C hasn't reached is told
 INTERRUPTED = 128 + signal.SIGINT
 
@@ -58,7 +59,7 @@ class Sweep:
         report: Callable[[], object] = lambda: None,
     ):
         self._place, self._made, self._asked, self._alone = place, made, asked, alone
-        self._report, self._reported = report, time.monotonic()
+        self._report, self._next_report = report, time.monotonic() + REPORT_SECONDS
         self._several = len(places) > 1
         self._pool = Pool(places, quiet=self._several)
         branching = (asked.trunk, asked.leaves) if asked else ()
@@ -190,9 +191,10 @@ class Sweep:
             self.failed[one.run] = code
         else:
             self._finished(one.run)
-        if self._pending and time.monotonic() - self._reported > REPORT_SECONDS:
+        if self._pending and (began := time.monotonic()) > self._next_report:
             self._report()
-            self._reported = time.monotonic()
+            ended = time.monotonic()
+            self._next_report = ended + max(REPORT_SECONDS, (ended - began) / REPORT_SHARE)
         return None
 
     def _finished(self, run: Run) -> None:
