@@ -3,9 +3,9 @@
     git worktree add ../before 1a720d4                    # the version before there were workers
     python benchmarks/sweep.py FOLDER --before=../before [--model=my_text]
 
-`demo` has 2,048 tokens a step, `one_beginning` too, and keeps the checkpoint at which its variants
-part, so that all but one of a seed go on from there, as those of curriculum_ablation.gin do; `my_text` and `curriculum` (the model, rows and vocabulary size of
-curriculum_ablation.gin) 4,096. A FOLDER of its own for each.
+`demo` has 2,048 tokens a step; `one_beginning` too, and keeps the checkpoint at which its variants part,
+so that all but one of a seed go on from there, as curriculum_ablation.gin's do; `my_text` and `curriculum`
+(the model, rows and vocabulary size of curriculum_ablation.gin) 4,096. A FOLDER of its own for each.
 Text, vocabulary and stores are made in FOLDER first and shared. Then, in turn, the version before
 (without --before: this one, by a `run.py train` of each recipe) and this one, with as many workers as it
 takes by itself: one JSON line each with wall and CPU seconds, the memory of the largest of its processes
@@ -80,6 +80,7 @@ EVAL_EVERY_STEPS = {steps}
 """
 OF_ONE_BEGINNING = """
 training.train.keep_every = {stage1}
+training.train.save_every_steps = {stage1}  # the version before kept only what was saved anyway
 """
 # Name -> the recipe that is included, and what is said after it.
 MODELS = {
