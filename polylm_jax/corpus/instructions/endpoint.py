@@ -9,10 +9,9 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import httpx
-import openai
 import tenacity
 
 from polylm_jax.corpus.instructions.answers import Answer, Failed, Received
@@ -21,6 +20,10 @@ from polylm_jax.corpus.instructions.transport import SEEN, BoundedTransport, Too
 from polylm_jax.errors import InputError, nearest
 from polylm_jax.runtime.parameter_types import check_ranges
 from polylm_jax.runtime.ranges import Count, NonNegative, Positive, SomeShare
+
+# A recipe names `Endpoint` whatever is run, and openai takes most of a second to import.
+if TYPE_CHECKING:
+    import openai
 
 OPENAI = "https://api.openai.com/v1"
 # Fields of a request that some servers refuse, and that `leave_out` may name.
@@ -89,6 +92,8 @@ class Client:
     """Asks an endpoint, as often as it takes, within its spending. Use as a context."""
 
     def __init__(self, endpoint: Endpoint, spending: Spending):
+        import openai
+
         self._endpoint, self._spending = endpoint, spending
         self._key = endpoint.key()
         self._places = asyncio.Semaphore(endpoint.concurrency)
@@ -156,6 +161,8 @@ class Client:
         return sum(len(text.encode()) for text in texts)
 
     async def _attempt(self, prompt: str, temperature: float | None, received: Received) -> Answer:
+        import openai
+
         try:
             async with asyncio.timeout(self._endpoint.timeout):
                 return await self._answer(self._request(prompt, temperature), received)
@@ -233,7 +240,7 @@ class Client:
         hidden = self._key != "none" and self._key in answer.text
         return replace(answer, text=answer.text.replace(self._key, HIDDEN)) if hidden else answer
 
-    def _refused(self, error: openai.APIStatusError) -> Failed:
+    def _refused(self, error: "openai.APIStatusError") -> Failed:
         code = error.status_code
         transient = code in (408, 409, 425, 429) or code >= 500
         detail = f"{code}: {self._shown(_message(error))}{self._remedy(code, _message(error))}"
@@ -261,7 +268,7 @@ class Client:
         return line[:200] or "no message"
 
 
-def _message(error: openai.APIStatusError) -> str:
+def _message(error: "openai.APIStatusError") -> str:
     body = error.body
     found = body.get("message") if isinstance(body, dict) else None
     if isinstance(body, dict) and isinstance(body.get("error"), dict):

@@ -1,6 +1,7 @@
 """`run.py self_instruct`: instruction data in many languages, written by a model behind OpenAI's protocol."""
 
 import asyncio
+import importlib
 import pathlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -54,6 +55,9 @@ def self_instruct(
 
     Raises InputError for bad input, and for an endpoint that gives no answers; nothing is lost then.
     """
+    importlib.import_module(
+        "openai"
+    )  # where it is missing, that is told before anything is written
     plan, cap, limits = plan or Plan(), cap or Cap(), limits or checks.Limits()
     endpoint.key()
     for code, described in (new_languages or {}).items():
