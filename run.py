@@ -15,7 +15,6 @@ from polylm_jax.errors import CorruptReplica, Diverged, InputError, nearest
 from polylm_jax.runtime import (
     command_line,
     extras,
-    huge_pages,
     moved_parameters,
     names,
     parameter_types,
@@ -24,9 +23,9 @@ from polylm_jax.runtime import (
 from polylm_jax.runtime.gin_errors import explained, misspelt
 from polylm_jax.runtime.gin_statements import GinStatements
 from polylm_jax.runtime.home import home
-from polylm_jax.runtime.modes import ALONE, COMPUTING, MODES
+from polylm_jax.runtime.modes import ALONE, BEFORE, MODES
 from polylm_jax.runtime.parameter_types import Later
-from polylm_jax.runtime.processes import WORKER
+from polylm_jax.runtime.processes import STARTED
 from polylm_jax.runtime.stderr import imports_kept_quiet
 from polylm_jax.runtime.tensorflow_devices import leave_gpus
 
@@ -289,10 +288,11 @@ def again(argv: list[str]) -> int:
 
 def command() -> int:
     """What `python run.py` and the console script do."""
-    if {*COMPUTING, WORKER} & {*sys.argv[1:2]}:
-        huge_pages.ask()
-    if sys.argv[1:2] == [WORKER]:
-        return names.find("polylm_jax.ablation.work")(again, *sys.argv[2:])
+    mode = sys.argv[1] if sys.argv[1:] else ""
+    if mode in BEFORE:
+        names.find(BEFORE[mode])()
+    if mode in STARTED:
+        return names.find(STARTED[mode])(again, *sys.argv[2:])
     return main(sys.argv[1:])
 
 

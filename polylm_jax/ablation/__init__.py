@@ -31,6 +31,8 @@ names.hand_on(
     Claim="claims",
     Seeds="seeds",
     work="workers.worker",
+    begin="workers.fork_server",
+    serve="workers.fork_server",
     mix="mixing.run",
     MixSizes="mixing.designs",
     MixProxy="mixing.proxies",

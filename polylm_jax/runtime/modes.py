@@ -1,5 +1,7 @@
 """The modes of run.py: the name of each, and the function that a room hands on for it."""
 
+from polylm_jax.runtime.processes import STARTED
+
 MODES = {
     "clean": "polylm_jax.corpus.clean",
     "train_tokenizer": "polylm_jax.tokenizer.train_tokenizer",
@@ -27,5 +29,9 @@ MODES = {
 }
 # Modes that look at what a run left, and need no recipe.
 ALONE = {"goodput": ("runs/goodput.gin", "MODEL_DIR = None")}
-# Modes of steps whose memory comes and goes.
-COMPUTING = {"train", "finetune", "dpo", "evaluate", "gap", "generate", "serve"}
+# What is called before anything is imported: modes of steps whose memory comes and goes ask for huge
+# pages, those that train runs by workers begin to import what these need.
+BEFORE = dict.fromkeys(
+    ("train", "finetune", "dpo", "evaluate", "gap", "generate", "serve", *STARTED),
+    "polylm_jax.runtime.huge_pages.ask",
+) | dict.fromkeys(("ablate", "mix"), "polylm_jax.ablation.begin")

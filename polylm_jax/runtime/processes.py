@@ -4,9 +4,10 @@
 # the host may be one of a cluster.
 ALONE = "POLYLM_ALONE"
 
-# The first word of run.py in place of a mode: a process that runs what it is given, see
-# `ablation.workers`.
-WORKER = "worker"
+# The first word of run.py in place of a mode: a process that runs what it is given, and one that is
+# forked for each of those. Each is a function that takes run.py's own and the words that follow.
+WORKER, SERVER = "worker", "fork_server"
+STARTED = {WORKER: "polylm_jax.ablation.work", SERVER: "polylm_jax.ablation.serve"}
 
 
 class Several:

@@ -1,19 +1,15 @@
 """Workers of an ablation: where each computes, which run it takes, how it is told to leave, what it leaves clean."""
 
-import json
 import os
 import random
-import signal
-import subprocess
 import sys
-import time
 import types
 
 import pytest
 
 from polylm_jax.ablation.plans import Plan
 from polylm_jax.ablation.variants import Run
-from polylm_jax.ablation.workers import places, pool, sweep, worker
+from polylm_jax.ablation.workers import places, sweep, worker
 from polylm_jax.ablation.workers.order import Order, by_seed
 from polylm_jax.ablation.workers.places import (
     GPU,
@@ -25,8 +21,7 @@ from polylm_jax.ablation.workers.places import (
     environment,
     machine,
 )
-from polylm_jax.ablation.workers.pool import Pool
-from polylm_jax.errors import LEFT, InputError
+from polylm_jax.errors import InputError
 from polylm_jax.model import partitioning
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.runtime import huge_pages
@@ -188,96 +183,6 @@ def test_saved_steps_follow_from_the_kept_checkpoints(monkeypatch):
     leaving = Order({A: plan("", 100), B: plan("", 200)}, True, "a", {"b": 40, "c": 45})
     assert (leaving.saved(A, B), leaving.saved(B, A)) == (40, 0)
     assert Order({A: plan("", 50), OTHER: plan("", 200)}).saved(A, OTHER) == 0  # another seed
-
-
-PROGRAM = """
-import os, signal, sys, time
-sys.path.insert(0, {repo!r})
-from polylm_jax.ablation.workers.worker import work
-
-def call(argv):
-    if argv[0] == "die":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if argv[0] == "wait":
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-        open(argv[1], "w").close()
-        time.sleep(60)
-    if argv[0] == "say":
-        os.environ["SAID"] = "yes"
-        print("said", flush=True)
-    if argv[0] == "raise":
-        raise ValueError("no")
-    return 0 if "SAID" not in os.environ or argv[0] == "say" else 9
-
-sys.exit(work(call, *sys.argv[2:]))
-"""
-
-
-@pytest.fixture
-def workers(tmp_path, monkeypatch):
-    """A pool of two whose runs are what PROGRAM makes of their arguments."""
-    repo = os.path.dirname(os.path.abspath(partitioning.__file__ + "/../.."))
-    (tmp_path / "run.py").write_text(PROGRAM.format(repo=repo))
-    monkeypatch.setattr(pool, "home", lambda: tmp_path)
-    made = Pool([Place((min(os.sched_getaffinity(0)),)), Place()], quiet=True)
-    yield made
-    made.close()
-
-
-def codes(workers, count):
-    """Slot -> exit code, of the next so many runs that end."""
-    found = {}
-    end = time.monotonic() + 60
-    while len(found) < count and time.monotonic() < end:
-        found |= {one.slot: one.message["code"] for one in workers.wait(1.0)}
-    return found
-
-
-def until(path):
-    while not path.exists():
-        time.sleep(0.01)
-
-
-def test_a_workers_environment_is_clean(workers, tmp_path):
-    for _ in range(2):
-        workers.give(0, ["say"], str(tmp_path / "said.txt"))
-        assert codes(workers, 1) == {0: 0}
-    workers.give(0, ["is it clean?"])
-    assert codes(workers, 1) == {0: 0}
-    assert (tmp_path / "said.txt").read_text() == "said\nsaid\n"
-    workers.give(0, ["raise"], str(tmp_path / "said.txt"))
-    assert codes(workers, 1) == {0: 1}
-    assert "ValueError: no" in (tmp_path / "said.txt").read_text()
-
-
-def test_a_killed_worker_is_replaced(workers):
-    workers.give(0, ["die"])
-    workers.give(1, ["live"])
-    assert codes(workers, 2) == {0: -signal.SIGKILL, 1: 0}
-    workers.give(0, ["live"])
-    assert codes(workers, 1) == {0: 0}
-
-
-def test_a_sigterm_goes_on_to_the_runs(workers, tmp_path):
-    for slot in range(2):
-        workers.give(slot, ["wait", str(tmp_path / f"ready{slot}")])
-        until(tmp_path / f"ready{slot}")
-    workers.leave()
-    assert codes(workers, 2) == {0: LEFT, 1: LEFT}
-
-
-def test_a_run_ends_when_its_workers_parent_is_gone(workers, tmp_path):
-    ready, read, write = tmp_path / "ready", *os.pipe()
-    command = [sys.executable, str(tmp_path / "run.py"), "worker", str(write)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[write])
-    job = {"argv": ["wait", str(ready)], "said": ""}
-    process.stdin.write(json.dumps(job).encode() + b"\n")
-    process.stdin.flush()
-    until(ready)
-    os.close(read)  # as a death closes it
-    process.stdin.close()
-    assert process.wait(timeout=30) == LEFT
-    os.close(write)
 
 
 def test_what_a_run_changes_of_its_process_is_put_back(tmp_path, monkeypatch):

@@ -81,7 +81,7 @@ def test_nothing_is_lost_and_the_same_command_goes_on(toy_folder, tmp_path, kill
     while min(map(steps, places)) < 50:
         assert process.poll() is None
         time.sleep(0.05)
-    workers = children(process.pid)
+    workers = [worker for server in children(process.pid) for worker in children(server)]
     assert len(workers) == 2
     os.kill(process.pid if killed == "parent" else workers[0], by)
     process.communicate(timeout=300)

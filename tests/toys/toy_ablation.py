@@ -133,7 +133,7 @@ def plan(names, seeds=(0, 1, 2), claims=(), base=None, lines=()):
 class InThisProcess:
     """A `workers.pool.Pool` without processes: a run is done when it is given."""
 
-    def __init__(self, places, quiet):
+    def __init__(self, places, quiet, server=None):
         self._codes = []
 
     @property

@@ -4,6 +4,7 @@ A worker that failed, or died, is replaced when the next run needs it. All are i
 of the terminal, so Ctrl-C reaches each by itself.
 """
 
+import io
 import json
 import os
 import selectors
@@ -13,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from polylm_jax.ablation.workers.fork_server import ForkServer, Process
 from polylm_jax.ablation.workers.places import Place, environment
 from polylm_jax.runtime.home import home
 from polylm_jax.runtime.processes import WORKER
@@ -30,21 +32,17 @@ class Heard(NamedTuple):
 class _Worker:
     """A process at a place. quiet: its own words are for the files that its runs name."""
 
-    def __init__(self, place: Place, quiet: bool):
+    def __init__(self, place: Place, quiet: bool, server: ForkServer | None):
+        jobs, stdin = os.pipe()
         self.replies, theirs = os.pipe()
-        cores = ",".join(map(str, place.cores))
-        self.process = subprocess.Popen(
-            [sys.executable, str(home() / "run.py"), WORKER, str(theirs), cores],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL if quiet else None,
-            env=environment(os.environ, place),
-            pass_fds=[theirs],
-            bufsize=0,
-        )
-        os.close(theirs)
-        assert self.process.stdin is not None  # a pipe
-        self.stdin = self.process.stdin
+        self.stdin = io.FileIO(stdin, "w")
         self._rest = b""
+        stdout = os.open(os.devnull, os.O_WRONLY) if quiet else os.dup(1)
+        try:
+            self.process = _process(place, server, jobs, stdout, theirs)
+        finally:
+            for file in (jobs, stdout, theirs):
+                os.close(file)
 
     def give(self, job: dict) -> None:
         """A process that is dead takes nothing; its end is read as one of its replies."""
@@ -69,11 +67,31 @@ class _Worker:
         return code
 
 
-class Pool:
-    """A slot for each place, in which a worker trains one run at a time."""
+def _process(
+    place: Place, server: ForkServer | None, stdin: int, stdout: int, replies: int
+) -> Process:
+    """Forked where a worker has one core, else a program of its own."""
+    alone = server if len(place.cores) == 1 else None
+    if alone and (forked := alone.fork(place.cores[0], (stdin, stdout, replies))):
+        return forked
+    cores = ",".join(map(str, place.cores))
+    return subprocess.Popen(
+        [sys.executable, str(home() / "run.py"), WORKER, str(replies), cores],
+        stdin=stdin,
+        stdout=stdout,
+        env=environment(os.environ, place),
+        pass_fds=[replies],
+    )
 
-    def __init__(self, places: Sequence[Place], quiet: bool):
-        self._places, self._quiet = list(places), quiet
+
+class Pool:
+    """A slot for each place, in which a worker trains one run at a time.
+
+    server: forks workers that have one core; None: each is a program that imports all anew.
+    """
+
+    def __init__(self, places: Sequence[Place], quiet: bool, server: ForkServer | None = None):
+        self._places, self._quiet, self._server = list(places), quiet, server
         self._workers: dict[int, _Worker] = {}
         self._busy: set[int] = set()
         self._selector = selectors.DefaultSelector()
@@ -86,7 +104,7 @@ class Pool:
     def give(self, slot: int, argv: Sequence[str], said: str = "") -> None:
         """A run for an idle slot. said: the file that its words go to, '' for this one's terminal."""
         if slot not in self._workers:
-            worker = self._workers[slot] = _Worker(self._places[slot], self._quiet)
+            worker = self._workers[slot] = _Worker(self._places[slot], self._quiet, self._server)
             self._selector.register(worker.replies, selectors.EVENT_READ, slot)
         self._busy.add(slot)
         self._workers[slot].give({"argv": [*map(str, argv)], "said": said})

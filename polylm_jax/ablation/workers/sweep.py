@@ -18,6 +18,7 @@ from typing import NamedTuple
 from polylm_jax.ablation import branches, continued, evidence, launch, reuse
 from polylm_jax.ablation.plans import Ablation, Plan
 from polylm_jax.ablation.variants import Run
+from polylm_jax.ablation.workers import fork_server
 from polylm_jax.ablation.workers.display import Display
 from polylm_jax.ablation.workers.order import Order, by_seed
 from polylm_jax.ablation.workers.places import Need, Place
@@ -61,7 +62,7 @@ class Sweep:
         self._place, self._made, self._asked, self._alone = place, made, asked, alone
         self._report, self._next_report = report, time.monotonic() + REPORT_SECONDS
         self._several = len(places) > 1
-        self._pool = Pool(places, quiet=self._several)
+        self._pool = Pool(places, quiet=self._several, server=fork_server.begun())
         branching = (asked.trunk, asked.leaves) if asked else ()
         self._order = Order(made, asked is not None, *branching)
         self._places = places

@@ -11,6 +11,7 @@ leaves, as for SIGTERM.
 """
 
 import contextlib
+import functools
 import gc
 import io
 import json
@@ -156,8 +157,13 @@ def _as_before() -> Iterator[None]:
             sys.modules["numpy"].random.set_state(states[1])
         _forget_compilation_cache()
         gc.collect()  # the arrays of a state lie in circles
-        if not gc.get_freeze_count():
-            gc.freeze()  # what has been imported by now is not looked through after each run
+        _freeze()
+
+
+@functools.cache
+def _freeze() -> None:
+    """What has been imported by the end of the first run is not looked through after each run."""
+    gc.freeze()
 
 
 def _numpy_state():
