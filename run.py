@@ -23,10 +23,10 @@ from polylm_jax.runtime import (
 from polylm_jax.runtime.gin_errors import explained, misspelt
 from polylm_jax.runtime.gin_statements import GinStatements
 from polylm_jax.runtime.home import home
+from polylm_jax.runtime.imports import importing
 from polylm_jax.runtime.modes import ALONE, BEFORE, MODES
 from polylm_jax.runtime.parameter_types import Later
 from polylm_jax.runtime.processes import STARTED
-from polylm_jax.runtime.stderr import imports_kept_quiet
 from polylm_jax.runtime.tensorflow_devices import leave_gpus
 
 # What people write for True and False; gin takes Python's words alone.
@@ -99,7 +99,7 @@ def configure(files: list[str], overrides: list[str], search_paths: Iterable[str
         gin.add_config_file_search_path(folder)
     # For modules that a user's gin file imports: first what `python -m` has, then beside the file.
     sys.path += [folder for folder in (os.getcwd(), *beside) if folder not in sys.path]
-    with explained("", vocabulary), imports_kept_quiet():
+    with explained("", vocabulary), importing():
         gin.parse_config_files_and_bindings(files, None, finalize_config=False)
         leave_gpus()
     statements = GinStatements(

@@ -9,6 +9,7 @@ gin_statements      Gin files statement by statement
 home                Where run.py, gin_configs and tasks stand
 html_pages          Pages of HTML from templates/, each one file
 huge_pages          Memory in pages of 2 MB
+imports             Imports of much at once: quiet, and not looked through again and again
 json_lines          JSON lines that a process may leave at any moment and another one goes on with
 lock                One process at a time in a MODEL_DIR
 markdown            Tables in Markdown

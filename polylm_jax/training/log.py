@@ -15,7 +15,7 @@ from typing import Self
 
 from polylm_jax.errors import InputError
 from polylm_jax.runtime import json_lines, paths
-from polylm_jax.runtime.stderr import imports_kept_quiet
+from polylm_jax.runtime.imports import importing
 from polylm_jax.runtime.storage import Folder
 from polylm_jax.runtime.tensorflow_devices import leave_gpus
 from polylm_jax.training import time_account
@@ -200,7 +200,7 @@ def _tensorboard(folder: Folder, step: int):
             os.truncate(folder.local / name, kept)
         elif kept < len(content):
             folder.write(name, content[:kept])
-    with imports_kept_quiet():
+    with importing():
         from clu import metric_writers
 
         leave_gpus()

@@ -126,7 +126,7 @@ def test_a_run_is_told_when_its_work_is_wanted_no_more(workers, tmp_path):
     assert codes(workers, 1) == {0: LEFT}
 
 
-def test_what_is_forked_has_its_core_and_all_that_is_imported(program, server, tmp_path):
+def test_what_is_forked_has_its_core_and_all_imports(program, server, tmp_path):
     workers = Pool([Place((CORE,)), Place((CORE,))], True, server)
     for slot in range(2):
         workers.give(slot, ["place", str(tmp_path / f"said{slot}")])
@@ -136,7 +136,7 @@ def test_what_is_forked_has_its_core_and_all_that_is_imported(program, server, t
     assert found == {repr(({CORE}, server._process.pid, True))}
 
 
-def test_a_worker_with_several_cores_is_a_program_of_its_own(program, server, tmp_path):
+def test_a_worker_with_several_cores_is_a_program(program, server, tmp_path):
     workers = Pool([Place()], True, server)
     workers.give(0, ["place", str(tmp_path / "said")])
     assert codes(workers, 1) == {0: 0}
@@ -144,7 +144,7 @@ def test_a_worker_with_several_cores_is_a_program_of_its_own(program, server, tm
     assert (tmp_path / "said").read_text().endswith(f"{os.getpid()}, False)")
 
 
-def test_signals_to_all_processes_leave_the_server_to_tell_of_the_others(program, server):
+def test_a_signal_to_all_leaves_the_server_to_tell_of_them(program, server):
     workers = Pool([Place((CORE,))], True, server)
     for told in (signal.SIGINT, signal.SIGTERM):
         os.kill(server._process.pid, told)
@@ -153,7 +153,7 @@ def test_signals_to_all_processes_leave_the_server_to_tell_of_the_others(program
     workers.close()
 
 
-def test_workers_outlive_the_server_and_the_next_are_programs(program, tmp_path):
+def test_workers_outlive_the_server(program, tmp_path):
     server = fork_server.ForkServer()
     workers = Pool([Place((CORE,))] * 2, True, server)
     workers.give(0, ["wait", str(tmp_path / "ready")])
@@ -182,7 +182,7 @@ def test_a_run_ends_when_its_workers_parent_is_gone(program, tmp_path):
     os.close(write)
 
 
-def test_a_server_is_begun_by_modes_with_workers_where_there_are_cores(monkeypatch):
+def test_modes_with_workers_begin_a_server(monkeypatch):
     assert {mode for mode in modes.MODES if modes.BEFORE.get(mode, "").endswith(".begin")} == {
         "ablate",
         "mix",

@@ -26,8 +26,8 @@ from typing import NoReturn, Protocol
 
 from polylm_jax.runtime import huge_pages, names
 from polylm_jax.runtime.home import home
+from polylm_jax.runtime.imports import importing
 from polylm_jax.runtime.processes import SERVER
-from polylm_jax.runtime.stderr import imports_kept_quiet
 
 _FILES = ("stdin", "stdout", "replies", "status")
 _CORES_BYTES = 64  # of a message, at most
@@ -150,12 +150,11 @@ def serve(call: Callable[[list[str]], int], requests: str) -> NoReturn:
 def _import() -> None:
     """Numpy's threads are as many as there are cores, and wouldn't outlive a fork: so on one."""
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    with imports_kept_quiet():
+    with importing():
         for room, handed_on in names.rooms().items():
             for name in handed_on:  # as a recipe does that has all modes
                 with contextlib.suppress(ImportError):  # of an extra that isn't installed
                     getattr(importlib.import_module(room), name)
-    gc.collect()
     gc.freeze()  # so that no worker's collector writes to the pages that all share
 
 
