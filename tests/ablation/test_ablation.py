@@ -13,6 +13,7 @@ from clean_gin import clean  # noqa: F401
 import run
 from polylm_jax.ablation import launch
 from polylm_jax.ablation.variants import Run
+from polylm_jax.ablation.workers import fork_server, sweep
 from polylm_jax.runtime import lock
 from polylm_jax.runtime.storage import Folder
 
@@ -20,13 +21,31 @@ pytest_plugins = ["toy_fixture"]
 ALONE = ["OTHER_BUDGETS = []", "CLAIMS = []"]  # of one variant
 
 
+BUSY: list[int] = []  # how many runs were under way at each report that wasn't the last
+
+
+class Noted(sweep.Sweep):
+    """A sweep that reports whenever it may."""
+
+    def _report_if_due(self):
+        self._next_report, unreported = 0.0, self._unreported
+        super()._report_if_due()
+        if unreported and not self._unreported:
+            BUSY.append(len(self._under_way))
+
+
 @pytest.fixture(scope="module")
 def trained(toy_folder, tmp_path_factory):
-    """(the recipe's argument, ABLATION_DIR): its variants trained, each by a process."""
+    """(the recipe's argument, ABLATION_DIR): its variants trained, by two processes that were forked."""
     folder = tmp_path_factory.mktemp("ablation")
     lines = ["SEEDS = (3, 4)", "WORKERS = 2"]
     recipe = toy_ablation.recipe(folder / "toy.gin", toy_folder, folder / "out", *lines)
-    assert run.main(["ablate", recipe]) == 0
+    server = fork_server.ForkServer()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fork_server, "_begun", [server])
+        patch.setattr(sweep, "Sweep", Noted)
+        assert run.main(["ablate", recipe]) == 0
+    server.end()
     return recipe, folder / "out"
 
 
@@ -63,6 +82,10 @@ def test_a_shared_beginning_gives_the_same_run(
     assert start["step"] == start["reached"] == begins[1]
     continued = json.loads((folder / "continued_from.json").read_text())
     assert continued == {"run": f"{begins[0]}, seed {seed}", "step": begins[1]}
+
+
+def test_nobody_waits_for_a_report(trained):
+    assert max(BUSY) == 2
 
 
 def test_finished_runs_are_never_run_again(trained, capfd):

@@ -72,6 +72,7 @@ class Sweep:
         self._under_way: dict[int, UnderWay] = {}
         self._left: dict[Run, int] = {}
         self._done: set[Run] = set()
+        self._unreported = False  # whether a run has ended since the last report
         self._code = 0  # to leave with
         self.failed: dict[Run, int] = {}
         self.elsewhere: dict[Run, str] = {}
@@ -104,6 +105,7 @@ class Sweep:
                     self._begin(slot, run)
             if not self._under_way:
                 return
+            self._report_if_due()
             for slot, message in self._pool.wait(POLL_SECONDS):
                 if "code" in message:
                     self._end(slot, message["code"])
@@ -192,11 +194,16 @@ class Sweep:
             self.failed[one.run] = code
         else:
             self._finished(one.run)
-        if self._pending and (began := time.monotonic()) > self._next_report:
-            self._report()
-            ended = time.monotonic()
-            self._next_report = ended + max(REPORT_SECONDS, (ended - began) / REPORT_SHARE)
+        self._unreported = True
         return None
+
+    def _report_if_due(self) -> None:
+        """While all workers have a run, and not after the last: that report is who called this one's."""
+        began = time.monotonic()
+        if self._unreported and self._pending and began > self._next_report:
+            self._report()
+            self._unreported, ended = False, time.monotonic()
+            self._next_report = ended + max(REPORT_SECONDS, (ended - began) / REPORT_SHARE)
 
     def _finished(self, run: Run) -> None:
         self._done.add(run)
