@@ -45,7 +45,19 @@ def explain(error: Exception, names: Callable[[], set[str]]) -> str | None:
     if not (words := re.findall(r"'@?([\w./]+)(?:\(\))?'|attribute (\w+)\.", message)):
         return None
     short = re.sub(r" from '[^']*'(?=>)", "", message).rstrip(".")
-    return f"{short}.{nearest(max(words[-1]), names())}{where}"
+    return f"{short}.{_hint(max(words[-1]), names())}{where}"
+
+
+def _hint(word: str, names: set[str]) -> str:
+    """The name that comes nearest; of a word that is right somewhere else, the place where it is."""
+    owners = {
+        name[: -len(word) - 1].rpartition("/")[2] for name in names if name.endswith(f".{word}")
+    }
+    if not owners:
+        return nearest(word, names - {word})
+    owner = max(sorted(owners), key=lambda name: name.count("."))
+    whole = min((name for name in names if name.endswith(f".{owner}")), key=len, default=owner)
+    return f" Did you mean '{whole}.{word}'?"
 
 
 @contextlib.contextmanager

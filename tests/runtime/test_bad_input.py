@@ -70,6 +70,7 @@ def refused(corpus, capfd, monkeypatch):
         ("--gin.BATCHSIZE=8", ("BATCHSIZE", "Did you mean 'BATCH_SIZE'?")),
         ("--gin.training.Experiment.batch_sise=8", ("batch_sise", "'batch_size'?")),
         ("--gin.training.Experimnt.batch_size=8", ("Experimnt", "Experiment'?")),
+        ("--gin.training.train.seed=8", ("'seed'. Did you mean 'training.Experiment.seed'?",)),
         ("--gin.stage1/training.PhaseConfig.steps=8", ("stage1",)),
         ("--gin.SEED=%SEEED", ("SEEED", "Did you mean 'SEED'?")),
         ("--gin_flie=x.gin", ("--gin_flie", "'--gin_file'?")),
