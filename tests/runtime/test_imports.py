@@ -33,3 +33,15 @@ def test_what_is_there_at_the_end_is_left_to_the_system():
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.split() == ["last", "True"]
+
+
+@pytest.mark.parametrize("number", [1_000, 200_000])
+def test_what_is_much_is_never_looked_through(number):
+    code = (
+        "import gc\n"
+        "from polylm_jax.runtime.imports import importing\n"
+        f"with importing():\n    kept = [[] for _ in range({number})]\n"
+        "print(gc.get_freeze_count() > len(kept))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == str(number > 100_000)

@@ -12,7 +12,6 @@ chip, or with several cores, is a program of its own: what is imported sees its 
 
 import atexit
 import contextlib
-import gc
 import importlib
 import os
 import select
@@ -148,14 +147,16 @@ def serve(call: Callable[[list[str]], int], requests: str) -> NoReturn:
 
 
 def _import() -> None:
-    """Numpy's threads are as many as there are cores, and wouldn't outlive a fork: so on one."""
+    """On one core: Numpy's threads are as many as there are, and wouldn't outlive a fork.
+
+    `importing` freezes what it brings, so no worker's collector writes to the pages that all share.
+    """
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     with importing():
         for room, handed_on in names.rooms().items():
             for name in handed_on:  # as a recipe does that has all modes
                 with contextlib.suppress(ImportError):  # of an extra that isn't installed
                     getattr(importlib.import_module(room), name)
-    gc.freeze()  # so that no worker's collector writes to the pages that all share
 
 
 def _forked_for_each(requests: socket.socket) -> tuple[str, list[int]] | None:
