@@ -40,8 +40,8 @@ class Score:
     characters: int = 0
 
     def __add__(self, other: "Score") -> "Score":
-        mine, theirs = dataclasses.astuple(self), dataclasses.astuple(other)
-        return Score(*(a + b for a, b in zip(mine, theirs, strict=True)))
+        nats, size = self.nats + other.nats, self.bytes + other.bytes
+        return Score(nats, size, self.tokens + other.tokens, self.characters + other.characters)
 
     @property
     def bits_per_byte(self) -> float:
