@@ -24,7 +24,7 @@ def ask() -> None:
     given = os.environ.get(TUNABLES, "")
     if TUNABLE in given or not KERNEL.exists() or "[madvise]" not in KERNEL.read_text():
         return
-    os.environ[TUNABLES] = ":".join(filter(None, [given, f"{TUNABLE}=1"]))
+    os.environ[TUNABLES] = _behind(given, f"{TUNABLE}=1")
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
@@ -39,4 +39,9 @@ def keeping(environ: Mapping[str, str]) -> dict[str, str]:
     asked = [
         f"glibc.malloc.{name}={value}" for name, value in KEPT.items() if f".{name}=" not in given
     ]
-    return dict(environ) | {TUNABLES: ":".join(filter(None, [given, *asked]))}
+    return dict(environ) | {TUNABLES: _behind(given, *asked)}
+
+
+def _behind(given: str, *asked: str) -> str:
+    """Settings behind those of the user, which come first."""
+    return ":".join(filter(None, [given, *asked]))

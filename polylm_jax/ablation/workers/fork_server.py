@@ -3,7 +3,7 @@
 Python, JAX, SeqIO and TensorFlow take seconds of a core to import. Here that is done once, beside the
 process that plans the runs, and what is imported is in memory once.
 
-    requests  from who began this: a message with the cores of a worker, and its files, see `_FILES`
+    requests  from who began this: a message with the core of a worker, and its files, see `_FILES`
     status    of each worker: its process id, then its exit code, four bytes each
 
 Nothing of JAX or TensorFlow is called before the fork, so neither has threads yet. A worker with a
@@ -29,7 +29,7 @@ from polylm_jax.runtime.imports import importing
 from polylm_jax.runtime.processes import SERVER
 
 _FILES = ("stdin", "stdout", "replies", "status")
-_CORES_BYTES = 64  # of a message, at most
+_CORE_BYTES = 64  # of a message, at most
 _SIZE = 4  # bytes of a number in `status`
 _WORKERS = (signal.SIGINT, signal.SIGTERM)  # are for workers, whose exit codes are still to be told
 
@@ -141,7 +141,7 @@ def serve(call: Callable[[list[str]], int], requests: str) -> NoReturn:
     for file, number in ((stdin, 0), (stdout, 1)):
         os.dup2(file, number)
         os.close(file)
-    from polylm_jax.ablation.workers.worker import work
+    from polylm_jax.ablation.workers.worker import work  # not before `begin`, which is to be quick
 
     work(call, str(replies), core)
 
@@ -170,7 +170,7 @@ def _forked_for_each(requests: socket.socket) -> tuple[str, list[int]] | None:
                     selector.unregister(key.fd)
                     _tell_end(key.fd, *workers.pop(key.fd))
                     continue
-                message, files, *_ = socket.recv_fds(requests, _CORES_BYTES, len(_FILES))
+                message, files, *_ = socket.recv_fds(requests, _CORE_BYTES, len(_FILES))
                 if not message:
                     return None
                 if not (pid := os.fork()):

@@ -198,7 +198,7 @@ class Sweep:
         return None
 
     def _report_if_due(self) -> None:
-        """While all workers have a run, and not after the last: that report is who called this one's."""
+        """Once idle workers have their next run; after the last run the report is the caller's."""
         began = time.monotonic()
         if self._unreported and self._pending and began > self._next_report:
             self._report()

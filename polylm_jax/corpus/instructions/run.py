@@ -55,9 +55,8 @@ def self_instruct(
 
     Raises InputError for bad input, and for an endpoint that gives no answers; nothing is lost then.
     """
-    importlib.import_module(
-        "openai"
-    )  # where it is missing, that is told before anything is written
+    # Where the client is missing, that is told before anything is written.
+    importlib.import_module("openai")
     plan, cap, limits = plan or Plan(), cap or Cap(), limits or checks.Limits()
     endpoint.key()
     for code, described in (new_languages or {}).items():
