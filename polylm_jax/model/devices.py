@@ -7,21 +7,30 @@ from jax._src import xla_bridge
 
 from polylm_jax.model import partitioning
 from polylm_jax.runtime import paths
+from polylm_jax.runtime.processes import Several, cores
+
+_BRIEF_SECONDS = 0.2  # a program that compiles faster than this no worker keeps for the others
 
 
 def start(compilation_cache_dir: str) -> None:
     """Joins the other processes where there are some; compiled programs are kept in that folder.
 
-    '' keeps none; JAX's own setting (JAX_COMPILATION_CACHE_DIR) comes first. Of several processes JAX
-    lets process 0 alone write, so the others find programs only where all of them look.
+    '' keeps none, but workers that have a folder of their own (`Several`). JAX's own setting
+    (JAX_COMPILATION_CACHE_DIR) comes first. Of several processes JAX lets process 0 alone write, so
+    the others find programs only where all of them look.
     """
     joined = not xla_bridge.backends_are_initialized() and partitioning.initialize_distributed()
     # JAX makes the attributes of its settings while it is imported.
-    if compilation_cache_dir and not jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
-        jax.config.update(
-            "jax_compilation_cache_dir",
-            paths.resolve(compilation_cache_dir, "compilation_cache_dir"),
-        )
+    own = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+    kept = (
+        paths.resolve(compilation_cache_dir, "compilation_cache_dir")
+        if compilation_cache_dir
+        else ""
+    )
+    if (folder := kept or Several.programs) and not own:
+        jax.config.update("jax_compilation_cache_dir", _of_these_cores(folder))
+    if Several.programs:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", _BRIEF_SECONDS)
     if joined and jax.process_index() == 0:
         _tell_where(jax.config.jax_compilation_cache_dir)  # type: ignore[attr-defined]
 
@@ -34,3 +43,11 @@ def _tell_where(folder: str | None) -> None:
             "at every start, unless that folder is shared by all: better give one on gs://.",
             file=sys.stderr,
         )
+
+
+def _of_these_cores(folder: str) -> str:
+    """Of a CPU a folder within: XLA cuts loops into as many parts as there are cores, and JAX's key of a
+    program doesn't tell."""
+    if jax.default_backend() != "cpu":
+        return folder
+    return f"{folder}/cpu_{len(cores())}"

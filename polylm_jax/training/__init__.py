@@ -2,6 +2,7 @@
 
 adapted_programs  What the devices execute where only adapters are trained
 agreement         Several processes of one run agree on what they are about to do
+compile_turns     Workers of a sweep don't compile the same program at the same time
 evaluation        What a run takes as evaluation on the way
 executables       Compiled programs, of which a process that trains several runs makes each one once
 experiment        What a run consists of, and everything that can be wrong with it

@@ -2,6 +2,7 @@
 
 Runs that differ in their seed, their rows or their learning rates have one train step. That a program
 is the same is told by its text, as it was traced, and by nothing that would have to be kept complete.
+Workers on the cores of a CPU take turns (`compile_turns`).
 A process of one run keeps none: `plan --search` compiles dozens, each to be looked at once.
 """
 
@@ -16,16 +17,17 @@ from jax.sharding import Mesh
 
 from polylm_jax.errors import InputError
 from polylm_jax.runtime.processes import Several
+from polylm_jax.training.compile_turns import Awaited, in_turn
 
 T = TypeVar("T")
 KEPT = 16  # programs: of a run two, or three
 _REFUSED = re.compile(r"No such compile option: .*|While setting option .*")
-_made: collections.OrderedDict[str, jax.stages.Compiled] = collections.OrderedDict()
+_made: collections.OrderedDict[str, jax.stages.Compiled | Awaited] = collections.OrderedDict()
 
 
 def compiled(
     lowered: jax.stages.Lowered, options: Mapping[str, object], mesh: Mesh
-) -> jax.stages.Compiled:
+) -> jax.stages.Compiled | Awaited:
     """A program for a mesh, compiled; InputError for an option that the compiler doesn't know or take."""
     if not Several.runs:
         return _compiled(lowered, options)
@@ -33,7 +35,12 @@ def compiled(
     if key in _made:
         _made.move_to_end(key)
         return _made[key]
-    _made[key] = _compiled(lowered, options)
+
+    def compile_here() -> jax.stages.Compiled:
+        return _compiled(lowered, options)
+
+    takes_turns = Several.programs and mesh.devices.flat[0].platform == "cpu"
+    _made[key] = in_turn(Several.programs, key, compile_here) if takes_turns else compile_here()
     if len(_made) > KEPT:
         _made.popitem(last=False)
     return _made[key]

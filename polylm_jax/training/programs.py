@@ -17,6 +17,7 @@ from polylm_jax.model.averaging import Average
 from polylm_jax.model.network import PolyLM
 from polylm_jax.model.optimizer import make_optimizer
 from polylm_jax.training import executables, train_state
+from polylm_jax.training.compile_turns import Awaited
 from polylm_jax.training.experiment import Resolved
 from polylm_jax.training.step import Likelihood, make_train_step
 from polylm_jax.training.train_state import TrainState
@@ -181,7 +182,7 @@ class Programs:
             jitted = jax.jit(step, donate_argnums=0, out_shardings=(shardings, whole))
             return jitted.lower(state, rate, *batch, **packing)
 
-    def compile_step(self, batch_size: int | None = None) -> jax.stages.Compiled:
+    def compile_step(self, batch_size: int | None = None) -> jax.stages.Compiled | Awaited:
         """The train step, compiled; `train_steps` give it its learning rate."""
         return executables.compiled(self.lower_step(batch_size), self.options, self.mesh)
 
@@ -191,7 +192,7 @@ class Programs:
         rate = jax.jit(self.learning_rate, out_shardings=whole)
         rate(jax.device_put(jnp.int32(0), whole))  # compiled here, not between two steps
 
-        def paced(program: jax.stages.Compiled) -> Step:
+        def paced(program: jax.stages.Compiled | Awaited) -> Step:
             return lambda state, *batch, **packing: program(
                 state, rate(state.step), *batch, **packing
             )

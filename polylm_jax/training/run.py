@@ -170,6 +170,8 @@ def _run(
             held_out, baseline = validation.compiled(programs, settings.eval_rows)
         if held_out is None:
             terminal.line("no text is held out: there is no validation")
+    if state is None:
+        state = programs.fresh_state()
     log.event("compiled", start.step, seconds=time.time() - begun)
     window = metrics.window(resolved, programs.objective.metrics)
     loop = Loop(

@@ -26,9 +26,10 @@ def begin(
     resolved: Resolved,
     settings: Settings,
     programs: type[Programs],
-) -> tuple[Progress, list[str], Programs, TrainState]:
+) -> tuple[Progress, list[str], Programs, TrainState | None]:
     """Where the run goes on, what has changed since, its programs and its state.
 
+    The state is None where it comes from the seed: that reads nothing, and can follow what is compiled.
     InputError for what can't be gone on from; a damaged checkpoint of this
     run is passed over where that is allowed.
     """
@@ -109,14 +110,14 @@ def _begun(resolved: Resolved, old: Progress | None) -> tuple[str, list[str]]:
 
 def state(
     programs: Programs, checkpoints: Checkpoints, start: Progress, allow_changes: bool
-) -> TrainState:
-    """Restored, or born from another run's parameters or from the seed."""
+) -> TrainState | None:
+    """Restored, or born from another run's parameters; None where it is to come from the seed."""
     init_from, init_step = programs.resolved.experiment.start_place()
     if start.step:
         restored = checkpoints.restore(start.step, programs.abstract_state)
         return programs.completed(restored, init_from, init_step)
     if init_from is None:
-        return programs.fresh_state()
+        return None
     theirs = read_progress(init_from, init_step).fingerprint["vocabulary"]
     if theirs != start.fingerprint["vocabulary"] and not allow_changes:
         raise InputError(

@@ -21,6 +21,7 @@ import os, signal, sys, time
 sys.path.insert(0, {repo!r})
 from polylm_jax.ablation.workers.fork_server import serve
 from polylm_jax.ablation.workers.worker import work
+from polylm_jax.runtime.processes import Several
 
 def call(argv):
     if argv[0] == "die":
@@ -35,7 +36,9 @@ def call(argv):
     if argv[0] == "raise":
         raise ValueError("no")
     if argv[0] == "place":
-        found = os.sched_getaffinity(0), os.getppid(), {{"jax", "tensorflow"}} <= set(sys.modules)
+        there = os.path.isdir(Several.programs)
+        modules = {{"jax", "tensorflow"}} <= set(sys.modules)
+        found = os.sched_getaffinity(0), os.getppid(), modules, there and Several.programs
         open(argv[1], "w").write(repr(found))
     return 0 if "SAID" not in os.environ or argv[0] == "say" else 9
 
@@ -133,7 +136,8 @@ def test_what_is_forked_has_its_core_and_all_imports(program, server, tmp_path):
     assert codes(workers, 2) == {0: 0, 1: 0}
     workers.close()
     found = {(tmp_path / f"said{slot}").read_text() for slot in range(2)}
-    assert found == {repr(({CORE}, server._process.pid, True))}
+    assert found == {repr(({CORE}, server._process.pid, True, workers._programs))}
+    assert workers._programs and not os.path.exists(workers._programs)
 
 
 def test_a_worker_with_several_cores_is_a_program(program, server, tmp_path):
@@ -141,7 +145,7 @@ def test_a_worker_with_several_cores_is_a_program(program, server, tmp_path):
     workers.give(0, ["place", str(tmp_path / "said")])
     assert codes(workers, 1) == {0: 0}
     workers.close()
-    assert (tmp_path / "said").read_text().endswith(f"{os.getpid()}, False)")
+    assert (tmp_path / "said").read_text().endswith(f"{os.getpid()}, False, False)")
 
 
 def test_a_signal_to_all_leaves_the_server_to_tell_of_them(program, server):
@@ -172,7 +176,7 @@ def test_a_run_ends_when_its_workers_parent_is_gone(program, tmp_path):
     ready, read, write = tmp_path / "ready", *os.pipe()
     command = [sys.executable, str(program / "run.py"), "worker", str(write)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[write])
-    job = {"argv": ["wait", str(ready)], "said": ""}
+    job = {"argv": ["wait", str(ready)], "said": "", "programs": ""}
     process.stdin.write(json.dumps(job).encode() + b"\n")
     process.stdin.flush()
     until(ready)

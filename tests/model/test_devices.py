@@ -57,3 +57,21 @@ def test_of_several_processes_a_folder_of_one_host_is_told(
     monkeypatch.setattr(devices.partitioning, "initialize_distributed", lambda: several)
     devices.start(folder)
     assert ("process 0 alone" in capsys.readouterr().err) == (several and folder == "programs")
+
+
+def test_programs_of_other_numbers_of_cores_are_kept_apart(no_cache, monkeypatch, tmp_path):
+    found = []
+    for cores in (1, 2):
+        monkeypatch.setattr(devices, "cores", lambda n=cores: range(n))
+        jax.config.update("jax_compilation_cache_dir", None)
+        devices.start(str(tmp_path))
+        found.append(jax.config.jax_compilation_cache_dir)
+    assert len(set(found)) == 2 and all(str(tmp_path) in folder for folder in found)
+
+
+@pytest.mark.parametrize("own", ["", "own"])
+def test_workers_without_a_setting_keep_programs_together(no_cache, own, monkeypatch, tmp_path):
+    monkeypatch.setattr(devices.Several, "programs", str(tmp_path / "together"))
+    devices.start(own and str(tmp_path / own))
+    assert (own or "together") in jax.config.jax_compilation_cache_dir
+    assert ("together" in jax.config.jax_compilation_cache_dir) == (not own)

@@ -1,5 +1,6 @@
 """A program is compiled once for all runs whose steps are the same, and each run has its own rates."""
 
+import contextlib
 import dataclasses
 
 import jax
@@ -11,7 +12,7 @@ import toy_run
 from polylm_jax.checkpoints import digests
 from polylm_jax.model import partitioning
 from polylm_jax.runtime.processes import Several
-from polylm_jax.training import executables
+from polylm_jax.training import compile_turns, executables
 from polylm_jax.training.programs import Programs
 
 pytest_plugins = ["toy_fixture"]
@@ -90,3 +91,28 @@ def test_states_from_a_checkpoint_have_one_program(programs, toy_folder, tmp_pat
         alone
     ] * 2
     assert len(executables._made) == 1
+
+
+def test_of_two_workers_the_second_finds_what_is_compiled(programs, monkeypatch, tmp_path):
+    """A lock held elsewhere; what is awaited is the same step, and so are its numbers."""
+    monkeypatch.setattr(executables, "_made", type(executables._made)())
+    made = programs()
+    expected = digests.of(made.fresh_state().params)
+    executables._made.clear()
+    monkeypatch.setattr(Several, "programs", str(tmp_path))
+    lowered = made.lower_step()
+    key = executables._key(lowered, made.options, made.mesh)
+    with contextlib.ExitStack() as held:
+        assert compile_turns._lock(held, f"{tmp_path}/{key}.lock")
+        step = made.compile_step()
+        assert isinstance(step, compile_turns.Awaited)
+        state = made.fresh_state()
+    assert digests.of(state.params) == expected
+    rows = made.resolved.rows.inputs(np.arange(8))
+    by_row = partitioning.batch_sharding(made.mesh)
+    batch = [jax.device_put(rows[name], by_row) for name in ("tokens", "component")]
+    rate = jax.device_put(jnp.float32(0.1), partitioning.replicated(made.mesh))
+    state, told = step(state, rate, *batch)
+    monkeypatch.setattr(Several, "runs", False)
+    again, also = made.compile_step()(made.fresh_state(), rate, *batch)
+    assert digests.of(state.params) == digests.of(again.params) and told["loss"] == also["loss"]

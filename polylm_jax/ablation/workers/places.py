@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from jax._src import hardware_utils  # counts TPU chips by their PCI ids, and takes none of them
 
 from polylm_jax.errors import InputError
-from polylm_jax.runtime import huge_pages
+from polylm_jax.runtime import huge_pages, processes
 from polylm_jax.runtime.processes import ALONE
 from polylm_jax.runtime.terminal import count
 
@@ -73,8 +73,7 @@ class Need:
 
 def machine(environ: Mapping[str, str] = os.environ) -> Machine:
     """This one, as far as JAX would use it; no device is touched."""
-    known = hasattr(os, "sched_getaffinity")
-    cores = tuple(sorted(os.sched_getaffinity(0) if known else range(os.cpu_count() or 1)))
+    cores = processes.cores()
     cores = cores[: _quota(len(cores))]
     wanted = environ.get("JAX_PLATFORMS", "").lower()
     kinds = ((TPU, ("tpu",), _tpus), (GPU, ("cuda", "gpu"), _gpus))

@@ -8,8 +8,10 @@ import io
 import json
 import os
 import selectors
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -88,10 +90,13 @@ class Pool:
     """A slot for each place, in which a worker trains one run at a time.
 
     server: forks workers that have one core; None: each is a program that imports all anew.
+    Several have a folder for what they compile, which `close` removes.
     """
 
     def __init__(self, places: Sequence[Place], quiet: bool, server: ForkServer | None = None):
         self._places, self._quiet, self._server = list(places), quiet, server
+        several = len(self._places) > 1
+        self._programs = tempfile.mkdtemp(prefix="polylm_programs_") if several else ""
         self._workers: dict[int, _Worker] = {}
         self._busy: set[int] = set()
         self._selector = selectors.DefaultSelector()
@@ -107,7 +112,8 @@ class Pool:
             worker = self._workers[slot] = _Worker(self._places[slot], self._quiet, self._server)
             self._selector.register(worker.replies, selectors.EVENT_READ, slot)
         self._busy.add(slot)
-        self._workers[slot].give({"argv": [*map(str, argv)], "said": said})
+        job = {"argv": [*map(str, argv)], "said": said, "programs": self._programs}
+        self._workers[slot].give(job)
 
     def wait(self, seconds: float) -> Iterator[Heard]:
         """What workers say; nothing where all are silent for so long."""
@@ -154,3 +160,5 @@ class Pool:
         for slot in list(self._workers):
             self._let_go(slot)
         self._busy.clear()
+        if self._programs:
+            shutil.rmtree(self._programs, ignore_errors=True)

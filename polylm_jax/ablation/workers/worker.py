@@ -3,7 +3,8 @@
 What is imported, compiled and opened stays for the next run; what decides numbers does not: gin's
 bindings, SeqIO's registrations, the environment and the states of random numbers are as they were.
 
-    stdin     a line of JSON for each run: {"argv": what run.py is given, "said": a file, or ""}
+    stdin     a line of JSON for each run: {"argv": what run.py is given, "said": a file, or "",
+              "programs": the folder of all workers' compiled programs, or ""}
     replies   {"step", "total", "numbers"} while one is under way, {"code", "cpu", "memory"} at its end
 
 stdin closes with the process that started this one, however that ends: a run under way then saves and
@@ -61,6 +62,7 @@ def work(call: Callable[[list[str]], int], replies: str, cores: str = "") -> NoR
         # A failure leaves nothing to go on with.
         while not code and (job := jobs.get()) is not None:
             busy.set()
+            Several.programs = job["programs"]
             began = time.process_time()
             code = _code(call, job)
             busy.clear()

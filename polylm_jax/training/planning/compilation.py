@@ -94,6 +94,7 @@ def compile_step(resolved: Resolved, devices: list[jax.Device]) -> Compiled:
             raise
         said = " ".join(str(error).split())
         return Compiled(Memory(needed(said)), False, "", time.perf_counter() - start, said[:300])
+    assert isinstance(compiled, jax.stages.Compiled)  # who plans shares no programs
     return Compiled(_memory(compiled), True, compiled.as_text() or "", time.perf_counter() - start)
 
 
