@@ -29,16 +29,16 @@ def _small(config: PolyLMConfig) -> bool:
     return config.num_layers <= MOST_LAYERS and weights <= MOST_WEIGHTS
 
 
+@dataclasses.dataclass(frozen=True)
 class LayersApart:
     """`PolyLM(config).apply` without a scan, for collections whose layers are stacked."""
 
-    def __init__(self, config: PolyLMConfig):
-        self.config = config
-        self._model = PolyLM(dataclasses.replace(config, scan_layers=False))
+    config: PolyLMConfig
 
     def apply(self, variables, *args, **kwargs):
         apart = {name: split(tree) for name, tree in variables.items()}
-        return self._model.apply(apart, *args, **kwargs)
+        model = PolyLM(dataclasses.replace(self.config, scan_layers=False))
+        return model.apply(apart, *args, **kwargs)
 
 
 def split(tree: dict) -> dict:

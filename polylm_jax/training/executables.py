@@ -22,6 +22,7 @@ from polylm_jax.training.compile_turns import Awaited, in_turn
 T = TypeVar("T")
 KEPT = 16  # programs: of a run two, or three
 _REFUSED = re.compile(r"No such compile option: .*|While setting option .*")
+_parts: collections.OrderedDict[tuple, Any] = collections.OrderedDict()
 _made: collections.OrderedDict[str, jax.stages.Compiled | Awaited] = collections.OrderedDict()
 
 
@@ -44,6 +45,26 @@ def compiled(
     if len(_made) > KEPT:
         _made.popitem(last=False)
     return _made[key]
+
+
+def made_of(make: Callable[..., T], *parts: object) -> T:
+    """What `make` gives of its parts; in a process of several runs the same for the same parts.
+
+    JAX traces and lowers a jitted function once for the same arguments. make: of a module, so that
+    what it gives depends on the parts alone. Parts without equality or a hash are made anew.
+    """
+    if not Several.runs:
+        return make(*parts)
+    key = make, parts, repr(parts)  # 1 and 1.0 are equal, and two programs
+    try:
+        found = _parts.get(key)
+    except TypeError:
+        return make(*parts)
+    if found is None:
+        found = _parts[key] = make(*parts)
+        while len(_parts) > KEPT:
+            _parts.popitem(last=False)
+    return found
 
 
 def called(jitted: Callable[..., T], mesh: Mesh, *args: object) -> T:

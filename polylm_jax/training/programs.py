@@ -136,7 +136,11 @@ class Programs:
 
     @functools.cached_property
     def abstract_state(self) -> TrainState:
-        return train_state.abstract(self.model, self.optimizer, self.mesh, self.average)
+        return executables.made_of(_abstract_state, *self._state_parts)
+
+    @property
+    def _state_parts(self) -> tuple:
+        return self.model, self.resolved.experiment.optimizer, self.mesh, self.average
 
     def lower_step(self, batch_size: int | None = None) -> jax.stages.Lowered:
         """The train step, traced: (state, rate, tokens [B, L+1], component [B], **packing) -> (state,
@@ -155,20 +159,19 @@ class Programs:
             "skip_non_finite": experiment.skip_non_finite > 0,
             "objective": self.objective,
             "average": self.average,
-            "seed": experiment.seed,
+            "seed": experiment.seed if self.average else 0,  # nothing else is drawn of it
         }
-        components = len(self.resolved.schedule.components)
-
-        def step(state, rate, tokens, component, **packing):
-            def paced(_):
-                return rate
-
-            optimizer = make_optimizer(experiment.optimizer, paced)
-            made = make_train_step(self.computed, optimizer, paced, components, **options)
-            return made(state, tokens, component, **packing)
-
-        state = self.abstract_state
-        shardings = jax.tree.map(lambda x: x.sharding, state)
+        shardings = jax.tree.map(lambda x: x.sharding, self.abstract_state)
+        leaves, tree = jax.tree.flatten(shardings)
+        jitted = executables.made_of(
+            _jitted_step,
+            self.computed,
+            experiment.optimizer,
+            len(self.resolved.schedule.components),
+            tuple(options.items()),
+            self.mesh,
+            (tree, tuple(leaves)),
+        )
         whole, by_row = partitioning.replicated(self.mesh), partitioning.batch_sharding(self.mesh)
         B, L = batch_size or max(self.resolved.steps.sizes), experiment.sequence_length
 
@@ -179,8 +182,7 @@ class Programs:
         rate = jax.ShapeDtypeStruct((), jnp.float32, sharding=whole)
         batch = by_rows((L + 1,), jnp.int32), by_rows((), jnp.int32)
         with partitioning.activate(self.mesh):
-            jitted = jax.jit(step, donate_argnums=0, out_shardings=(shardings, whole))
-            return jitted.lower(state, rate, *batch, **packing)
+            return jitted.lower(self.abstract_state, rate, *batch, **packing)
 
     def compile_step(self, batch_size: int | None = None) -> jax.stages.Compiled | Awaited:
         """The train step, compiled; `train_steps` give it its learning rate."""
@@ -203,7 +205,8 @@ class Programs:
     def fresh_state(self) -> TrainState:
         """Before the first step, from the seed."""
         rng = jax.random.key(self.resolved.experiment.seed)
-        return train_state.create(self.model, self.optimizer, self.mesh, rng, self.average)
+        make = executables.made_of(_first_state, *self._state_parts)
+        return train_state.made(make, self.mesh, rng)
 
     def merged(self, state: TrainState) -> dict:
         """The parameters of a plain model, or their average where the recipe chooses it."""
@@ -228,3 +231,33 @@ class Programs:
         opt_state, kept = executables.called(made, self.mesh, params)
         zero = jax.device_put(jnp.int32(0), abstract.step.sharding)
         return TrainState(zero, params, opt_state, average=kept)
+
+
+# Made of their parts alone, see `executables.made_of`. A state's start knows no learning rate.
+
+
+def _abstract_state(model, optimizer, mesh: Mesh, average: Average | None) -> TrainState:
+    return train_state.abstract(model, make_optimizer(optimizer, jnp.zeros_like), mesh, average)
+
+
+def _first_state(
+    model, optimizer, mesh: Mesh, average: Average | None
+) -> Callable[[jax.Array], TrainState]:
+    return train_state.maker(model, make_optimizer(optimizer, jnp.zeros_like), mesh, average)
+
+
+def _jitted_step(
+    computed, optimizer, components: int, options: tuple, mesh: Mesh, shardings: tuple
+) -> jax.stages.Wrapped:
+    """See `Programs.lower_step`. shardings: of the state, its tree and leaves."""
+
+    def step(state, rate, tokens, component, **packing):
+        def paced(_):
+            return rate
+
+        tx = make_optimizer(optimizer, paced)
+        made = make_train_step(computed, tx, paced, components, **dict(options))
+        return made(state, tokens, component, **packing)
+
+    out = jax.tree.unflatten(*shardings), partitioning.replicated(mesh)
+    return jax.jit(step, donate_argnums=0, out_shardings=out)

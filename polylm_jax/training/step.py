@@ -3,6 +3,7 @@
 Shapes: B batch, L tokens that a row predicts, C components of the mixture, M microbatches.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import ClassVar, NamedTuple
 
@@ -49,6 +50,7 @@ class Sums(NamedTuple):
     metrics: dict[str, jax.Array]
 
 
+@dataclasses.dataclass(frozen=True)
 class Likelihood:
     """The loss that pretraining minimises: -log p of the labels that count; a row weighs as many."""
 

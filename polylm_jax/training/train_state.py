@@ -1,5 +1,6 @@
 """What training changes: step, parameters, optimizer state; born sharded."""
 
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -94,6 +95,17 @@ def abstract(
     )
 
 
+def maker(
+    model: nn.Module,
+    tx: optax.GradientTransformation,
+    mesh: Mesh,
+    average: Average | None = None,
+) -> Callable[[jax.Array], TrainState]:
+    """A random key -> a fresh state on the mesh: each device makes its own shards, none holds the whole."""
+    placed = shardings(model, tx, mesh, average)
+    return jax.jit(lambda rng: init_fn(model, tx, rng, average), out_shardings=placed)
+
+
 def create(
     model: nn.Module,
     tx: optax.GradientTransformation,
@@ -101,8 +113,11 @@ def create(
     rng: jax.Array,
     average: Average | None = None,
 ) -> TrainState:
-    """A fresh state on the mesh: each device makes its own shards, none holds the whole."""
-    placed = shardings(model, tx, mesh, average)
-    make = jax.jit(lambda rng: init_fn(model, tx, rng, average), out_shardings=placed)
+    """A fresh state on the mesh, see `maker`."""
+    return made(maker(model, tx, mesh, average), mesh, rng)
+
+
+def made(make: Callable[[jax.Array], TrainState], mesh: Mesh, rng: jax.Array) -> TrainState:
+    """What a `maker` makes of a random key."""
     with partitioning.activate(mesh):
         return executables.called(make, mesh, rng)
