@@ -81,14 +81,32 @@ class Rows:
     def held_out(self, component: str, max_rows: int) -> dict[str, np.ndarray]:
         """Held-out text of a component: tokens int32 [R, L+1], counted bool [R, L], and `packing`.
 
-        The whole split if it is short, else `max_rows` rows spread over it, the same every time.
+        The whole split if it is short, else `max_rows` rows spread over it, the same every time. Of
+        components of one source (both directions of a pair) each has its turn: of two, every second
+        row, so that a text is scored once.
         """
         tokens, valid = _held_out_rows(self.validated[component], self.length, max_rows)
+        turns = self._of_one_source(component)
+        if len(tokens) >= len(turns):
+            mine = slice(turns.index(component), None, len(turns))
+            tokens, valid = tokens[mine], valid[mine]
         return {"tokens": tokens, "counted": np.arange(self.length) < valid[:, None]}
+
+    def _of_one_source(self, component: str) -> list[str]:
+        """The validated components that are made of the same files as this one, itself with them."""
+        wanted = _files(self.validated[component])
+        same = [name for name, store in self.validated.items() if _files(store) == wanted]
+        return sorted(same) if wanted else [component]
 
     def notes(self) -> Iterator[str]:
         """Sentences about the rows, for the terminal."""
-        return iter(())
+        sources = {tuple(self._of_one_source(name)) for name in self.validated}
+        shared = sum(len(names) > 1 for names in sources)
+        if shared:
+            yield (
+                f"validation scores each text once: components of one source ({shared} of "
+                f"{len(sources)} sources have several) take turns at its held-out rows"
+            )
 
     @functools.cached_property
     def _planned(self) -> Callable[[int], tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -182,3 +200,9 @@ def _held_out_rows(store: TokenStore, length: int, max_rows: int) -> tuple[np.nd
     padded = np.pad(text, (0, int(starts[-1]) + length - labels))
     tokens = np.stack([padded[start : start + length + 1] for start in starts])
     return tokens, np.minimum(length, labels - starts)
+
+
+def _files(store: TokenStore) -> dict:
+    """What tells a store's text from others, whatever was made of it; {} where it isn't of files."""
+    source = store.manifest.source
+    return {name: source[name] for name in ("files", "options")} if source.get("files") else {}

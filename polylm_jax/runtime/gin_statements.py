@@ -5,6 +5,7 @@ trains on with the recipe's value, and so does a line that stands before the `in
 again. Gin's own parser is handed in by who reads the files.
 """
 
+import functools
 import io
 import os
 import re
@@ -63,7 +64,7 @@ class GinStatements:
         """The same for a text; `where` is what sentences call it."""
         mine: dict[str, Setting] = {}
         all_set: dict[str, Setting] = {}
-        for statement in self._parser.ConfigParser(io.StringIO(text), _Delegate()):
+        for statement in _parsed(self._parser, text):
             if isinstance(statement, self._parser.IncludeStatement):
                 for name, later in (inner := self.read(statement.filename)).items():
                     self._note_lost(name, mine.pop(name, later), later)
@@ -129,6 +130,12 @@ class GinStatements:
                     with reader(path) as opened:
                         return path, opened.read()
         raise InputError(f"There is no gin file {file!r}.")
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(parser: ModuleType, text: str) -> tuple:
+    """The statements of a text: recipes of one ablation read the same files, once for each."""
+    return tuple(parser.ConfigParser(io.StringIO(text), _Delegate()))
 
 
 class _Delegate:

@@ -19,7 +19,7 @@ class Settings:
     keep_every: every so many steps a checkpoint is saved that stays for good.
     keep_at: steps whose checkpoints are saved and stay, too: where other runs branch off.
     eval_every_steps, eval_rows: validation on held-out text (0: none), at most so many rows of each
-    component.
+    component; those of one source take turns at its rows.
     evaluation: SeqIO tasks that are scored on the way, and every how many steps.
     log_every_steps: a line of metrics.
     resume_step: goes on from this checkpoint; newer ones are moved to MODEL_DIR/set_aside, once for a
