@@ -205,4 +205,4 @@ def _held_out_rows(store: TokenStore, length: int, max_rows: int) -> tuple[np.nd
 def _files(store: TokenStore) -> dict:
     """What tells a store's text from others, whatever was made of it; {} where it isn't of files."""
     source = store.manifest.source
-    return {name: source[name] for name in ("files", "options")} if source.get("files") else {}
+    return {n: source.get(n) for n in ("files", "options")} if source.get("files") else {}

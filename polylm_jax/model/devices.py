@@ -3,7 +3,7 @@
 import sys
 
 import jax
-from jax._src import xla_bridge
+from jax._src import cache_key, xla_bridge
 
 from polylm_jax.model import partitioning
 from polylm_jax.runtime import paths
@@ -19,16 +19,13 @@ def start(compilation_cache_dir: str) -> None:
     (JAX_COMPILATION_CACHE_DIR) comes first. Of several processes JAX lets process 0 alone write, so
     the others find programs only where all of them look.
     """
+    cache_key.custom_hook = _cores
     joined = not xla_bridge.backends_are_initialized() and partitioning.initialize_distributed()
     # JAX makes the attributes of its settings while it is imported.
     own = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
-    kept = (
-        paths.resolve(compilation_cache_dir, "compilation_cache_dir")
-        if compilation_cache_dir
-        else ""
-    )
-    if (folder := kept or Several.programs) and not own:
-        jax.config.update("jax_compilation_cache_dir", _of_these_cores(folder))
+    if (folder := compilation_cache_dir or Several.programs) and not own:
+        folder = paths.resolve(folder, "compilation_cache_dir")
+        jax.config.update("jax_compilation_cache_dir", folder)
     if Several.programs:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", _BRIEF_SECONDS)
     if joined and jax.process_index() == 0:
@@ -45,9 +42,6 @@ def _tell_where(folder: str | None) -> None:
         )
 
 
-def _of_these_cores(folder: str) -> str:
-    """Of a CPU a folder within: XLA cuts loops into as many parts as there are cores, and JAX's key of a
-    program doesn't tell."""
-    if jax.default_backend() != "cpu":
-        return folder
-    return f"{folder}/cpu_{len(cores())}"
+def _cores() -> str:
+    """What JAX's key of a kept program doesn't tell: XLA cuts a CPU's loops into as many parts as cores."""
+    return f"{len(cores())} cores" if jax.default_backend() == "cpu" else ""

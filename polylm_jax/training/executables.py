@@ -40,8 +40,10 @@ def compiled(
     def compile_here() -> jax.stages.Compiled:
         return _compiled(lowered, options)
 
-    takes_turns = Several.programs and mesh.devices.flat[0].platform == "cpu"
-    _made[key] = in_turn(Several.programs, key, compile_here) if takes_turns else compile_here()
+    if Several.programs and _is_shared(mesh):
+        _made[key] = in_turn(Several.programs, key, compile_here)
+    else:
+        _made[key] = compile_here()
     if len(_made) > KEPT:
         _made.popitem(last=False)
     return _made[key]
@@ -57,14 +59,15 @@ def made_of(make: Callable[..., T], *parts: object) -> T:
         return make(*parts)
     key = make, parts, repr(parts)  # 1 and 1.0 are equal, and two programs
     try:
-        found = _parts.get(key)
+        hash(key)
     except TypeError:
         return make(*parts)
-    if found is None:
-        found = _parts[key] = make(*parts)
-        while len(_parts) > KEPT:
-            _parts.popitem(last=False)
-    return found
+    if key not in _parts:
+        _parts[key] = make(*parts)
+    _parts.move_to_end(key)
+    while len(_parts) > KEPT:
+        _parts.popitem(last=False)
+    return _parts[key]
 
 
 def called(jitted: Callable[..., T], mesh: Mesh, *args: object) -> T:
@@ -73,6 +76,12 @@ def called(jitted: Callable[..., T], mesh: Mesh, *args: object) -> T:
         return jitted(*args)
     assert isinstance(jitted, jax.stages.Wrapped)
     return compiled(jitted.lower(*args), {}, mesh)(*args)
+
+
+def _is_shared(mesh: Mesh) -> bool:
+    """Whether another worker finds what this one compiles; of chips that isn't known."""
+    kept = jax.config.jax_enable_compilation_cache  # type: ignore[attr-defined]
+    return kept and mesh.devices.flat[0].platform == "cpu"
 
 
 def _compiled(lowered: jax.stages.Lowered, options: Mapping[str, object]) -> jax.stages.Compiled:
