@@ -13,6 +13,7 @@ from polylm_jax.checkpoints import digests
 from polylm_jax.model import partitioning
 from polylm_jax.runtime.processes import Several
 from polylm_jax.training import compile_turns, executables
+from polylm_jax.training import programs as programs_room
 from polylm_jax.training.programs import Programs
 
 pytest_plugins = ["toy_fixture"]
@@ -116,3 +117,22 @@ def test_of_two_workers_the_second_finds_what_is_compiled(programs, monkeypatch,
     monkeypatch.setattr(Several, "runs", False)
     again, also = made.compile_step()(made.fresh_state(), rate, *batch)
     assert digests.of(state.params) == digests.of(again.params) and told["loss"] == also["loss"]
+
+
+def test_what_runs_have_in_common_is_traced_once(programs, monkeypatch):
+    traced, real = [], programs_room.make_train_step
+    monkeypatch.setattr(executables, "_parts", type(executables._parts)())
+    monkeypatch.setattr(
+        programs_room, "make_train_step", lambda *a, **k: traced.append(1) or real(*a, **k)
+    )
+    texts = [programs(seed=seed).lower_step().as_text() for seed in (0, 7)]
+    assert texts[0] == texts[1] and len(traced) == 1
+    changed = programs(z_loss=1e-4).lower_step().as_text()
+    assert changed != texts[0] and len(traced) == 2
+    monkeypatch.setattr(Several, "runs", False)
+    assert programs(z_loss=1e-4).lower_step().as_text() == changed and len(traced) == 3
+
+
+def test_parts_that_only_look_equal_are_made_apart():
+    assert [executables.made_of(repr, part) for part in (1, 1.0, True)] == ["1", "1.0", "True"]
+    assert executables.made_of(repr, [1]) == "[1]"  # has no hash
