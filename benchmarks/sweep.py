@@ -10,7 +10,7 @@ Text, vocabulary and stores are made in FOLDER first and shared. Then, in turn, 
 (without --before: this one, by a `run.py train` of each recipe) and this one, with as many workers as it
 takes by itself: one JSON line each with wall and CPU seconds, the memory of the largest of its processes
 but the one that is called, and where the seconds of all runs went by their own logs. Compiled programs
-are kept nowhere, so that each way pays for its own. The last line has the ratios. For a quiet machine.
+are kept for no later start, so that each way pays for its own. The last line has the ratios. For a quiet machine.
 """
 
 import argparse
