@@ -104,8 +104,8 @@ class Rows:
         shared = sum(len(names) > 1 for names in sources)
         if shared:
             yield (
-                f"validation scores each text once: components of one source ({shared} of "
-                f"{len(sources)} sources have several) take turns at its held-out rows"
+                f"validation scores each text once: {shared} of {len(sources)} sources have several "
+                "components (both directions of a pair), which take turns at its held-out rows"
             )
 
     @functools.cached_property
