@@ -2,19 +2,22 @@
 
 Those that begin together have the same programs before them, and JAX keeps what one has compiled on
 disk. Who finds a program under way at another goes on to what comes next, and takes it when it is
-first called. KEY.lock in a folder of the sweep is held (`flock`) by the one that compiles; the kernel
-lets go of it with the process.
+first called. The one that compiles it holds the lock of KEY in a folder of the sweep, which its death
+releases (`runtime.lock`).
 """
 
 import contextlib
-import fcntl
 import functools
-import os
+import pathlib
 import time
 from collections.abc import Callable
 from typing import Any
 
 import jax
+
+from polylm_jax.errors import InputError
+from polylm_jax.runtime.lock import FileLock
+from polylm_jax.runtime.storage import Folder
 
 WAIT_SECONDS = 120.0  # for another worker, which may hang: then it is compiled here too
 _POLL_SECONDS = 0.02
@@ -41,37 +44,32 @@ def in_turn(
 
     folder: of the locks. compile_here: finds on disk what another worker has compiled.
     """
-    file = f"{folder}/{key}.lock"
+    place = pathlib.Path(folder) / key
 
     def take() -> jax.stages.Compiled:
-        with contextlib.ExitStack() as held:
-            _wait(held, file)
+        with _waited_for(place):
             return compile_here()
 
-    with contextlib.ExitStack() as held:
-        return compile_here() if _lock(held, file) else Awaited(take)
+    if (turn := _turn(place)) is None:
+        return Awaited(take)
+    with turn:
+        return compile_here()
 
 
-def _lock(held: contextlib.ExitStack, file: str) -> bool:
-    """Whether it is this process's turn, until the stack is closed."""
+def _turn(place: pathlib.Path) -> contextlib.AbstractContextManager | None:
+    """This process's turn, until it is closed; None where another has it."""
     try:
-        lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+        place.mkdir(exist_ok=True)
+        return contextlib.closing(FileLock(Folder(str(place))))
+    except InputError:
+        return None
     except OSError:  # the folder is gone, or full: there is nobody to wait for
-        return True
-    held.callback(os.close, lock)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        return contextlib.nullcontext()
 
 
-def _wait(held: contextlib.ExitStack, file: str) -> None:
-    """Until the lock is free, or has been held for too long."""
+def _waited_for(place: pathlib.Path) -> contextlib.AbstractContextManager:
+    """The turn, once another lets go; none at all where that takes too long."""
     end = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < end:
-        with contextlib.ExitStack() as tried:
-            if _lock(tried, file):
-                held.push(tried.pop_all())
-                return
+    while (turn := _turn(place)) is None and time.monotonic() < end:
         time.sleep(_POLL_SECONDS)
+    return turn or contextlib.nullcontext()

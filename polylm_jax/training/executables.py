@@ -7,6 +7,7 @@ A process of one run keeps none: `plan --search` compiles dozens, each to be loo
 """
 
 import collections
+import functools
 import hashlib
 import re
 from collections.abc import Callable, Mapping
@@ -22,7 +23,6 @@ from polylm_jax.training.compile_turns import Awaited, in_turn
 T = TypeVar("T")
 KEPT = 16  # programs: of a run two, or three
 _REFUSED = re.compile(r"No such compile option: .*|While setting option .*")
-_parts: collections.OrderedDict[tuple, Any] = collections.OrderedDict()
 _made: collections.OrderedDict[str, jax.stages.Compiled | Awaited] = collections.OrderedDict()
 
 
@@ -57,17 +57,17 @@ def made_of(make: Callable[..., T], *parts: object) -> T:
     """
     if not Several.runs:
         return make(*parts)
-    key = make, parts, repr(parts)  # 1 and 1.0 are equal, and two programs
     try:
-        hash(key)
+        hash(parts)
     except TypeError:
         return make(*parts)
-    if key not in _parts:
-        _parts[key] = make(*parts)
-    _parts.move_to_end(key)
-    while len(_parts) > KEPT:
-        _parts.popitem(last=False)
-    return _parts[key]
+    return _kept(make, parts, repr(parts))  # 1 and 1.0 are equal, and two programs
+
+
+@functools.lru_cache(maxsize=KEPT)
+def _kept(make: Callable[..., T], parts: tuple, said: str) -> T:
+    del said  # tells parts apart
+    return make(*parts)
 
 
 def called(jitted: Callable[..., T], mesh: Mesh, *args: object) -> T:

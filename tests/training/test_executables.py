@@ -1,6 +1,5 @@
 """A program is compiled once for all runs whose steps are the same, and each run has its own rates."""
 
-import contextlib
 import dataclasses
 
 import jax
@@ -103,8 +102,9 @@ def test_of_two_workers_the_second_finds_what_is_compiled(programs, monkeypatch,
     monkeypatch.setattr(Several, "programs", str(tmp_path))
     lowered = made.lower_step()
     key = executables._key(lowered, made.options, made.mesh)
-    with contextlib.ExitStack() as held:
-        assert compile_turns._lock(held, f"{tmp_path}/{key}.lock")
+    turn = compile_turns._turn(tmp_path / key)
+    assert turn is not None
+    with turn:
         step = made.compile_step()
         assert isinstance(step, compile_turns.Awaited)
         state = made.fresh_state()
@@ -121,7 +121,7 @@ def test_of_two_workers_the_second_finds_what_is_compiled(programs, monkeypatch,
 
 def test_what_runs_have_in_common_is_traced_once(programs, monkeypatch):
     traced, real = [], programs_room.make_train_step
-    monkeypatch.setattr(executables, "_parts", type(executables._parts)())
+    executables._kept.cache_clear()
     monkeypatch.setattr(
         programs_room, "make_train_step", lambda *a, **k: traced.append(1) or real(*a, **k)
     )
