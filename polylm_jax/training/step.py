@@ -14,6 +14,7 @@ import optax
 
 from polylm_jax.model.averaging import Average
 from polylm_jax.model.loss import cross_entropy
+from polylm_jax.training import parts
 from polylm_jax.training.train_state import TrainState, whole
 
 
@@ -115,7 +116,7 @@ def make_train_step(
         batch = {"tokens": tokens, "component": component, "weights": weights, "packing": packing}
         weight_B = objective.weight(batch)
         total = jnp.sum(weight_B)
-        sums = _accumulate(
+        sums = parts.summed(
             lambda part: loss_and_gradients(state.params, state.frozen, part, total),
             batch,
             microbatches,
@@ -151,22 +152,3 @@ def make_train_step(
         return TrainState(state.step + 1, params, opt_state, state.frozen, kept), metrics
 
     return step
-
-
-def _accumulate(function, batch, microbatches):
-    """The sum of `function` over the parts of the batch, one part in memory at a time.
-
-    Part i takes rows i, i + M, i + 2M, ...: each device cuts the rows that it has.
-    """
-    if microbatches == 1:
-        return function(batch)
-    parts = jax.tree.map(
-        lambda x: jnp.moveaxis(x.reshape(-1, microbatches, *x.shape[1:]), 1, 0), batch
-    )
-    shapes = jax.eval_shape(function, jax.tree.map(lambda x: x[0], parts))
-    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-
-    def add(sums, part):
-        return jax.tree.map(jnp.add, sums, function(part)), None
-
-    return jax.lax.scan(add, zeros, parts)[0]
