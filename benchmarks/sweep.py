@@ -2,10 +2,12 @@
 
     git worktree add ../before 1a720d4                    # the version before there were workers
     python benchmarks/sweep.py FOLDER --before=../before [--model=my_text]
+    python benchmarks/sweep.py FOLDER --before=../before --model=claim_1 --data=FOLDER_OF_TLDR
 
 `demo` has 2,048 tokens a step; `one_beginning` too, and keeps the checkpoint at which its variants part,
 so that all but one of a seed go on from there, as curriculum_ablation.gin's do; `my_text` and `curriculum`
-(the model, rows and vocabulary size of curriculum_ablation.gin) 4,096. A FOLDER of its own for each.
+(the model, rows and vocabulary size of curriculum_ablation.gin) 4,096. `claim_1` is curriculum_ablation.gin
+itself, its 4 variants and its steps, on the text that it names. A FOLDER of its own for each.
 Text, vocabulary and stores are made in FOLDER first and shared. Then, in turn, the version before
 (without --before: this one, by a `run.py train` of each recipe) and this one, with as many workers as it
 takes by itself: one JSON line each with wall and CPU seconds, the memory of the largest of its processes
@@ -43,7 +45,7 @@ from tasks import corpus
 
 include 'recipes/{base}.gin'
 
-DATA_DIR = '{folder}/text'
+DATA_DIR = '{data}'
 CACHE_DIR = '{folder}/cache'
 VOCABULARY = '{folder}/vocabulary.model'
 ABLATION_DIR = '{out}'
@@ -88,19 +90,21 @@ MODELS = {
     "one_beginning": ("demo", OF_DEMO + OF_ONE_BEGINNING),
     "my_text": ("my_text", OF_MY_TEXT),
     "curriculum": ("my_text", OF_MY_TEXT + OF_CURRICULUM),
+    "claim_1": ("curriculum_ablation", ""),
 }
 
 
-def recipe(out: pathlib.Path, model: str, steps: int, seeds: int) -> str:
+def recipe(out: pathlib.Path, options: argparse.Namespace) -> str:
     """The recipe of a way as a file beside its folder; the argument that names it."""
     path = out.with_suffix(".gin")
-    base, own = MODELS[model]
-    stage1 = 3 * steps // 8
+    base, own = MODELS[options.model]
+    steps, stage1 = options.steps, 3 * options.steps // 8
     text = (RECIPE + own).format(
         base=base,
+        data=options.data or out.parent / "text",
         folder=out.parent,
         out=out,
-        seeds=tuple(range(seeds)),
+        seeds=tuple(range(options.seeds)),
         steps=steps,
         stage1=stage1,
         stage2=steps - stage1,
@@ -183,19 +187,21 @@ def main() -> None:
     parser.add_argument("--before", type=pathlib.Path, help="a checkout of the version before")
     parser.add_argument("--model", choices=MODELS, default="demo")
     parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--seeds", type=int, default=3, help="of each of the 3 variants")
+    parser.add_argument("--seeds", type=int, default=3, help="of each of the variants")
+    parser.add_argument("--data", type=pathlib.Path, help="text that is there, in place of invented")
     parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
     folder = options.folder.resolve()
-    generate.write(folder / "text")
-    shared = recipe(folder / "now", options.model, options.steps, options.seeds)
+    if not options.data:
+        generate.write(folder / "text")
+    shared = recipe(folder / "now", options)
     for mode in ("train_tokenizer", "cache"):
         if mode == "cache" or not (folder / "vocabulary.model").exists():
             run(REPO, mode, shared)
     lines: list[dict[str, dict]] = []
     for _ in range(options.rounds):
         out = folder / "before"
-        argument = recipe(out, options.model, options.steps, options.seeds)
+        argument = recipe(out, options)
 
         def one_by_one(argument=argument, out=out):
             run(REPO, "ablate", argument, "--start=False")
@@ -212,7 +218,7 @@ def main() -> None:
         name: [round(line["before"][name] / line["now"][name], 2) for line in lines]
         for name in ("wall_s", "cpu_s")
     }
-    named = {"name": "ratios, before to now", "model": options.model, "steps": options.steps}
+    named = {"name": "ratios, before to now", "model": options.model}
     print(json.dumps(named | ratios))
 
 
