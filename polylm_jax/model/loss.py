@@ -14,14 +14,12 @@ the gradient made in the forward pass, so that the backward pass only scales it:
 """
 
 import functools
-import math
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from polylm_jax.model import precision
-from polylm_jax.model.axes import constrain, platform
+from polylm_jax.model.axes import batch_places, constrain, platform
 
 
 def cross_entropy(
@@ -90,7 +88,7 @@ def _by_chunks(x_BTD, wte_VD, labels_BT, weights_BT, chunks, z_loss, differentia
     summed transposed, and from slopes that are made once: on a CPU, x is cheaper to turn than the
     slopes, and they would be made once more, turned (docs/log.md).
     """
-    parts = _batch_parts(x_BTD.shape[0])
+    parts = batch_places(x_BTD.shape[0])
     matrix_VD = constrain(wte_VD.astype(x_BTD.dtype), "vocab", None)
 
     def body(dwte_PDV, chunk):
@@ -212,16 +210,6 @@ def _logits(einsum, x, matrix):
         einsum, x, matrix, precision=precision.of(x), preferred_element_type=jnp.float32
     )
     return constrain(logits, "batch", *[None] * (logits.ndim - 2), "vocab")
-
-
-def _batch_parts(batch: int) -> int:
-    """Places that the rows of a batch lie in: 1 without a mesh."""
-    mesh = jax.sharding.get_abstract_mesh()
-    if mesh.empty:
-        return 1
-    (axes,) = nn.logical_to_mesh_axes(("batch",)) or (None,)
-    places = math.prod(mesh.shape[axis] for axis in jax.tree.leaves(axes))
-    return places if batch % places == 0 else 1
 
 
 def _split(x, parts, chunks):
