@@ -4,6 +4,9 @@ A scan keeps compile time and memory from growing with depth, and slices every l
 activations out of stacks for it. Of a few narrow layers that is a good part of a step, and there is no
 depth to speak of. Parameters, their start and checkpoints stay stacked: nothing but the order of sums
 differs.
+
+Nor does a CPU take the whole batch of a small model at once: of 1,024 tokens a layer's activations stay
+in a core's cache, of 4,096 they are written out and read again between any two products (docs/log.md).
 """
 
 import dataclasses
@@ -11,16 +14,30 @@ from typing import Any
 
 import jax
 
+from polylm_jax.model.axes import batch_places, platform
 from polylm_jax.model.config import PolyLMConfig
+from polylm_jax.model.loss import divisor
 from polylm_jax.model.network import PolyLM
 
 MOST_LAYERS = 8
 MOST_WEIGHTS = 4_000_000  # of all layers
+TOKENS_AT_ONCE = 1_024  # at the least, on each device
+MOST_PARAMETERS = 2_000_000  # gradients of more cost as much to sum up as is gained
 
 
 def computed(config: PolyLMConfig) -> Any:
     """The model whose `apply` takes the parameters of `PolyLM(config)`, as it is computed best."""
     return LayersApart(config) if config.scan_layers and _small(config) else PolyLM(config)
+
+
+def parts(model: Any, rows: int, length: int) -> int:
+    """In how many equal parts a step of so many rows of `length` tokens takes them, for a model that is
+    `computed`: 1, but of small models on a CPU."""
+    small = isinstance(model, LayersApart) and model.config.num_params <= MOST_PARAMETERS
+    if not small or platform() != "cpu":
+        return 1
+    here = rows // batch_places(rows)
+    return divisor(here, max(1, here * length // TOKENS_AT_ONCE))
 
 
 def _small(config: PolyLMConfig) -> bool:

@@ -9,6 +9,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from polylm_jax.model import layers_apart
+
+
+def of(model: Any, rows: int, length: int, num_chunks: int) -> tuple[int, int]:
+    """(parts, chunks): how many parts a step takes rows of a model in, and chunks of the loss in each, so
+    that a chunk has as many tokens as one of the whole batch."""
+    parts = layers_apart.parts(model, rows, length)
+    return parts, max(1, num_chunks // parts)
+
 
 def summed(function: Callable[[Any], Any], batch: Any, parts: int) -> Any:
     """The sum of `function` over the parts of a batch, a tree of arrays [B, ...]."""
@@ -22,6 +31,15 @@ def summed(function: Callable[[Any], Any], batch: Any, parts: int) -> Any:
         return jax.tree.map(jnp.add, sums, function(part)), None
 
     return jax.lax.scan(add, zeros, cut)[0]
+
+
+def each(function: Callable[..., jax.Array], batch: tuple, parts: int) -> jax.Array:
+    """What `function(*batch)` gives of each row, [B, ...], in the order of the rows."""
+    if parts == 1:
+        return function(*batch)
+    values = jax.lax.map(lambda part: function(*part), _cut(batch, parts))
+    values = jnp.moveaxis(values, 0, 1)
+    return values.reshape(-1, *values.shape[2:])
 
 
 def _cut(batch, parts: int):

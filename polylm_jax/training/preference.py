@@ -97,7 +97,7 @@ class PreferenceValidation(Validation):
         super().__init__(rows, pieces, mesh, batch_size)
         self._objective = objective
 
-    def values(self, model, params, tokens_BL1, counted_BL, num_chunks: int, packing: Mapping):
+    def values(self, model, params, num_chunks: int, tokens_BL1, counted_BL, packing: Mapping):
         """float32 [B, 4]: pairs, their loss, how many gained, their gain."""
         del counted_BL  # chosen answers alone; the signs have both
         packing = dict(packing)

@@ -85,11 +85,13 @@ def make_train_step(
     objective: Likelihood | None = None,
     average: Average | None = None,
     seed: int = 0,
+    num_chunks: int = 8,
     **loss_options: float,
 ) -> Callable[..., tuple[TrainState, dict[str, jax.Array]]]:
     """step(state, tokens [B, L+1], component [B], weights=None, **packing) -> (state, metrics).
 
-    Loss and gradients are sum / total weight over the whole batch, whatever `microbatches`.
+    Loss and gradients are sum / total weight over the whole batch, whatever `microbatches` and the
+    parts that a CPU takes a small model's batch in (`layers_apart.parts`).
     weights: float32 [B, L], one per label (all 1 by default). Metrics, float32: 'loss' (mean
     nats per token, z-loss not in it), 'component_nats' and 'component_weight' [C], 'z_loss'
     (mean, with its coefficient), 'grad_norm' (before clipping), 'param_norm', 'learning_rate', and
@@ -97,13 +99,13 @@ def make_train_step(
     isn't made (parameters and optimizer stay, the step counts), and 'skipped' says so. Of another
     objective 'loss', 'component_nats' and 'component_weight' are in its own units, and its metrics
     are there as means. average: what the state keeps of its parameters, drawn of the seed.
-    loss_options: of `cross_entropy`: num_chunks, vocab_blocks, z_loss.
+    num_chunks, loss_options: of `cross_entropy`; vocab_blocks, z_loss.
     """
     objective = objective or Likelihood()
 
-    def loss_and_gradients(params, frozen, batch, total):
+    def loss_and_gradients(params, frozen, batch, total, options):
         def loss_fn(params):
-            sums = objective.loss(model, whole(params, frozen), batch, loss_options)
+            sums = objective.loss(model, whole(params, frozen), batch, options)
             return sums.loss / total, sums
 
         (loss, sums), gradients = jax.value_and_grad(loss_fn, has_aux=True)(params)
@@ -116,10 +118,13 @@ def make_train_step(
         batch = {"tokens": tokens, "component": component, "weights": weights, "packing": packing}
         weight_B = objective.weight(batch)
         total = jnp.sum(weight_B)
+        rows, length = weights.shape
+        pieces, chunks = parts.of(model, rows // microbatches, length, num_chunks)
+        options = loss_options | {"num_chunks": chunks}
         sums = parts.summed(
-            lambda part: loss_and_gradients(state.params, state.frozen, part, total),
+            lambda part: loss_and_gradients(state.params, state.frozen, part, total, options),
             batch,
-            microbatches,
+            microbatches * pieces,
         )
         gradients, nats_C = sums["gradients"], sums["nats"]
         updates, opt_state = tx.update(gradients, state.opt_state, state.params)

@@ -9,6 +9,7 @@ Shapes: R rows, B rows of a batch, L labels of a row, V vocabulary.
 """
 
 import dataclasses
+import functools
 import math
 import types
 from collections.abc import Callable, Mapping
@@ -25,7 +26,7 @@ from polylm_jax.data.rows import Rows
 from polylm_jax.data.stores.store import TokenStore
 from polylm_jax.languages.registry import LANGUAGES
 from polylm_jax.model import partitioning
-from polylm_jax.training import executables, known_values
+from polylm_jax.training import executables, known_values, parts
 from polylm_jax.training.programs import Programs
 from polylm_jax.training.step import row_loss
 
@@ -190,7 +191,9 @@ class Validation:
         """Ahead of the first step, so that nothing compiles between two steps. options: the compiler's."""
 
         def values(params, tokens_BL1, counted_BL, **packing):
-            return self.values(model, params, tokens_BL1, counted_BL, num_chunks, packing)
+            pieces, chunks = parts.of(model, *counted_BL.shape, num_chunks)
+            values = functools.partial(self.values, model, params, chunks)
+            return parts.each(values, (tokens_BL1, counted_BL, packing), pieces)
 
         def shape(rows):
             shape = (self._batch_size, *rows.shape[1:])
@@ -204,7 +207,7 @@ class Validation:
         self._values = executables.compiled(lowered, options, self._mesh)
 
     def values(
-        self, model: nn.Module, params, tokens_BL1, counted_BL, num_chunks: int, packing: Mapping
+        self, model: nn.Module, params, num_chunks: int, tokens_BL1, counted_BL, packing: Mapping
     ) -> jax.Array:
         """What is computed of each row [B, ...]: the nats of the labels that count."""
         weights_BL = counted_BL.astype(jnp.float32)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import toy_run
 
-from polylm_jax.model import layers_apart
+from polylm_jax.model import layers_apart, partitioning
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.network import PolyLM
 from polylm_jax.model.parameters import init_params
@@ -61,3 +61,29 @@ def test_models_that_are_deep_or_wide_are_scanned():
     deep = dataclasses.replace(CONFIG, num_layers=9)
     for config in (large, deep, dataclasses.replace(CONFIG, scan_layers=False)):
         assert isinstance(layers_apart.computed(config), PolyLM)
+
+
+@pytest.mark.parametrize("devices", [1, 8])
+@pytest.mark.parametrize("rows", [1, 6, 8, 24, 32, 100])
+@pytest.mark.parametrize("length", [16, 128, 2000])
+def test_a_part_is_whole_rows_of_enough_tokens(devices, rows, length):
+    mesh = partitioning.make_mesh(partitioning.MeshConfig(), jax.devices()[:devices])
+    with partitioning.activate(mesh):
+        parts = layers_apart.parts(layers_apart.computed(CONFIG), rows, length)
+        here = rows // devices if rows % devices == 0 else rows
+    assert here % parts == 0
+    assert parts == 1 or here * length // parts >= layers_apart.TOKENS_AT_ONCE
+    wider = [n for n in range(parts + 1, here + 1) if here % n == 0]
+    assert all(here * length // n < layers_apart.TOKENS_AT_ONCE for n in wider)
+
+
+def test_only_a_small_model_on_a_cpu_is_taken_in_parts(monkeypatch):
+    def parts(**changes):
+        return layers_apart.parts(
+            layers_apart.computed(dataclasses.replace(CONFIG, **changes)), 32, 128
+        )
+
+    assert parts() == 4
+    assert parts(vocab_size=200_000) == parts(num_layers=9) == parts(scan_layers=False) == 1
+    monkeypatch.setattr(layers_apart, "platform", lambda: "tpu")
+    assert parts() == 1

@@ -8,11 +8,12 @@ import numpy as np
 import optax
 import pytest
 
-from polylm_jax.model import partitioning
+from polylm_jax.model import layers_apart, partitioning
 from polylm_jax.model.config import PolyLMConfig
 from polylm_jax.model.network import PolyLM
 from polylm_jax.model.optimizer import OptimizerConfig, RatePhase, learning_rate, make_optimizer
 from polylm_jax.model.partitioning import MeshConfig
+from polylm_jax.training import parts as training_parts
 from polylm_jax.training import train_state
 from polylm_jax.training.step import make_train_step
 
@@ -36,12 +37,15 @@ def batch(seed=1):
     return tokens, jnp.arange(B) % COMPONENTS
 
 
-def train(shape=ALONE, seeds=range(3), config=TOY, packing=None, **options):
-    """(final state, metrics of each step) of the jitted step on a mesh; a seed is a step's batch."""
+def train(shape=ALONE, seeds=range(3), config=TOY, packing=None, computed=PolyLM, **options):
+    """(final state, metrics of each step) of the jitted step on a mesh; a seed is a step's batch.
+
+    computed: of a config, the model that the step applies.
+    """
     mesh = partitioning.make_mesh(MeshConfig(*shape), jax.devices()[: int(np.prod(shape))])
     model, tx = PolyLM(config), make_optimizer(OptimizerConfig(), RATE)
     state = train_state.create(model, tx, mesh, jax.random.key(0))
-    step = make_train_step(model, tx, RATE, COMPONENTS, **options)
+    step = make_train_step(computed(config), tx, RATE, COMPONENTS, **options)
     rows, history = partitioning.batch_sharding(mesh), []
     with partitioning.activate(mesh):
         jitted = jax.jit(step)
@@ -129,6 +133,23 @@ def test_how_a_batch_is_cut_changes_nothing(alone, options):
     assert_same(train(**options), alone)
 
 
+@pytest.mark.parametrize(
+    ("shape", "microbatches", "parts"),
+    [(ALONE, 1, 8), (ALONE, 2, 8), ((2, 2, 2), 1, 2), ((4, 2, 1), 1, 1)],
+    ids=str,
+)
+def test_parts_that_a_cpu_takes_change_nothing(alone, shape, microbatches, parts, monkeypatch):
+    taken = []
+    summed = training_parts.summed
+    monkeypatch.setattr(layers_apart, "TOKENS_AT_ONCE", 2 * L)
+    monkeypatch.setattr(
+        training_parts, "summed", lambda *given: taken.append(given[-1]) or summed(*given)
+    )
+    got = train(shape, computed=layers_apart.computed, microbatches=microbatches)
+    assert_same(got, alone)
+    assert set(taken) == {parts}
+
+
 @pytest.mark.parametrize("remat", ["full", "dots", "attention"])
 def test_rematerialisation_changes_nothing(alone, remat):
     assert_same(train(config=dataclasses.replace(TOY, remat=remat)), alone)
@@ -140,7 +161,7 @@ PACKED = {
 }
 
 
-def test_uneven_weights_count_over_the_whole_batch():
+def test_uneven_weights_count_over_the_whole_batch(monkeypatch):
     """Rows with 1 to 16 labels: a mean of microbatch means would be another number.
 
     Of two segments each, and on a mesh: microbatches cut all of it where it lies.
@@ -150,6 +171,8 @@ def test_uneven_weights_count_over_the_whole_batch():
     whole = train(packing=packing)
     assert_same(train(packing=packing, microbatches=8), whole)
     assert_same(train((2, 2, 2), packing=packing, microbatches=2), whole)
+    monkeypatch.setattr(layers_apart, "TOKENS_AT_ONCE", L)
+    assert_same(train(packing=packing, computed=layers_apart.computed), whole)
     expected = jax.ops.segment_sum(weights.sum(axis=1), batch()[1], COMPONENTS)
     np.testing.assert_array_equal(whole[1][0]["component_weight"], expected)
 

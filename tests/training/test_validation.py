@@ -11,7 +11,7 @@ import toy_run
 from polylm_jax.data import rows
 from polylm_jax.data.mixture.schedule import Phase, Schedule
 from polylm_jax.data.stores.store import TokenStore
-from polylm_jax.model import partitioning
+from polylm_jax.model import layers_apart, partitioning
 from polylm_jax.model.network import PolyLM
 from polylm_jax.model.optimizer import OptimizerConfig, make_optimizer
 from polylm_jax.runtime.processes import Several
@@ -118,15 +118,20 @@ def test_a_unigram_of_much_text_counts_rows_spread_over_it(stores):
     np.testing.assert_array_equal(counts, np.bincount(expected, minlength=320))
 
 
+@pytest.mark.parametrize("tokens_at_once", [layers_apart.TOKENS_AT_ONCE, L], ids=["whole", "parts"])
 @pytest.mark.parametrize("shape", MESHES)
-def test_the_model_is_scored_as_by_plain_softmax(shape, rows_of, pieces):
+def test_the_model_is_scored_as_by_plain_softmax(
+    shape, tokens_at_once, rows_of, pieces, monkeypatch
+):
+    monkeypatch.setattr(layers_apart, "TOKENS_AT_ONCE", tokens_at_once)
     mesh = partitioning.make_mesh(partitioning.MeshConfig(*shape))
     model = PolyLM(toy_run.MODEL)
     tx = make_optimizer(OptimizerConfig(), lambda step: 0.0)
     params = train_state.create(model, tx, mesh, jax.random.key(1)).params
     rows = rows_of(toy_run.LANGUAGES, 1000)
     held_out = validation.Validation(rows, pieces, mesh, 16)
-    held_out.compile(model, train_state.abstract(model, tx, mesh).params, 2)
+    computed = layers_apart.computed(toy_run.MODEL)
+    held_out.compile(computed, train_state.abstract(model, tx, mesh).params, 2)
     scores = held_out.run(params)
 
     x_BTD = model.apply({"params": jax.device_get(params)}, rows.tokens[:, :-1])
