@@ -51,6 +51,8 @@ class Experiment:
     max_epochs: a component that is read more often than this is told of.
     repeat_as_tokens: of a longer run of this mixture, as often as which text is repeated: of each
     store only so much is read that its epochs are the same.
+    microbatches: parts of a step's rows, one after another, whose gradients are summed. A CPU cuts a
+    small model's rows further, `layers_apart.parts`.
     num_chunks: pieces of a row that the loss takes one after another. vocab_blocks: above 1, it
     goes by so many blocks of the vocabulary in their place: less memory, a third more products.
     skip_rows: (first, stop) of the run's rows, that are left out; those after them follow.
