@@ -188,7 +188,9 @@ def main() -> None:
     parser.add_argument("--model", choices=MODELS, default="demo")
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=3, help="of each of the variants")
-    parser.add_argument("--data", type=pathlib.Path, help="text that is there, in place of invented")
+    parser.add_argument(
+        "--data", type=pathlib.Path, help="text that is there, in place of invented"
+    )
     parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
     folder = options.folder.resolve()

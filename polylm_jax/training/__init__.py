@@ -16,7 +16,7 @@ known_values      Values that a process of several runs has computed before
 log               Where numbers go
 loop              What happens between two steps
 metrics           What a run reports
-parts             a batch computed in parts: microbatches, and what a CPU takes at once
+parts             A batch computed in parts: microbatches, and what a CPU takes at once
 phases            A phase of a run as a recipe says it: a mixture, a length, its learning rate
 planning/         A recipe planned without its hardware
 preemption        Leaving when told to
