@@ -132,6 +132,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(code)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(text.encode())))
+        self.send_header("Connection", "close")  # else the next request may go where nobody reads
         if retry_after:
             self.send_header("Retry-After", retry_after)
         self.end_headers()
