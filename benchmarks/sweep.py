@@ -193,8 +193,12 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
+    if options.model == "claim_1" and not options.data:
+        parser.error("--model=claim_1 without --data: name a folder with the files of tldr-pages")
     folder = options.folder.resolve()
-    if not options.data:
+    if options.data:
+        options.data = options.data.resolve()
+    else:
         generate.write(folder / "text")
     shared = recipe(folder / "now", options)
     for mode in ("train_tokenizer", "cache"):
@@ -221,6 +225,8 @@ def main() -> None:
         for name in ("wall_s", "cpu_s")
     }
     named = {"name": "ratios, before to now", "model": options.model}
+    if options.model != "claim_1":  # has steps of its own
+        named["steps"] = options.steps
     print(json.dumps(named | ratios))
 
 
