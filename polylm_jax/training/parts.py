@@ -33,12 +33,11 @@ def summed(function: Callable[[Any], Any], batch: Any, parts: int) -> Any:
     return jax.lax.scan(add, zeros, cut)[0]
 
 
-def each(function: Callable[..., jax.Array], batch: tuple, parts: int) -> jax.Array:
-    """What `function(*batch)` gives of each row, [B, ...], in the order of the rows."""
+def each(function: Callable[[Any], jax.Array], batch: Any, parts: int) -> jax.Array:
+    """What `function` gives of each row, [B, ...], in the order of the rows."""
     if parts == 1:
-        return function(*batch)
-    values = jax.lax.map(lambda part: function(*part), _cut(batch, parts))
-    values = jnp.moveaxis(values, 0, 1)
+        return function(batch)
+    values = jnp.moveaxis(jax.lax.map(function, _cut(batch, parts)), 0, 1)
     return values.reshape(-1, *values.shape[2:])
 
 

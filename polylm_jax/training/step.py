@@ -99,7 +99,7 @@ def make_train_step(
     isn't made (parameters and optimizer stay, the step counts), and 'skipped' says so. Of another
     objective 'loss', 'component_nats' and 'component_weight' are in its own units, and its metrics
     are there as means. average: what the state keeps of its parameters, drawn of the seed.
-    num_chunks, loss_options: of `cross_entropy`; vocab_blocks, z_loss.
+    num_chunks, loss_options (vocab_blocks, z_loss): of `cross_entropy`.
     """
     objective = objective or Likelihood()
 

@@ -9,7 +9,6 @@ Shapes: R rows, B rows of a batch, L labels of a row, V vocabulary.
 """
 
 import dataclasses
-import functools
 import math
 import types
 from collections.abc import Callable, Mapping
@@ -192,8 +191,8 @@ class Validation:
 
         def values(params, tokens_BL1, counted_BL, **packing):
             pieces, chunks = parts.of(model, *counted_BL.shape, num_chunks)
-            values = functools.partial(self.values, model, params, chunks)
-            return parts.each(values, (tokens_BL1, counted_BL, packing), pieces)
+            rows = tokens_BL1, counted_BL, packing
+            return parts.each(lambda part: self.values(model, params, chunks, *part), rows, pieces)
 
         def shape(rows):
             shape = (self._batch_size, *rows.shape[1:])
